@@ -512,7 +512,7 @@ export enum DeviceCounterAt {
 
 /** Per zone, u64 each. In the order of the image's zones. */
 export enum ZoneCounterAt {
-  /** IP packets that came in on a device of the zone, and that left through one. */
+  /** Sums over the zone's devices, those that are gone included. */
   RxPackets = 0,
   RxBytes = 8,
   TxPackets = 16,
@@ -521,7 +521,7 @@ export enum ZoneCounterAt {
   Conns = 32,
   ConnsCreated = 40,
   Dropped = 48,
-  Bytes = 56,
+  Bytes = 64,
 }
 
 /** Per flow, u64 each. In the order of the image's flows. */
@@ -583,7 +583,9 @@ export enum NeighborRowAt {
   State = 12,
   /** u32 milliseconds since it was last confirmed. */
   Age = 16,
-  Bytes = 20,
+  /** u32, the neighbor's index. */
+  Index = 20,
+  Bytes = 24,
 }
 
 /** RFC 4861 section 7.3.2 names the states; ARP is run through the same ones, as Linux does. */

@@ -1,0 +1,286 @@
+/**
+ * One configuration in its slot of the arena: a copy of the image, the places of its sections, and the
+ * tables derived from it. Two slots take turns, so a refused image never touches the one in force.
+ *
+ *     Configuration · image · zone numbers · devices by tag · ports · own addresses · pool addresses ·
+ *     prefixes · zone states · device states · device counters · flow counters
+ */
+
+import {
+  DeviceAt,
+  DeviceCounterAt,
+  FlowAt,
+  FlowCounterAt,
+  ImageAt,
+  PoolAt,
+  PoolRangeAt,
+  RouteAt,
+  Section,
+  SectionAt,
+  Timeout,
+  ZoneAt,
+  ZoneCounterAt,
+} from "../abi";
+import { arena, slot0, slotBytes } from "../memory";
+import { Map64 } from "../table/map";
+import { Prefix } from "../table/prefix";
+import {
+  AddressRecord,
+  DeviceRecord,
+  FlowRecord,
+  PoolRangeRecord,
+  PoolRecord,
+  RouteRecord,
+  ZoneRecord,
+} from "./records";
+
+/** What a zone keeps across configurations as long as its number keeps its name. */
+@final
+@unmanaged
+export class ZoneState {
+  /** Counters of devices that are gone; then conns and conns created (abi: ZoneCounterAt). */
+  rxPackets: u64;
+  rxBytes: u64;
+  txPackets: u64;
+  txBytes: u64;
+  conns: u64;
+  connsCreated: u64;
+  dropped: u64;
+  /** The generation in which the number got its name: conns older than that are another tenant's. */
+  born: u32;
+  private pad: u32;
+
+  /** Adds a device's counters (abi: DeviceCounterAt) to the zone's. */
+  addDevice(counters: usize): void {
+    this.rxPackets += load<u64>(counters, DeviceCounterAt.RxPackets);
+    this.rxBytes += load<u64>(counters, DeviceCounterAt.RxBytes);
+    this.txPackets += load<u64>(counters, DeviceCounterAt.TxPackets);
+    this.txBytes += load<u64>(counters, DeviceCounterAt.TxBytes);
+    this.dropped += load<u64>(counters, DeviceCounterAt.RxDropped);
+  }
+}
+
+/** Budget of a device for ICMP errors, a token bucket in milliseconds (RFC 1812 section 4.3.2.8). */
+@final
+@unmanaged
+export class DeviceState {
+  icmpTokens: u32;
+  icmpFilled: u32;
+  /** Neighbors in the table, and frames that wait for them. */
+  neighbors: u32;
+  held: u32;
+}
+
+const ZONE_STATE_BYTES: usize = 64;
+const DEVICE_STATE_BYTES: usize = 16;
+const CONFIGURATION_BYTES: usize = 256;
+
+if (offsetof<ZoneState>() != ZONE_STATE_BYTES) ERROR("a ZoneState is 64 bytes");
+if (offsetof<ZoneState>("dropped") != ZoneCounterAt.Dropped) ERROR("ZoneState begins as ZoneCounterAt");
+if (offsetof<DeviceState>() != DEVICE_STATE_BYTES) ERROR("a DeviceState is 16 bytes");
+
+/** Key of a pair in the derived tables. */
+export function pairKey(high: u32, low: u32): u64 {
+  return ((<u64>high) << 32) | <u64>low;
+}
+
+/** Key of a device: its interface and its tags. */
+export function tagKey(carrier: u32, outer: u32, inner: u32): u64 {
+  return ((<u64>carrier) << 32) | ((<u64>outer) << 16) | <u64>inner;
+}
+
+@final
+@unmanaged
+export class Configuration {
+  image: usize;
+  zones: usize;
+  zoneCount: u32;
+  carrierCount: u32;
+  devices: usize;
+  deviceCount: u32;
+  addresses: usize;
+  addressCount: u32;
+  routes: usize;
+  routeCount: u32;
+  neighbors: usize;
+  neighborCount: u32;
+  pools: usize;
+  poolCount: u32;
+  poolRanges: usize;
+  poolRangeCount: u32;
+  flows: usize;
+  flowCount: u32;
+  strings: usize;
+  stringBytes: u32;
+  flowsAnyDevice: u32;
+  flowsTracked: u32;
+  /** Addresses of all pools, an address of two pools counted twice. */
+  poolAddressCount: u32;
+
+  zoneByNumber: Map64;
+  deviceByTags: Map64;
+  deviceByPort: Map64;
+  deviceByAddress: Map64;
+  externalByAddress: Map64;
+  prefixes: Prefix;
+  zoneStates: usize;
+  deviceStates: usize;
+  deviceCounters: usize;
+  flowCounters: usize;
+
+  /** The configuration of slot 0 or 1. */
+  static slot(which: u32): Configuration {
+    return changetype<Configuration>(slot0 + <usize>which * slotBytes);
+  }
+
+  /** Where the image of a slot stands. */
+  static imageOf(which: u32): usize {
+    return slot0 + <usize>which * slotBytes + CONFIGURATION_BYTES;
+  }
+
+  zone(index: u32): ZoneRecord {
+    return changetype<ZoneRecord>(this.zones + <usize>index * ZoneAt.Bytes);
+  }
+  device(index: u32): DeviceRecord {
+    return changetype<DeviceRecord>(this.devices + <usize>index * DeviceAt.Bytes);
+  }
+  address(index: u32): AddressRecord {
+    return changetype<AddressRecord>(this.addresses + <usize>index * offsetof<AddressRecord>());
+  }
+  route(index: u32): RouteRecord {
+    return changetype<RouteRecord>(this.routes + <usize>index * RouteAt.Bytes);
+  }
+  pool(index: u32): PoolRecord {
+    return changetype<PoolRecord>(this.pools + <usize>index * PoolAt.Bytes);
+  }
+  poolRange(index: u32): PoolRangeRecord {
+    return changetype<PoolRangeRecord>(this.poolRanges + <usize>index * PoolRangeAt.Bytes);
+  }
+  flow(index: u32): FlowRecord {
+    return changetype<FlowRecord>(this.flows + <usize>index * FlowAt.Bytes);
+  }
+  zoneState(index: u32): ZoneState {
+    return changetype<ZoneState>(this.zoneStates + <usize>index * ZONE_STATE_BYTES);
+  }
+  deviceState(index: u32): DeviceState {
+    return changetype<DeviceState>(this.deviceStates + <usize>index * DEVICE_STATE_BYTES);
+  }
+
+  /** Milliseconds */
+  timeout(which: Timeout): u32 {
+    return load<u32>(this.image + ImageAt.Timeouts + (<usize>which << 2));
+  }
+
+  /** Counts one packet of a flow. */
+  countFlow(flow: u32, bytes: u32): void {
+    const at = this.flowCounters + <usize>flow * FlowCounterAt.Bytes;
+    store<u64>(at, load<u64>(at) + 1);
+    store<u64>(at, load<u64>(at, 8) + bytes, 8);
+  }
+
+  /** Reads the places of the sections from the image, which `checkSections` has found sound. */
+  openSections(image: usize): void {
+    this.image = image;
+    this.zones = this.sectionAt(Section.Zones);
+    this.zoneCount = this.sectionCount(Section.Zones);
+    this.carrierCount = this.sectionCount(Section.Interfaces);
+    this.devices = this.sectionAt(Section.Devices);
+    this.deviceCount = this.sectionCount(Section.Devices);
+    this.addresses = this.sectionAt(Section.Addresses);
+    this.addressCount = this.sectionCount(Section.Addresses);
+    this.routes = this.sectionAt(Section.Routes);
+    this.routeCount = this.sectionCount(Section.Routes);
+    this.neighbors = this.sectionAt(Section.Neighbors);
+    this.neighborCount = this.sectionCount(Section.Neighbors);
+    this.pools = this.sectionAt(Section.Pools);
+    this.poolCount = this.sectionCount(Section.Pools);
+    this.poolRanges = this.sectionAt(Section.PoolRanges);
+    this.poolRangeCount = this.sectionCount(Section.PoolRanges);
+    this.flows = this.sectionAt(Section.Flows);
+    this.flowCount = this.sectionCount(Section.Flows);
+    this.strings = this.sectionAt(Section.Strings);
+    this.stringBytes = this.sectionCount(Section.Strings);
+    this.flowsAnyDevice = load<u32>(image + ImageAt.FlowsAnyDevice);
+    this.flowsTracked = load<u32>(image + ImageAt.FlowsTracked);
+  }
+
+  private sectionAt(section: Section): usize {
+    return this.image + load<u32>(sectionHead(this.image, section) + SectionAt.Offset);
+  }
+  private sectionCount(section: Section): u32 {
+    return load<u32>(sectionHead(this.image, section) + SectionAt.Count);
+  }
+
+  /** Gives the derived tables their places, all empty. False when the slot is too small for them. */
+  placeTables(slotEnd: usize): bool {
+    const imageEnd = this.image + load<u32>(this.image + ImageAt.TotalBytes);
+    const need =
+      Map64.bytes(this.zoneCount) +
+      2 * Map64.bytes(this.deviceCount) +
+      Map64.bytes(this.addressCount) +
+      Map64.bytes(this.poolAddressCount) +
+      Prefix.bytes(this.zoneCount, this.routeCount) +
+      <usize>this.zoneCount * ZONE_STATE_BYTES +
+      <usize>this.deviceCount * (DEVICE_STATE_BYTES + DeviceCounterAt.Bytes) +
+      <usize>this.flowCount * FlowCounterAt.Bytes +
+      10 * 64;
+    if (imageEnd + need > slotEnd) return false;
+    const key = arena.mapSecret;
+    let at = align(imageEnd);
+    this.zoneByNumber = Map64.create(at, this.zoneCount, key);
+    at = align(at + Map64.bytes(this.zoneCount));
+    this.deviceByTags = Map64.create(at, this.deviceCount, key);
+    at = align(at + Map64.bytes(this.deviceCount));
+    this.deviceByPort = Map64.create(at, this.deviceCount, key);
+    at = align(at + Map64.bytes(this.deviceCount));
+    this.deviceByAddress = Map64.create(at, this.addressCount, key);
+    at = align(at + Map64.bytes(this.addressCount));
+    this.externalByAddress = Map64.create(at, this.poolAddressCount, key);
+    at = align(at + Map64.bytes(this.poolAddressCount));
+    this.prefixes = Prefix.create(at, this.zoneCount, this.routeCount, key);
+    at = align(at + Prefix.bytes(this.zoneCount, this.routeCount));
+    this.zoneStates = at;
+    at = align(at + <usize>this.zoneCount * ZONE_STATE_BYTES);
+    this.deviceStates = at;
+    at = align(at + <usize>this.deviceCount * DEVICE_STATE_BYTES);
+    this.deviceCounters = at;
+    at = align(at + <usize>this.deviceCount * DeviceCounterAt.Bytes);
+    this.flowCounters = at;
+    at = align(at + <usize>this.flowCount * FlowCounterAt.Bytes);
+    memory.fill(this.zoneStates, 0, at - this.zoneStates);
+    return true;
+  }
+
+  /** Index of the zone with this number, NONE when there is none. */
+  zoneIndex(number: u32): u32 {
+    return this.zoneByNumber.get(number);
+  }
+
+  /** Whether this zone of ours is the same tenant's as that zone of another configuration. */
+  sameZone(index: u32, other: Configuration, otherIndex: u32): bool {
+    const mine = this.zone(index);
+    const theirs = other.zone(otherIndex);
+    return (
+      mine.number == theirs.number &&
+      mine.nameBytes == theirs.nameBytes &&
+      memory.compare(this.strings + mine.name, other.strings + theirs.name, mine.nameBytes) == 0
+    );
+  }
+}
+if (offsetof<Configuration>() > CONFIGURATION_BYTES) ERROR("a Configuration outgrew its place");
+
+function align(at: usize): usize {
+  return (at + 63) & ~(<usize>63);
+}
+
+function sectionHead(image: usize, section: Section): usize {
+  return image + ImageAt.Sections + <usize>section * SectionAt.Bytes;
+}
+
+/** The configuration in force. Valid once `arena.configured` is not 0. */
+export let active: Configuration = changetype<Configuration>(0);
+
+/** Makes `active` what the arena's header says. */
+export function activate(): void {
+  active = Configuration.slot(arena.activeSlot);
+}

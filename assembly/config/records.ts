@@ -1,0 +1,153 @@
+/**
+ * The records of a config image as classes, field by field as abi.ts lists them; the assertions keep the
+ * two from drifting apart.
+ */
+
+import {
+  AddressAt,
+  DeviceAt,
+  FlowAt,
+  NeighborAt,
+  PoolAt,
+  PoolRangeAt,
+  RouteAt,
+  ZoneAt,
+} from "../abi";
+
+@final
+@unmanaged
+export class ZoneRecord {
+  number: u16;
+  nameBytes: u16;
+  name: u32;
+  connsMax: u32;
+  connsPerHost: u32;
+  portsPerHost: u32;
+}
+if (offsetof<ZoneRecord>("connsMax") != ZoneAt.ConnsMax) ERROR("ZoneRecord is not ZoneAt");
+if (offsetof<ZoneRecord>("portsPerHost") != ZoneAt.PortsPerHost) ERROR("ZoneRecord is not ZoneAt");
+
+@final
+@unmanaged
+export class DeviceRecord {
+  port: u16;
+  zone: u16;
+  /** Index of its interface. */
+  carrier: u16;
+  vlanOuter: u16;
+  vlanInner: u16;
+  serviceTag: u16;
+  private mac0: u16;
+  private mac2: u16;
+  private mac4: u16;
+  mtu: u16;
+  addresses: u32;
+  addressCount: u16;
+  nameBytes: u16;
+  name: u32;
+  flows: u32;
+
+  get mac(): usize {
+    return changetype<usize>(this) + offsetof<DeviceRecord>("mac0");
+  }
+}
+if (offsetof<DeviceRecord>("mac0") != DeviceAt.Mac) ERROR("DeviceRecord is not DeviceAt");
+if (offsetof<DeviceRecord>("mtu") != DeviceAt.Mtu) ERROR("DeviceRecord is not DeviceAt");
+if (offsetof<DeviceRecord>("flows") != DeviceAt.Flows) ERROR("DeviceRecord is not DeviceAt");
+
+@final
+@unmanaged
+export class AddressRecord {
+  address: u32;
+  device: u16;
+  prefixLength: u16;
+}
+if (offsetof<AddressRecord>() != AddressAt.Bytes) ERROR("AddressRecord is not AddressAt");
+
+@final
+@unmanaged
+export class RouteRecord {
+  zone: u16;
+  prefixLength: u16;
+  prefix: u32;
+  via: u32;
+  device: u16;
+}
+if (offsetof<RouteRecord>("device") != RouteAt.Device) ERROR("RouteRecord is not RouteAt");
+
+@final
+@unmanaged
+export class NeighborRecord {
+  address: u32;
+  device: u16;
+  private mac0: u16;
+  private mac2: u16;
+  private mac4: u16;
+
+  get mac(): usize {
+    return changetype<usize>(this) + offsetof<NeighborRecord>("mac0");
+  }
+}
+if (offsetof<NeighborRecord>("mac0") != NeighborAt.Mac) ERROR("NeighborRecord is not NeighborAt");
+
+@final
+@unmanaged
+export class PoolRecord {
+  zone: u16;
+  nameBytes: u16;
+  name: u32;
+  ranges: u32;
+  rangeCount: u16;
+  mapping: u8;
+  filtering: u8;
+  allocation: u8;
+  private pad: u8;
+  portLow: u16;
+  portHigh: u16;
+  addressCount: u32;
+}
+if (offsetof<PoolRecord>("portLow") != PoolAt.PortLow) ERROR("PoolRecord is not PoolAt");
+if (offsetof<PoolRecord>("addressCount") != PoolAt.AddressCount) ERROR("PoolRecord is not PoolAt");
+
+@final
+@unmanaged
+export class PoolRangeRecord {
+  first: u32;
+  last: u32;
+}
+if (offsetof<PoolRangeRecord>() != PoolRangeAt.Bytes) ERROR("PoolRangeRecord is not PoolRangeAt");
+
+@final
+@unmanaged
+export class FlowRecord {
+  priority: i32;
+  match: u16;
+  device: u16;
+  zone: u16;
+  protocol: u16;
+  source: u32;
+  sourceMask: u32;
+  destination: u32;
+  destinationMask: u32;
+  sourcePortLow: u16;
+  sourcePortHigh: u16;
+  destinationPortLow: u16;
+  destinationPortHigh: u16;
+  stateMask: u16;
+  stateValue: u16;
+  action: u16;
+  actionZone: u16;
+  targetZone: u16;
+  pool: u16;
+  targetAddress: u32;
+  targetPort: u16;
+  output: u16;
+  next: u32;
+  textBytes: u16;
+  private pad: u16;
+  text: u32;
+}
+if (offsetof<FlowRecord>("stateMask") != FlowAt.StateMask) ERROR("FlowRecord is not FlowAt");
+if (offsetof<FlowRecord>("targetAddress") != FlowAt.TargetAddress) ERROR("FlowRecord is not FlowAt");
+if (offsetof<FlowRecord>("next") != FlowAt.Next) ERROR("FlowRecord is not FlowAt");
+if (offsetof<FlowRecord>("text") != FlowAt.Text) ERROR("FlowRecord is not FlowAt");

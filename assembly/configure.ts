@@ -1,0 +1,256 @@
+/**
+ * A new configuration: checked whole, built beside the one in force, then switched to in one step between
+ * two calls. What goes on from the old one: conns that the new one still allows, neighbors of devices that
+ * stay, the ports that conns hold, and the counters of what keeps its name.
+ */
+
+import {
+  DeviceCounterAt,
+  FlowCounterAt,
+  ImageAt,
+  ImageStatus,
+  NeighborAt,
+  NeighborState,
+} from "./abi";
+import { checkImage, checkRecords } from "./config/check";
+import { activate, active, Configuration, pairKey, tagKey, ZoneState } from "./config/configuration";
+import { NeighborRecord } from "./config/records";
+import { arena, neighborSlab, slotBytes } from "./memory";
+import { External, poolAddress } from "./nat/pool";
+import { beginOutputs } from "./net/output";
+import {
+  addPermanent,
+  findNeighbor,
+  moveNeighbor,
+  Neighbor,
+  removeNeighbor,
+} from "./net/neighbor";
+import { NONE } from "./table/none";
+
+/** Which slot the next image goes to. */
+function nextSlot(): u32 {
+  return arena.configured == 0 ? 0 : arena.activeSlot ^ 1;
+}
+
+/** Where the host writes an image before it calls `configure`. */
+export function stagingAt(): usize {
+  return Configuration.imageOf(nextSlot());
+}
+
+/** Takes the image at `stagingAt` into force, or says why not and leaves everything as it is. */
+export function configureArena(bytes: u32, now: u32): ImageStatus {
+  beginOutputs();
+  const which = nextSlot();
+  const image = Configuration.imageOf(which);
+  const next = Configuration.slot(which);
+  let status = checkImage(image, bytes, arena.imageCapacity);
+  if (status != ImageStatus.Ok) return status;
+  next.openSections(image);
+  status = checkRecords(next);
+  if (status != ImageStatus.Ok) return status;
+  status = checkCapacity(next);
+  if (status != ImageStatus.Ok) return status;
+  if (!next.placeTables(changetype<usize>(next) + slotBytes)) return ImageStatus.TooLarge;
+  status = fillTables(next);
+  if (status == ImageStatus.Ok) status = placeExternals(next);
+  if (status != ImageStatus.Ok) return status;
+  switchTo(next, which, now);
+  return ImageStatus.Ok;
+}
+
+/** The arena was made for so many; they do not grow. */
+function checkCapacity(next: Configuration): ImageStatus {
+  if (load<u32>(next.image + ImageAt.ConnCapacity) > arena.connCapacity) return ImageStatus.TooLarge;
+  if (load<u32>(next.image + ImageAt.NeighborCapacity) > arena.neighborCapacity) {
+    return ImageStatus.TooLarge;
+  }
+  return next.neighborCount > arena.neighborCapacity ? ImageStatus.TooLarge : ImageStatus.Ok;
+}
+
+/** The tables that follow from the image alone. */
+function fillTables(next: Configuration): ImageStatus {
+  for (let i: u32 = 0; i < next.zoneCount; i++) {
+    if (!next.zoneByNumber.put(next.zone(i).number, i)) return ImageStatus.Duplicate;
+  }
+  for (let i: u32 = 0; i < next.deviceCount; i++) {
+    const device = next.device(i);
+    const tags = tagKey(device.carrier, device.vlanOuter, device.vlanInner);
+    if (!next.deviceByTags.put(tags, i)) return ImageStatus.Duplicate;
+    if (!next.deviceByPort.put(device.port, i)) return ImageStatus.Duplicate;
+  }
+  for (let i: u32 = 0; i < next.addressCount; i++) {
+    const address = next.address(i);
+    const key = pairKey(next.device(address.device).zone, address.address);
+    if (!next.deviceByAddress.put(key, address.device)) return ImageStatus.Duplicate;
+  }
+  for (let i: u32 = 0; i < next.routeCount; i++) {
+    const route = next.route(i);
+    if (!next.prefixes.put(route.zone, route.prefix, route.prefixLength, i)) {
+      return ImageStatus.Duplicate;
+    }
+  }
+  return ImageStatus.Ok;
+}
+
+/**
+ * Gives each pool address its External: the one it has, or a free one. Changes nothing that is in force:
+ * a free External is reserved by the new table alone until the switch lists it.
+ */
+function placeExternals(next: Configuration): ImageStatus {
+  let free: u32 = 0;
+  for (let p: u32 = 0; p < next.poolCount; p++) {
+    const pool = next.pool(p);
+    for (let n: u32 = 0; n < pool.addressCount; n++) {
+      const address = poolAddress(next, pool, n);
+      const key = pairKey(pool.zone, address);
+      if (next.externalByAddress.get(key) != NONE) continue;
+      let index = inherited(next, pool.zone, address);
+      if (index == NONE) {
+        while (free < arena.poolAddressCapacity && !External.at(free).isFree) free++;
+        if (free == arena.poolAddressCapacity) return ImageStatus.TooLarge;
+        index = free++;
+        External.at(index).begin(address);
+      }
+      next.externalByAddress.put(key, index);
+    }
+  }
+  return ImageStatus.Ok;
+}
+
+/** The External of the same address of the same tenant's zone in the configuration in force. */
+function inherited(next: Configuration, zoneIndex: u32, address: u32): u32 {
+  if (arena.configured == 0) return NONE;
+  const old = active.zoneIndex(next.zone(zoneIndex).number);
+  if (old == NONE || !next.sameZone(zoneIndex, active, old)) return NONE;
+  return active.externalByAddress.get(pairKey(old, address));
+}
+
+/** The one step: nothing can fail from here on. */
+function switchTo(next: Configuration, which: u32, now: u32): void {
+  const old = active;
+  const first = arena.configured == 0;
+  if (!first) dropNeighbors(next);
+  arena.generation++;
+  arena.configured = arena.generation;
+  arena.activeSlot = which;
+  arena.sweepCursor = 0;
+  activate();
+  for (let i: u32 = 0; i < next.zoneCount; i++) next.zoneState(i).born = arena.generation;
+  if (!first) {
+    carryZones(old, next);
+    carryDevices(old, next);
+    carryFlows(old, next);
+    keepNeighbors(old, next);
+  }
+  listExternals(next);
+  addStaticNeighbors(next, now);
+}
+
+function carryZones(old: Configuration, next: Configuration): void {
+  for (let i: u32 = 0; i < next.zoneCount; i++) {
+    const index = old.zoneIndex(next.zone(i).number);
+    if (index == NONE || !next.sameZone(i, old, index)) continue;
+    memory.copy(
+      changetype<usize>(next.zoneState(i)),
+      changetype<usize>(old.zoneState(index)),
+      offsetof<ZoneState>(),
+    );
+  }
+}
+
+/** The device of `next` that is what device `index` of `old` was, or NONE. */
+function successor(old: Configuration, index: u32, next: Configuration): u32 {
+  const was = old.device(index);
+  const found = next.deviceByPort.get(was.port);
+  if (found == NONE) return NONE;
+  const is = next.device(found);
+  const same =
+    next.sameZone(is.zone, old, was.zone) &&
+    is.vlanOuter == was.vlanOuter &&
+    is.vlanInner == was.vlanInner &&
+    is.nameBytes == was.nameBytes &&
+    memory.compare(next.strings + is.name, old.strings + was.name, is.nameBytes) == 0;
+  return same ? found : NONE;
+}
+
+/** Counters go on where the device does; those of one that is gone stay in its zone's sum. */
+function carryDevices(old: Configuration, next: Configuration): void {
+  for (let i: u32 = 0; i < old.deviceCount; i++) {
+    const counters = old.deviceCounters + <usize>i * DeviceCounterAt.Bytes;
+    const to = successor(old, i, next);
+    if (to != NONE) {
+      memory.copy(
+        next.deviceCounters + <usize>to * DeviceCounterAt.Bytes,
+        counters,
+        DeviceCounterAt.Bytes,
+      );
+      next.deviceState(to).icmpTokens = old.deviceState(i).icmpTokens;
+      next.deviceState(to).icmpFilled = old.deviceState(i).icmpFilled;
+      continue;
+    }
+    const zone = next.zoneIndex(old.zone(old.device(i).zone).number);
+    if (zone == NONE || !next.sameZone(zone, old, old.device(i).zone)) continue;
+    next.zoneState(zone).addDevice(counters);
+  }
+}
+
+/** A flow's text is its identity. Both lists are searched in step, since most flows keep their order. */
+function carryFlows(old: Configuration, next: Configuration): void {
+  let from: u32 = 0;
+  for (let i: u32 = 0; i < next.flowCount && old.flowCount > 0; i++) {
+    const flow = next.flow(i);
+    for (let tried: u32 = 0; tried < min<u32>(old.flowCount, FLOW_SEARCH_MAX); tried++) {
+      const index = from + tried < old.flowCount ? from + tried : from + tried - old.flowCount;
+      const was = old.flow(index);
+      if (was.textBytes != flow.textBytes) continue;
+      if (memory.compare(next.strings + flow.text, old.strings + was.text, flow.textBytes)) continue;
+      memory.copy(
+        next.flowCounters + <usize>i * FlowCounterAt.Bytes,
+        old.flowCounters + <usize>index * FlowCounterAt.Bytes,
+        FlowCounterAt.Bytes,
+      );
+      from = index + 1 == old.flowCount ? 0 : index + 1;
+      break;
+    }
+  }
+}
+
+/** Old flows that are looked at for one new flow: a bound on the time that a configuration takes. */
+const FLOW_SEARCH_MAX: u32 = 4096;
+
+/** Forgets, while the old configuration is in force, the neighbors that the new one has no place for. */
+function dropNeighbors(next: Configuration): void {
+  for (let i: u32 = 0; i < neighborSlab.fresh; i++) {
+    if (!neighborSlab.holds(i)) continue;
+    const neighbor = Neighbor.at(i);
+    const gone = successor(active, neighbor.device, next) == NONE;
+    if (gone || neighbor.state == NeighborState.Permanent) removeNeighbor(i);
+  }
+}
+
+function keepNeighbors(old: Configuration, next: Configuration): void {
+  for (let i: u32 = 0; i < neighborSlab.fresh; i++) {
+    if (neighborSlab.holds(i)) moveNeighbor(i, successor(old, Neighbor.at(i).device, next));
+  }
+}
+
+function listExternals(next: Configuration): void {
+  for (let p: u32 = 0; p < next.poolCount; p++) {
+    const pool = next.pool(p);
+    for (let n: u32 = 0; n < pool.addressCount; n++) {
+      const key = pairKey(pool.zone, poolAddress(next, pool, n));
+      External.at(next.externalByAddress.get(key)).listed = arena.configured;
+    }
+  }
+}
+
+/** A static neighbor takes the place of a learned one. Room was checked. */
+function addStaticNeighbors(next: Configuration, now: u32): void {
+  for (let i: u32 = 0; i < next.neighborCount; i++) {
+    const at = next.neighbors + <usize>i * NeighborAt.Bytes;
+    const neighbor = changetype<NeighborRecord>(at);
+    const learned = findNeighbor(neighbor.device, neighbor.address);
+    if (learned != NONE) removeNeighbor(learned);
+    addPermanent(neighbor.device, neighbor.address, neighbor.mac, now);
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * The exports of the datapath, and nothing else. Addresses are byte offsets in the linear memory, times are
+ * milliseconds of any clock that does not run backwards, in 32 bits that wrap.
+ *
+ * A host's first calls: write the start record, `arenaBytes`, make a memory that large and instantiate in
+ * it, `start`, write an image to `imageAt`, `configure`. Then `process` and `expire` for ever.
+ */
+
+import { Abi, ImageStatus } from "./abi";
+import { faultAt } from "./config/check";
+import { activate, active } from "./config/configuration";
+import { configureArena, stagingAt } from "./configure";
+import {
+  arenaBytes as arenaBytesWanted,
+  attachArena,
+  reasons,
+  startArena,
+} from "./memory";
+import { startHeld } from "./net/held";
+import { expireTimers, processBatch, timerWait } from "./pipeline";
+import { listConnRows, listNeighborRows, listZoneCounters } from "./readout";
+import { completeChecksum as complete, segment as cut } from "./wire/offload";
+
+export function abiVersion(): u32 {
+  return Abi.Version;
+}
+
+/** Bytes of memory that the start record asks for; 0 when it asks for more than there can be. */
+export function arenaBytes(): u32 {
+  return arenaBytesWanted();
+}
+
+/** Lays out an empty arena as the start record says. */
+export function start(now: u32): void {
+  startArena(now);
+  startHeld();
+}
+
+/** Goes on with the arena that stands in this memory; false when there is none of this version. */
+export function attach(): bool {
+  if (!attachArena()) return false;
+  activate();
+  return true;
+}
+
+/** Where the next image must stand; changes with every `configure` that is accepted. */
+export function imageAt(): usize {
+  return stagingAt();
+}
+
+/** Takes the image into force, whole or not at all. */
+export function configure(bytes: u32, now: u32): ImageStatus {
+  return configureArena(bytes, now);
+}
+
+/** Offset in the refused image of what was wrong, 0 where it is the image as a whole. */
+export function imageFault(): u32 {
+  return faultAt;
+}
+
+/** Takes in `received` descriptors at Exchange.Inputs; returns how many stand at Exchange.Outputs. */
+export function process(received: u32, now: u32): u32 {
+  return processBatch(received, now);
+}
+
+/** Does what is due, at most `limit` of each kind; returns how many descriptors stand at Exchange.Outputs. */
+export function expire(now: u32, limit: u32): u32 {
+  return expireTimers(now, limit);
+}
+
+/** Milliseconds until `expire` has work: 0 now, 0xffffffff never. */
+export function wait(now: u32): u32 {
+  return timerWait(now);
+}
+
+/** Where Reason.Count counters stand, u64 each. */
+export function reasonCounters(): usize {
+  return reasons;
+}
+
+/** Where the counters of the devices, of the flows stand, in the order of the image in force. */
+export function deviceCounters(): usize {
+  return active.deviceCounters;
+}
+export function flowCounters(): usize {
+  return active.flowCounters;
+}
+
+/** Rows at Exchange.Rows, see readout.ts. */
+export function listZones(first: u32): u32 {
+  return listZoneCounters(first);
+}
+export function listConns(first: u32, now: u32): u32 {
+  return listConnRows(first, now);
+}
+export function listNeighbors(first: u32, now: u32): u32 {
+  return listNeighborRows(first, now);
+}
+
+/** For frames whose sender left work to a network card, see wire/offload.ts. */
+export function completeChecksum(frame: usize, size: u32, from: u32, offset: u32): bool {
+  return complete(frame, size, from, offset);
+}
+export function segment(
+  frame: usize,
+  size: u32,
+  segmentBytes: u32,
+  into: usize,
+  stride: u32,
+  max: u32,
+): u32 {
+  return cut(frame, size, segmentBytes, into, stride, max);
+}

@@ -1,0 +1,204 @@
+/**
+ * The arena: everything the datapath knows, in one stretch of the linear memory.
+ *
+ *     0        1024      2048     8192      32768    65536                                    arenaBytes
+ *     ├────────┼─────────┼────────┼─────────┼────────┼──────────────────────────────────────┼──────────
+ *     │ unused │ start   │ inputs │ outputs │ rows   │ arena                                │ device
+ *     │        │ record  │        │         │        │                                      │ windows
+ *                                                    │
+ *       header · reasons · packets · own frames · held frames ·
+ *       conns · conn slab · conn index · conn wheel ·
+ *       neighbors · neighbor slab · neighbor index · neighbor wheel ·
+ *       externals (pool addresses with their bitmaps) · config slot 0 · config slot 1
+ *
+ * State lives here and never in module globals: the globals below are addresses that `attach` derives
+ * from the header, so a new module takes over an arena by attaching to it. Sizes are fixed by `start`.
+ */
+
+import { Abi, Exchange, Limit, Reason, StartAt } from "./abi";
+import { BITMAP_BYTES } from "./table/bitmap";
+import { expandSeed } from "./table/hash";
+import { Index } from "./table/index";
+import { Slab } from "./table/slab";
+import { Wheel } from "./table/wheel";
+
+/** Sizes of the records that other files describe; each asserts its own. */
+export enum RecordBytes {
+  Packet = 80,
+  Conn = 128,
+  Neighbor = 64,
+  HeldFrame = 2048,
+  OwnFrame = 2048,
+  ExternalHeader = 64,
+}
+
+/** Bitmaps of an external address: TCP, UDP, ICMP. */
+export const EXTERNAL_BITMAPS: u32 = 3;
+export const EXTERNAL_BYTES: u32 = RecordBytes.ExternalHeader + EXTERNAL_BITMAPS * BITMAP_BYTES;
+
+/** Ticks of the two wheels, milliseconds: conns end within two ticks of their time. */
+const CONN_TICK_MS: u32 = 128;
+const NEIGHBOR_TICK_MS: u32 = 32;
+
+/** Derived tables need at most this many bytes per byte of image, and per pool address. */
+const DERIVED_PER_IMAGE_BYTE: usize = 8;
+const DERIVED_PER_POOL_ADDRESS: usize = 64;
+
+@final
+@unmanaged
+export class ArenaHeader {
+  magic: u32;
+  layoutVersion: u32;
+  bytes: u32;
+  connCapacity: u32;
+  neighborCapacity: u32;
+  poolAddressCapacity: u32;
+  imageCapacity: u32;
+  /** Which config slot is in force, 0 or 1; meaningless while `configured` is 0. */
+  activeSlot: u32;
+  /** Raised by everything that makes cached verdicts and adjacencies old. Never 0. */
+  generation: u32;
+  /** The generation of the configuration in force; 0 before the first. */
+  configured: u32;
+  /** The next conn that the sweep after a configuration looks at, and the generation it is for. */
+  sweepCursor: u32;
+  sweepDone: u32;
+  /** Raised when a tuple enters or leaves the index. */
+  connChanges: u32;
+  /** Random draws so far: with the seed, all that the port allocation depends on. */
+  draws: u64;
+  /** Lists of buffers for held frames: free ones, and those that become free with the next call. */
+  heldFree: u32;
+  heldLeaving: u32;
+  /** 64 bytes for the tuple hash, 16 for port allocation, 8 for the tables of the configuration. */
+  private secret0: u64;
+  private secret1: u64;
+  private secret2: u64;
+  private secret3: u64;
+  private secret4: u64;
+  private secret5: u64;
+  private secret6: u64;
+  private secret7: u64;
+  private portSecret0: u64;
+  private portSecret1: u64;
+  mapSecret: u64;
+
+  get tupleKey(): usize {
+    return changetype<usize>(this) + offsetof<ArenaHeader>("secret0");
+  }
+  get portKey(): usize {
+    return changetype<usize>(this) + offsetof<ArenaHeader>("portSecret0");
+  }
+}
+
+const HEADER_BYTES: usize = 256;
+if (offsetof<ArenaHeader>() > HEADER_BYTES) ERROR("the arena's header outgrew its place");
+
+export let arena: ArenaHeader = changetype<ArenaHeader>(<usize>Exchange.Arena);
+export let reasons: usize = 0;
+export let packets: usize = 0;
+/** 64 bytes for what does not outlive a step. */
+export let scratch: usize = 0;
+export let ownFrames: usize = 0;
+export let heldFrames: usize = 0;
+export let conns: usize = 0;
+export let connSlab: Slab = changetype<Slab>(0);
+export let connIndex: Index = changetype<Index>(0);
+export let connWheel: Wheel = changetype<Wheel>(0);
+export let neighbors: usize = 0;
+export let neighborSlab: Slab = changetype<Slab>(0);
+export let neighborIndex: Index = changetype<Index>(0);
+export let neighborWheel: Wheel = changetype<Wheel>(0);
+export let externals: usize = 0;
+export let slot0: usize = 0;
+export let slotBytes: usize = 0;
+let end: usize = 0;
+
+/** Bytes of the linear memory up to the end of the arena that the start record asks for; 0 if too many. */
+export function arenaBytes(): u32 {
+  return plan(
+    load<u32>(Exchange.Start + StartAt.ConnCapacity),
+    load<u32>(Exchange.Start + StartAt.NeighborCapacity),
+    load<u32>(Exchange.Start + StartAt.PoolAddressCapacity),
+    load<u32>(Exchange.Start + StartAt.ImageCapacity),
+  );
+}
+
+/** Lays out an empty arena as the start record says. The memory must reach to `arenaBytes`. */
+export function startArena(now: u32): void {
+  const bytes = arenaBytes();
+  memory.fill(Exchange.Arena, 0, bytes - Exchange.Arena);
+  arena.magic = Abi.ArenaMagic;
+  arena.layoutVersion = Abi.ArenaVersion;
+  arena.bytes = bytes;
+  arena.connCapacity = load<u32>(Exchange.Start + StartAt.ConnCapacity);
+  arena.neighborCapacity = load<u32>(Exchange.Start + StartAt.NeighborCapacity);
+  arena.poolAddressCapacity = load<u32>(Exchange.Start + StartAt.PoolAddressCapacity);
+  arena.imageCapacity = load<u32>(Exchange.Start + StartAt.ImageCapacity);
+  arena.generation = 1;
+  expandSeed(Exchange.Start + StartAt.Seed, arena.tupleKey, 88);
+  Slab.create(changetype<usize>(connSlab), arena.connCapacity);
+  Index.create(changetype<usize>(connIndex), arena.connCapacity * 2);
+  Wheel.create(changetype<usize>(connWheel), arena.connCapacity, CONN_TICK_MS, now);
+  Slab.create(changetype<usize>(neighborSlab), arena.neighborCapacity);
+  Index.create(changetype<usize>(neighborIndex), arena.neighborCapacity);
+  Wheel.create(changetype<usize>(neighborWheel), arena.neighborCapacity, NEIGHBOR_TICK_MS, now);
+}
+
+/** Takes over an arena that another module, or `startArena`, laid out. False when it is none of ours. */
+export function attachArena(): bool {
+  if (arena.magic != Abi.ArenaMagic || arena.layoutVersion != Abi.ArenaVersion) return false;
+  const bytes = plan(
+    arena.connCapacity,
+    arena.neighborCapacity,
+    arena.poolAddressCapacity,
+    arena.imageCapacity,
+  );
+  return bytes == arena.bytes;
+}
+
+/** Gives each region its place; returns where the last one ends, 0 when that is beyond 4 GiB. */
+function plan(connCount: u32, neighborCount: u32, poolAddresses: u32, imageBytes: u32): u32 {
+  const wanted =
+    <u64>connCount * 256 +
+    <u64>neighborCount * 256 +
+    <u64>poolAddresses * (EXTERNAL_BYTES + 2 * DERIVED_PER_POOL_ADDRESS) +
+    <u64>imageBytes * 2 * (1 + DERIVED_PER_IMAGE_BYTE) +
+    (8 << 20);
+  if (wanted > 0xf0000000) return 0;
+  end = Exchange.Arena;
+  region(HEADER_BYTES);
+  reasons = region(Reason.Count * 8);
+  packets = region(Limit.Batch * RecordBytes.Packet);
+  scratch = region(64);
+  ownFrames = region(Limit.OwnFrames * RecordBytes.OwnFrame);
+  heldFrames = region(Limit.Held * RecordBytes.HeldFrame);
+  conns = region(<usize>connCount * RecordBytes.Conn);
+  connSlab = Slab.view(region(Slab.bytes(connCount)));
+  connIndex = Index.view(region(Index.bytes(connCount * 2)));
+  connWheel = Wheel.view(region(Wheel.bytes(connCount)));
+  neighbors = region(<usize>neighborCount * RecordBytes.Neighbor);
+  neighborSlab = Slab.view(region(Slab.bytes(neighborCount)));
+  neighborIndex = Index.view(region(Index.bytes(neighborCount)));
+  neighborWheel = Wheel.view(region(Wheel.bytes(neighborCount)));
+  externals = region(<usize>poolAddresses * EXTERNAL_BYTES);
+  slotBytes =
+    <usize>imageBytes * (1 + DERIVED_PER_IMAGE_BYTE) +
+    <usize>poolAddresses * DERIVED_PER_POOL_ADDRESS +
+    65536;
+  slot0 = region(slotBytes);
+  region(slotBytes);
+  return <u32>end;
+}
+
+function region(bytes: usize): usize {
+  const at = end;
+  end = (at + bytes + 63) & ~(<usize>63);
+  return at;
+}
+
+/** One more frame, or event, that ended with this Reason. */
+export function count(reason: Reason): void {
+  const at = reasons + (<usize>reason << 3);
+  store<u64>(at, load<u64>(at) + 1);
+}

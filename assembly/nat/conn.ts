@@ -1,0 +1,222 @@
+/**
+ * The conn table: connections with a tuple, and so a zone, per direction.
+ *
+ * The one rule of the system: a packet that hits one tuple of a conn leaves as the mirror of the conn's
+ * OTHER tuple, in that tuple's zone.
+ *
+ *     hot line   0  original tuple    16  reply tuple    (their tags: phase and ConnFlag bits)
+ *               32  expiry            36  adjacency ×2   44  generation ×2   52  ingress ×2   56  flow ×2
+ *     cold line 64  packets ×2 and bytes ×2             96  born   100  created   104  validated
+ *              108  external            112  reserved for the TCP window
+ *
+ * States: New until an answer is seen, then Established; TCP moves on to Closing (nat/tcp.ts).
+ * A conn is reachable from the index by both tuples from `open` to `close`, never by one alone.
+ * Verdict and adjacency of a direction are cached and good while its generation is `arena.generation`.
+ */
+
+import { ConnPhase } from "../abi";
+import { active } from "../config/configuration";
+import { arena, connIndex, connSlab, connWheel, conns, RecordBytes } from "../memory";
+import { Direction, NO_CONN } from "../packet";
+import { Index } from "../table/index";
+import { NONE } from "../table/none";
+import { Tuple } from "./tuple";
+
+export enum ConnFlag {
+  /** The flow of the original, of the reply direction says drop. */
+  DropOriginal = 1,
+  DropReply = 2,
+  /** The original direction changes the source, the destination. */
+  Snat = 4,
+  Dnat = 8,
+}
+
+/** No external address is taken. */
+export const NO_EXTERNAL: u32 = 0xffffffff;
+
+export function opposite(direction: Direction): Direction {
+  return direction ^ 1;
+}
+
+@final
+@unmanaged
+export class Conn {
+  private originalAddresses: u64;
+  private originalRest: u64;
+  private replyAddresses: u64;
+  private replyRest: u64;
+  expiry: u32;
+  private adjacency0: u32;
+  private adjacency1: u32;
+  private generation0: u32;
+  private generation1: u32;
+  /** Number of the device the direction was decided for. */
+  private ingress0: u16;
+  private ingress1: u16;
+  private flow0: u16;
+  private flow1: u16;
+  private spare: u32;
+
+  private packets0: u64;
+  private packets1: u64;
+  private bytes0: u64;
+  private bytes1: u64;
+  /** arena.generation when it was made. */
+  born: u32;
+  /** Milliseconds of the clock when it was made. */
+  created: u32;
+  /** The configuration that was last found to allow it. */
+  validated: u32;
+  /** Index of the external address whose port it holds, or NO_EXTERNAL. */
+  external: u32;
+  private window0: u64;
+  private window1: u64;
+
+  static at(index: u32): Conn {
+    return changetype<Conn>(conns + <usize>index * RecordBytes.Conn);
+  }
+  static of(handle: u32): Conn {
+    return Conn.at(handle >> 1);
+  }
+
+  tuple(direction: Direction): Tuple {
+    return Tuple.view(changetype<usize>(this) + (<usize>direction << 4));
+  }
+  get original(): Tuple {
+    return this.tuple(Direction.Original);
+  }
+  get reply(): Tuple {
+    return this.tuple(Direction.Reply);
+  }
+
+  get phase(): ConnPhase {
+    return this.original.tag;
+  }
+  set phase(phase: ConnPhase) {
+    this.original.tag = <u8>phase;
+  }
+  get flags(): u8 {
+    return this.reply.tag;
+  }
+  set flags(flags: u8) {
+    this.reply.tag = flags;
+  }
+  has(flag: ConnFlag): bool {
+    return (this.flags & <u8>flag) != 0;
+  }
+  /** Whether packets of this direction are dropped by a flow. */
+  drops(direction: Direction): bool {
+    return (this.flags & (<u8>ConnFlag.DropOriginal << <u8>direction)) != 0;
+  }
+
+  adjacency(direction: Direction): u32 {
+    return load<u32>(this.field(direction, 2), offsetof<Conn>("adjacency0"));
+  }
+  flow(direction: Direction): u32 {
+    return load<u16>(this.field(direction, 1), offsetof<Conn>("flow0"));
+  }
+  ingress(direction: Direction): u32 {
+    return load<u16>(this.field(direction, 1), offsetof<Conn>("ingress0"));
+  }
+  /** Whether the cached decision for this direction is good for a packet from this device. */
+  decided(direction: Direction, port: u16): bool {
+    return (
+      load<u32>(this.field(direction, 2), offsetof<Conn>("generation0")) == arena.generation &&
+      this.ingress(direction) == port
+    );
+  }
+  /** Remembers the decision for a direction: which flow allowed it, and where it goes. */
+  decide(direction: Direction, port: u16, flow: u32, adjacency: u32, drop: bool): void {
+    store<u32>(this.field(direction, 2), adjacency, offsetof<Conn>("adjacency0"));
+    store<u32>(this.field(direction, 2), arena.generation, offsetof<Conn>("generation0"));
+    store<u16>(this.field(direction, 1), port, offsetof<Conn>("ingress0"));
+    store<u16>(this.field(direction, 1), <u16>flow, offsetof<Conn>("flow0"));
+    const bit = <u8>ConnFlag.DropOriginal << <u8>direction;
+    this.flags = drop ? this.flags | bit : this.flags & ~bit;
+  }
+  /** Remembers where a direction came in, without a decision. */
+  arrive(direction: Direction, port: u16): void {
+    store<u16>(this.field(direction, 1), port, offsetof<Conn>("ingress0"));
+  }
+
+  packets(direction: Direction): u64 {
+    return load<u64>(this.field(direction, 3), offsetof<Conn>("packets0"));
+  }
+  bytes(direction: Direction): u64 {
+    return load<u64>(this.field(direction, 3), offsetof<Conn>("bytes0"));
+  }
+  countPacket(direction: Direction, bytes: u32): void {
+    const at = this.field(direction, 3);
+    store<u64>(at, load<u64>(at, offsetof<Conn>("packets0")) + 1, offsetof<Conn>("packets0"));
+    store<u64>(at, load<u64>(at, offsetof<Conn>("bytes0")) + bytes, offsetof<Conn>("bytes0"));
+  }
+
+  /** Base for a field that stands twice, `1 << shift` bytes apart. */
+  private field(direction: Direction, shift: u32): usize {
+    return changetype<usize>(this) + (<usize>direction << shift);
+  }
+}
+if (offsetof<Conn>() != RecordBytes.Conn) ERROR("a Conn is 128 bytes");
+if (offsetof<Conn>("packets0") != 64) ERROR("the hot part of a Conn is one 64-byte cache line");
+
+/** The handle of the conn that has this tuple in one of its directions, or NO_CONN. */
+export function findConn(tuple: Tuple, hash: u64): u32 {
+  const addresses = tuple.addresses;
+  const rest = tuple.rest;
+  for (let which: u32 = 0; which < 2; which++) {
+    const bucket = connIndex.bucket(hash, which);
+    for (let fits = Index.matches(bucket, hash); fits != 0; fits &= fits - 1) {
+      const handle = Index.handle(bucket, ctz(fits));
+      const found = Conn.of(handle).tuple(handle & 1);
+      if (found.addresses == addresses && found.rest == rest) return handle;
+    }
+  }
+  return NO_CONN;
+}
+
+/** Whether a tuple is free to be a direction of a new conn. */
+export function isFree(tuple: Tuple): bool {
+  return findConn(tuple, tuple.hash) == NO_CONN;
+}
+
+/**
+ * A new conn with both tuples filled in by the caller, reachable from now on. NO_CONN, and nothing
+ * changed, when the index cannot take both tuples. `index` is one that `connSlab.take` gave.
+ */
+export function openConn(index: u32, now: u32, expiry: u32): bool {
+  const conn = Conn.at(index);
+  const originalHash = conn.original.hash;
+  if (!connIndex.insert(originalHash, index << 1)) return false;
+  if (!connIndex.insert(conn.reply.hash, (index << 1) | Direction.Reply)) {
+    connIndex.remove(originalHash, index << 1);
+    return false;
+  }
+  conn.phase = ConnPhase.New;
+  arena.connChanges++;
+  conn.born = arena.generation;
+  conn.validated = arena.configured;
+  conn.created = now;
+  conn.expiry = expiry;
+  connWheel.add(index, expiry);
+  const zone = active.zoneIndex(conn.original.zone);
+  if (zone != NONE) {
+    const state = active.zoneState(zone);
+    state.conns++;
+    state.connsCreated++;
+  }
+  return true;
+}
+
+/** Forgets a conn. Its timer and external port are the caller's to give back (nat/lifetime.ts). */
+export function removeConn(index: u32): void {
+  const conn = Conn.at(index);
+  arena.connChanges++;
+  connIndex.remove(conn.original.hash, index << 1);
+  connIndex.remove(conn.reply.hash, (index << 1) | Direction.Reply);
+  const zone = active.zoneIndex(conn.original.zone);
+  if (zone != NONE) {
+    const state = active.zoneState(zone);
+    if (state.born <= conn.born) state.conns--;
+  }
+  connSlab.give(index);
+}

@@ -1,0 +1,62 @@
+/**
+ * How long a conn lives, and its end. A packet only writes its conn's expiry; the wheel looks at the conn
+ * when its slot comes round and files it again if it was written meanwhile.
+ */
+
+import { ConnPhase, Timeout } from "../abi";
+import { active } from "../config/configuration";
+import { connWheel } from "../memory";
+import { Direction, Packet } from "../packet";
+import { NONE } from "../table/none";
+import { IpProtocol } from "../wire/ipv4";
+import { Conn, NO_EXTERNAL, removeConn } from "./conn";
+import { giveExternal } from "./pool";
+import { advanceTcp } from "./tcp";
+
+/** Notes that the conn was used by a packet of this direction. */
+export function refresh(conn: Conn, direction: Direction, packet: Packet, now: u32): void {
+  let timeout: Timeout;
+  if (packet.protocol == IpProtocol.Tcp) {
+    timeout = advanceTcp(conn, direction, packet.flags);
+  } else {
+    if (direction == Direction.Reply) conn.phase = ConnPhase.Established;
+    timeout = timeoutOf(packet.protocol);
+  }
+  conn.expiry = now + active.timeout(timeout);
+}
+
+/** The timeout of a conn's first packet. */
+export function firstTimeout(protocol: u8): u32 {
+  return active.timeout(protocol == IpProtocol.Tcp ? Timeout.TcpTransitory : timeoutOf(protocol));
+}
+
+function timeoutOf(protocol: u8): Timeout {
+  if (protocol == IpProtocol.Udp) return Timeout.Udp;
+  return protocol == IpProtocol.Icmp ? Timeout.Icmp : Timeout.Other;
+}
+
+/** Ends a conn: both tuples, its timer and its port are free afterwards. */
+export function endConn(index: u32): void {
+  const conn = Conn.at(index);
+  connWheel.remove(index);
+  release(index, conn);
+}
+
+function release(index: u32, conn: Conn): void {
+  if (conn.external != NO_EXTERNAL) {
+    giveExternal(conn.external, conn.reply.protocol, conn.reply.destinationPort);
+  }
+  removeConn(index);
+}
+
+/** Ends at most `limit` conns whose time has come. True when there may be more. */
+export function expireConns(now: u32, limit: u32): bool {
+  for (let n: u32 = 0; n < limit; n++) {
+    const index = connWheel.due(now);
+    if (index == NONE) return false;
+    const conn = Conn.at(index);
+    if (<i32>(conn.expiry - now) > 0) connWheel.add(index, conn.expiry);
+    else release(index, conn);
+  }
+  return true;
+}

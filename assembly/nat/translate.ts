@@ -1,0 +1,84 @@
+/**
+ * The one rule: a packet leaves as the mirror of the other tuple of its conn. This is the only place where
+ * an address or a port of a forwarded packet is rewritten. Checksums follow incrementally (RFC 1624), so
+ * one that was wrong stays wrong and is the receiver's to find.
+ */
+
+import { Packet } from "../packet";
+import { apply, applyUdp, checksumOf, delta16, delta32 } from "../wire/checksum";
+import { Icmp } from "../wire/icmp";
+import { IpProtocol } from "../wire/ipv4";
+import { Tcp } from "../wire/tcp";
+import { Udp } from "../wire/udp";
+import { Tuple } from "./tuple";
+
+/** `other` is the tuple that the packet did NOT hit: what its answer will look like. */
+export function translate(packet: Packet, other: Tuple): void {
+  const ip = packet.ip;
+  let addresses: u32 = 0;
+  if (packet.source != other.destination) {
+    addresses += delta32(packet.source, other.destination);
+    ip.source = other.destination;
+  }
+  if (packet.destination != other.source) {
+    addresses += delta32(packet.destination, other.source);
+    ip.destination = other.source;
+  }
+  const hop = delta16((<u32>ip.ttl) << 8, (<u32>ip.ttl - 1) << 8);
+  ip.ttl = ip.ttl - 1;
+  ip.checksum = apply(ip.checksum, addresses + hop);
+
+  switch (<u32>packet.protocol) {
+    case IpProtocol.Tcp:
+      translateTcp(Tcp.view(packet.transport), addresses + ports(packet, other), other);
+      break;
+    case IpProtocol.Udp:
+      translateUdp(Udp.view(packet.transport), addresses + ports(packet, other), other);
+      break;
+    case IpProtocol.Icmp:
+      translateEcho(packet, other);
+      break;
+  }
+}
+
+/** What the change of both ports adds to a checksum; nothing where they stay. */
+function ports(packet: Packet, other: Tuple): u32 {
+  let delta: u32 = 0;
+  if (packet.sourcePort != other.destinationPort) {
+    delta += delta16(packet.sourcePort, other.destinationPort);
+  }
+  if (packet.destinationPort != other.sourcePort) {
+    delta += delta16(packet.destinationPort, other.sourcePort);
+  }
+  return delta;
+}
+
+function translateTcp(tcp: Tcp, delta: u32, other: Tuple): void {
+  tcp.sourcePort = other.destinationPort;
+  tcp.destinationPort = other.sourcePort;
+  tcp.checksum = apply(tcp.checksum, delta);
+}
+
+function translateUdp(udp: Udp, delta: u32, other: Tuple): void {
+  udp.sourcePort = other.destinationPort;
+  udp.destinationPort = other.sourcePort;
+  udp.checksum = applyUdp(udp.checksum, delta);
+}
+
+/** The identifier is the port of whoever asks; the other port is 0 on both sides. ICMP has no pseudo-header. */
+function translateEcho(packet: Packet, other: Tuple): void {
+  const from: u32 = packet.sourcePort | packet.destinationPort;
+  const to: u32 = other.sourcePort | other.destinationPort;
+  if (from == to) return;
+  const icmp = Icmp.view(packet.transport);
+  icmp.identifier = to;
+  const checksum = apply(icmp.checksum, delta16(from, to));
+  if (checksum == 0) completeEcho(packet, icmp);
+  else icmp.checksum = checksum;
+}
+
+/** Sums an echo anew where the increment cannot tell 0 from 0xffff: an all-zero message has the latter. */
+function completeEcho(packet: Packet, icmp: Icmp): void {
+  icmp.checksum = 0;
+  icmp.checksum = checksumOf(packet.transport, packet.ip.payloadBytes);
+}

@@ -1,0 +1,69 @@
+/**
+ * A tuple: what one direction of a connection looks like on the wire, and the zone it is seen in.
+ *
+ *      0         4              8            10                 12     14         15
+ *      ├─────────┼──────────────┼────────────┼──────────────────┼──────┼──────────┼──────┐
+ *      │ source  │ destination  │ sourcePort │ destinationPort  │ zone │ protocol │ tag  │
+ *      └─────────┴──────────────┴────────────┴──────────────────┴──────┴──────────┴──────┘
+ *
+ * Two 64-bit words that compare and hash as such; `tag` is the owner's to use and takes no part.
+ * ICMP echo: the identifier is the port of whoever asks, 0 that of whoever answers (RFC 5508 section 3).
+ */
+
+import { tupleHash } from "../table/hash";
+import { arena } from "../memory";
+
+const TAG_FREE: u64 = 0x00ff_ffff_ffff_ffff;
+
+@unmanaged
+export class Tuple {
+  source: u32;
+  destination: u32;
+  sourcePort: u16;
+  destinationPort: u16;
+  /** The zone's number. */
+  zone: u16;
+  protocol: u8;
+  tag: u8;
+
+  static view(at: usize): Tuple {
+    return changetype<Tuple>(at);
+  }
+
+  get addresses(): u64 {
+    return load<u64>(changetype<usize>(this));
+  }
+  get rest(): u64 {
+    return load<u64>(changetype<usize>(this), 8) & TAG_FREE;
+  }
+
+  get hash(): u64 {
+    return tupleHash(arena.tupleKey, this.addresses, this.rest);
+  }
+
+  equals(other: Tuple): bool {
+    return this.addresses == other.addresses && this.rest == other.rest;
+  }
+
+  /** Becomes the same as `from`, the tag excepted. */
+  copy(from: Tuple): void {
+    this.source = from.source;
+    this.destination = from.destination;
+    this.sourcePort = from.sourcePort;
+    this.destinationPort = from.destinationPort;
+    this.zone = from.zone;
+    this.protocol = from.protocol;
+  }
+
+  /** Becomes what an answer to `from` looks like in the same zone. */
+  mirror(from: Tuple): void {
+    this.source = from.destination;
+    this.destination = from.source;
+    this.sourcePort = from.destinationPort;
+    this.destinationPort = from.sourcePort;
+    this.zone = from.zone;
+    this.protocol = from.protocol;
+  }
+}
+if (offsetof<Tuple>() != 16) ERROR("a Tuple is 16 bytes");
+if (offsetof<Tuple>("tag") != 15) ERROR("a Tuple's tag is its last byte");

@@ -1,0 +1,331 @@
+/**
+ * Neighbors: hosts on our links, by device and address, and how to reach them. ARP (RFC 826) fills the
+ * table; the states are those of RFC 4861 section 7.3.2, as Linux runs ARP through them.
+ *
+ *     Incomplete ──answer──▶ Reachable ──30 s──▶ Stale ──used──▶ Probe ──answer──▶ Reachable
+ *         │ 3 requests           ▲ any ARP of its own             │ 3 requests
+ *         ▼                      │                                ▼
+ *        gone                 Permanent (configuration)          gone
+ *
+ * A neighbor holds the ready link header and its device: together the adjacency that a conn remembers by
+ * the neighbor's index. Removing one that a conn may remember raises `arena.generation`, so that no conn
+ * follows an index to another neighbor, perhaps in another zone.
+ */
+
+import { Limit, NeighborState, None, Reason } from "../abi";
+import { active, pairKey } from "../config/configuration";
+import { DeviceRecord } from "../config/records";
+import {
+  arena,
+  count,
+  neighborIndex,
+  neighbors,
+  neighborSlab,
+  neighborWheel,
+  RecordBytes,
+} from "../memory";
+import { tupleHash } from "../table/hash";
+import { Index } from "../table/index";
+import { NONE } from "../table/none";
+import { Arp, ArpOperation } from "../wire/arp";
+import { EtherType } from "../wire/ethernet";
+import { giveHeld, heldAt, heldBytes, hold, nextHeld, setNextHeld } from "./held";
+import { LINK_HEADER_BYTES, prependHeader, writeLinkHeader } from "./link";
+import { NETWORK_OFFSET, output, outputOwn, takeOwnFrame } from "./output";
+import { sourceTowards } from "./route";
+
+/** RFC 4861 section 10: RETRANS_TIMER, REACHABLE_TIME, MAX_MULTICAST_SOLICIT and MAX_UNICAST_SOLICIT. */
+const RETRY_MS: u32 = 1000;
+const REACHABLE_MS: u32 = 30000;
+const PROBES: u8 = 3;
+/** A neighbor that nothing was sent to for this long is forgotten. */
+const UNUSED_MS: u32 = 600000;
+
+@final
+@unmanaged
+export class Neighbor {
+  address: u32;
+  device: u16;
+  state: u8;
+  /** Requests sent since it was last confirmed. */
+  probes: u8;
+  headerBytes: u8;
+  /** 1 where a conn may remember it. */
+  remembered: u8;
+  /** Frames that wait for it. */
+  held: u8;
+  private pad: u8;
+  mtu: u16;
+  zoneIndex: u16;
+  private header0: u64;
+  private header8: u64;
+  private header16: u64;
+  /** Milliseconds of the clock: last confirmed, last sent to. */
+  confirmed: u32;
+  used: u32;
+  /** The frames that wait for it, in order. */
+  firstHeld: u32;
+  lastHeld: u32;
+
+  static at(index: u32): Neighbor {
+    return changetype<Neighbor>(neighbors + <usize>index * RecordBytes.Neighbor);
+  }
+
+  /** Its link header, which begins with its MAC. */
+  get header(): usize {
+    return changetype<usize>(this) + offsetof<Neighbor>("header0");
+  }
+  /** Whether frames can be sent to it now. */
+  get isUsable(): bool {
+    return this.state >= <u32>NeighborState.Reachable;
+  }
+  get hash(): u64 {
+    return tupleHash(arena.tupleKey, pairKey(this.device, this.address), 0);
+  }
+}
+if (offsetof<Neighbor>() > <usize>RecordBytes.Neighbor) ERROR("a Neighbor outgrew its 64 bytes");
+if (LINK_HEADER_BYTES > 24) ERROR("a Neighbor has room for 24 bytes of header");
+
+/** Index of the neighbor with this address on this device, or NONE. */
+export function findNeighbor(device: u32, address: u32): u32 {
+  const hash = tupleHash(arena.tupleKey, pairKey(device, address), 0);
+  for (let which: u32 = 0; which < 2; which++) {
+    const bucket = neighborIndex.bucket(hash, which);
+    for (let fits = Index.matches(bucket, hash); fits != 0; fits &= fits - 1) {
+      const index = Index.handle(bucket, ctz(fits));
+      const neighbor = Neighbor.at(index);
+      if (neighbor.address == address && neighbor.device == device) return index;
+    }
+  }
+  return NONE;
+}
+
+/** The neighbor, asked for if it is new; NONE when the table, or the device's share of it, is full. */
+export function resolveNeighbor(device: u32, address: u32, now: u32): u32 {
+  const known = findNeighbor(device, address);
+  if (known != NONE) return known;
+  const index = addNeighbor(device, address, now);
+  if (index == NONE) return NONE;
+  const neighbor = Neighbor.at(index);
+  neighbor.state = <u8>NeighborState.Incomplete;
+  ask(neighbor);
+  neighborWheel.add(index, now + RETRY_MS);
+  return index;
+}
+
+function addNeighbor(device: u32, address: u32, now: u32): u32 {
+  const state = active.deviceState(device);
+  if (state.neighbors >= <u32>Limit.NeighborsPerDevice) return NONE;
+  const index = neighborSlab.take();
+  if (index == NONE) return NONE;
+  const neighbor = Neighbor.at(index);
+  memory.fill(changetype<usize>(neighbor), 0, RecordBytes.Neighbor);
+  neighbor.address = address;
+  neighbor.used = now;
+  neighbor.firstHeld = NONE;
+  neighbor.lastHeld = NONE;
+  attachNeighbor(neighbor, device);
+  if (!neighborIndex.insert(neighbor.hash, index)) {
+    neighborSlab.give(index);
+    return NONE;
+  }
+  state.neighbors++;
+  return index;
+}
+
+/** Copies what a neighbor keeps of its device, the header's MAC excepted. */
+function attachNeighbor(neighbor: Neighbor, device: u32): void {
+  const record = active.device(device);
+  neighbor.device = <u16>device;
+  neighbor.zoneIndex = record.zone;
+  neighbor.mtu = record.mtu;
+}
+
+function writeHeader(neighbor: Neighbor, mac: usize): void {
+  const device = active.device(neighbor.device);
+  neighbor.headerBytes = <u8>writeLinkHeader(neighbor.header, device, mac, EtherType.Ipv4);
+}
+
+/** A static neighbor of the configuration; where the table is full, a learned one makes room for it. */
+export function addPermanent(device: u32, address: u32, mac: usize, now: u32): void {
+  if (neighborSlab.count == neighborSlab.capacity) removeLearned();
+  const index = addNeighbor(device, address, now);
+  if (index == NONE) return;
+  const neighbor = Neighbor.at(index);
+  neighbor.state = <u8>NeighborState.Permanent;
+  writeHeader(neighbor, mac);
+}
+
+function removeLearned(): void {
+  for (let i: u32 = 0; i < neighborSlab.fresh; i++) {
+    if (neighborSlab.holds(i) && Neighbor.at(i).state != NeighborState.Permanent) {
+      return removeNeighbor(i);
+    }
+  }
+}
+
+/** Forgets a neighbor and drops what waits for it. */
+export function removeNeighbor(index: u32): void {
+  const neighbor = Neighbor.at(index);
+  const state = active.deviceState(neighbor.device);
+  state.held -= neighbor.held;
+  state.neighbors--;
+  neighborIndex.remove(neighbor.hash, index);
+  release(index, neighbor);
+}
+
+/** The end of a neighbor that is out of the index already. */
+function release(index: u32, neighbor: Neighbor): void {
+  for (let held = neighbor.firstHeld; held != NONE; ) {
+    const next = nextHeld(held);
+    giveHeld(held);
+    count(Reason.NeighborFailed);
+    held = next;
+  }
+  neighborWheel.remove(index);
+  neighborSlab.give(index);
+  neighbor.state = <u8>NeighborState.Free;
+  if (neighbor.remembered) arena.generation++;
+}
+
+/** Sends an ARP request: to everybody, or to the neighbor alone while its MAC is known. */
+function ask(neighbor: Neighbor): void {
+  neighbor.probes++;
+  const frame = takeOwnFrame();
+  if (frame == 0) return;
+  const device = active.device(neighbor.device);
+  const broadcast = frame;
+  store<u32>(broadcast, 0xffffffff);
+  store<u16>(broadcast, 0xffff, 4);
+  const to = neighbor.isUsable ? neighbor.header : broadcast;
+  const network = frame + NETWORK_OFFSET;
+  const source = sourceTowards(device, neighbor.address);
+  Arp.write(network, ArpOperation.Request, device.mac, source, 0, neighbor.address);
+  const header = frame + 8;
+  const bytes = writeLinkHeader(header, device, to, EtherType.Arp);
+  outputOwn(prependHeader(network, header, bytes), bytes + Arp.BYTES, neighbor.device);
+}
+
+/** Takes in that a MAC speaks for a neighbor, and sends what waited for it. */
+export function confirmNeighbor(index: u32, mac: usize, now: u32): void {
+  const neighbor = Neighbor.at(index);
+  if (neighbor.state == NeighborState.Permanent) return;
+  neighbor.state = <u8>NeighborState.Reachable;
+  neighbor.probes = 0;
+  neighbor.confirmed = now;
+  writeHeader(neighbor, mac);
+  neighborWheel.add(index, now + REACHABLE_MS);
+  sendHeld(neighbor);
+}
+
+/** Like `confirmNeighbor`, for one that may be new: somebody on the link asked for us (RFC 826). */
+export function learnNeighbor(device: u32, address: u32, mac: usize, now: u32): void {
+  const known = findNeighbor(device, address);
+  const index = known == NONE ? addNeighbor(device, address, now) : known;
+  if (index != NONE) confirmNeighbor(index, mac, now);
+}
+
+function sendHeld(neighbor: Neighbor): void {
+  for (let held = neighbor.firstHeld; held != NONE; ) {
+    const next = nextHeld(held);
+    const frame = prependHeader(
+      heldAt(held) + NETWORK_OFFSET,
+      neighbor.header,
+      neighbor.headerBytes,
+    );
+    if (output(frame, neighbor.headerBytes + heldBytes(held), neighbor.device, None.Short)) {
+      count(Reason.HeldSent);
+    }
+    giveHeld(held);
+    held = next;
+  }
+  active.deviceState(neighbor.device).held -= neighbor.held;
+  neighbor.firstHeld = NONE;
+  neighbor.lastHeld = NONE;
+  neighbor.held = 0;
+}
+
+/** Keeps a translated packet until the neighbor answers. Returns Held, or why it is dropped. */
+export function holdFor(index: u32, network: usize, bytes: u32): Reason {
+  const neighbor = Neighbor.at(index);
+  const state = active.deviceState(neighbor.device);
+  if (
+    bytes > <u32>Limit.HeldFrameBytes ||
+    neighbor.held >= <u32>Limit.HeldPerNeighbor ||
+    state.held >= <u32>Limit.HeldPerDevice
+  ) {
+    return Reason.HoldQueueFull;
+  }
+  const held = hold(network, bytes);
+  if (held == NONE) return Reason.HoldQueueFull;
+  if (neighbor.lastHeld == NONE) neighbor.firstHeld = held;
+  else setNextHeld(neighbor.lastHeld, held);
+  neighbor.lastHeld = held;
+  neighbor.held++;
+  state.held++;
+  return Reason.Held;
+}
+
+/** Sends an IP packet to a neighbor whose MAC is known. `input` as in `output`. */
+export function sendTo(index: u32, network: usize, bytes: u32, input: u32, now: u32): bool {
+  const neighbor = Neighbor.at(index);
+  neighbor.used = now;
+  if (neighbor.state == NeighborState.Stale) probe(index, neighbor, now);
+  const frame = prependHeader(network, neighbor.header, neighbor.headerBytes);
+  return output(frame, neighbor.headerBytes + bytes, neighbor.device, input);
+}
+
+function probe(index: u32, neighbor: Neighbor, now: u32): void {
+  neighbor.state = <u8>NeighborState.Probe;
+  neighbor.probes = 0;
+  ask(neighbor);
+  neighborWheel.add(index, now + RETRY_MS);
+}
+
+/** Looks after at most `limit` neighbors whose timer has run out. True when there may be more. */
+export function tendNeighbors(now: u32, limit: u32): bool {
+  for (let n: u32 = 0; n < limit; n++) {
+    const index = neighborWheel.due(now);
+    if (index == NONE) return false;
+    tend(index, Neighbor.at(index), now);
+  }
+  return true;
+}
+
+function tend(index: u32, neighbor: Neighbor, now: u32): void {
+  switch (<u32>neighbor.state) {
+    case NeighborState.Incomplete:
+    case NeighborState.Probe:
+      if (neighbor.probes < PROBES) {
+        ask(neighbor);
+        neighborWheel.add(index, now + RETRY_MS);
+      } else {
+        removeNeighbor(index);
+      }
+      break;
+    case NeighborState.Reachable:
+      neighbor.state = <u8>NeighborState.Stale;
+      neighborWheel.add(index, neighbor.used + UNUSED_MS);
+      break;
+    case NeighborState.Stale:
+      if (now - neighbor.used >= UNUSED_MS) removeNeighbor(index);
+      else neighborWheel.add(index, neighbor.used + UNUSED_MS);
+      break;
+  }
+}
+
+/** Moves a neighbor to the index that its device has in the configuration that is now in force. */
+export function moveNeighbor(index: u32, device: u32): void {
+  const neighbor = Neighbor.at(index);
+  neighborIndex.remove(neighbor.hash, index);
+  attachNeighbor(neighbor, device);
+  if (!neighborIndex.insert(neighbor.hash, index)) {
+    release(index, neighbor);
+    return;
+  }
+  if (neighbor.isUsable) writeHeader(neighbor, neighbor.header);
+  const state = active.deviceState(device);
+  state.neighbors++;
+  state.held += neighbor.held;
+  neighbor.remembered = 0;
+}

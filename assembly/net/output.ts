@@ -1,0 +1,59 @@
+/**
+ * Frames on their way out: the list that a call hands to the host, and the buffers for frames that the
+ * datapath makes itself. Both begin empty with each call and stay valid until the next.
+ */
+
+import { DescriptorAt, DeviceCounterAt, Exchange, Limit, None, Reason } from "../abi";
+import { active } from "../config/configuration";
+import { count, ownFrames, RecordBytes } from "../memory";
+
+/** Where the IP packet begins in a buffer: room for the longest link header, and the host's headroom. */
+export const NETWORK_OFFSET: usize = 64;
+
+/** Frames in the list now. */
+export let produced: u32 = 0;
+let own: u32 = 0;
+
+export function beginOutputs(): void {
+  produced = 0;
+  own = 0;
+}
+
+/** Lists a frame to leave through a device. `input` is the index of the input it stands in, if any. */
+export function output(frame: usize, bytes: u32, device: u32, input: u32): bool {
+  if (produced == Limit.Outputs) {
+    count(Reason.OutputFull);
+    return false;
+  }
+  const at = <usize>Exchange.Outputs + produced * DescriptorAt.Bytes;
+  store<u32>(at, <u32>frame, DescriptorAt.Frame);
+  store<u32>(at, bytes, DescriptorAt.Size);
+  store<u16>(at, active.device(device).carrier, DescriptorAt.Interface);
+  store<u16>(at, <u16>input, DescriptorAt.Input);
+  store<u16>(at, <u16>device, DescriptorAt.Device);
+  produced++;
+  const counters = active.deviceCounters + <usize>device * DeviceCounterAt.Bytes;
+  store<u64>(
+    counters,
+    load<u64>(counters, DeviceCounterAt.TxPackets) + 1,
+    DeviceCounterAt.TxPackets,
+  );
+  store<u64>(
+    counters,
+    load<u64>(counters, DeviceCounterAt.TxBytes) + bytes,
+    DeviceCounterAt.TxBytes,
+  );
+  return true;
+}
+
+/** A buffer for a frame of our own, whose IP (or ARP) packet begins NETWORK_OFFSET in; 0 when all are used. */
+export function takeOwnFrame(): usize {
+  if (own == Limit.OwnFrames) return 0;
+  const index = own++;
+  return ownFrames + <usize>index * RecordBytes.OwnFrame;
+}
+
+/** Lists a frame of our own. */
+export function outputOwn(frame: usize, bytes: u32, device: u32): bool {
+  return output(frame, bytes, device, None.Short);
+}

@@ -1,0 +1,179 @@
+/**
+ * What the router says for itself: ARP for its own and its pools' addresses (RFC 826), echo replies from
+ * its own (RFC 1122 section 3.2.2.6), and ICMP errors (RFC 1812 sections 4.3 and 5.2.7). An answer goes
+ * back over the link and to the MAC it came from; no route is asked.
+ */
+
+import { Reason } from "../abi";
+import { active, pairKey } from "../config/configuration";
+import { scratch } from "../memory";
+import { Packet } from "../packet";
+import { NONE } from "../table/none";
+import { Arp, ArpOperation } from "../wire/arp";
+import { copyMac } from "../wire/bytes";
+import { apply, checksumOf, delta16 } from "../wire/checksum";
+import { Ethernet, EtherType } from "../wire/ethernet";
+import { Icmp, IcmpType, UnreachableCode } from "../wire/icmp";
+import { IpProtocol, Ipv4 } from "../wire/ipv4";
+import { prependHeader, writeLinkHeader } from "./link";
+import { confirmNeighbor, findNeighbor, learnNeighbor } from "./neighbor";
+import { NETWORK_OFFSET, output, outputOwn, takeOwnFrame } from "./output";
+import { isOnLink, sourceTowards } from "./route";
+
+/** TTL of packets of our own (RFC 1700). */
+const TTL: u32 = 64;
+/** RFC 1812 section 4.3.2.3: an error is at most this long. */
+const ERROR_BYTES_MAX: u32 = 576;
+/** Errors that one device may cause: as many at once, and one more each so many milliseconds. */
+const ERROR_BURST: u32 = 50;
+const ERROR_INTERVAL_MS: u32 = 10;
+
+/** Takes in an ARP packet and answers a request for an address of ours. */
+export function answerArp(packet: Packet, now: u32): Reason {
+  const arp = Arp.view(packet.network);
+  const known = findNeighbor(packet.device, arp.senderAddress);
+  const forUs = speaksFor(packet, arp.targetAddress);
+  if (!isCredible(packet, arp)) return forUs && isProbe(arp) ? replyTo(packet, arp) : Reason.ArpBad;
+  if (forUs) learnNeighbor(packet.device, arp.senderAddress, arp.senderMac, now);
+  else if (known != NONE) confirmNeighbor(known, arp.senderMac, now);
+  else return Reason.ArpIgnored;
+  if (!forUs || arp.operation != ArpOperation.Request) return Reason.Learned;
+  return replyTo(packet, arp);
+}
+
+/** Whether ARP on this device answers for the address: the device's own, or a pool's of its zone. */
+function speaksFor(packet: Packet, address: u32): bool {
+  const key = pairKey(packet.zoneIndex, address);
+  if (active.deviceByAddress.get(key) == packet.device) return true;
+  return (
+    active.externalByAddress.get(key) != NONE && active.deviceByAddress.get(key) == NONE
+  );
+}
+
+/** Whether the sender may be who it says: a unicast host on the link, and not we. */
+function isCredible(packet: Packet, arp: Arp): bool {
+  const sender = arp.senderAddress;
+  return (
+    (load<u8>(arp.senderMac) & 1) == 0 &&
+    isOnLink(active.device(packet.device), sender) &&
+    !speaksFor(packet, sender)
+  );
+}
+
+/** RFC 5227: somebody asks whether an address is in use before taking it. */
+function isProbe(arp: Arp): bool {
+  return arp.senderAddress == 0 && arp.operation == ArpOperation.Request;
+}
+
+function replyTo(packet: Packet, arp: Arp): Reason {
+  const device = active.device(packet.device);
+  const asked = arp.targetAddress;
+  const asker = arp.senderAddress;
+  copyMac(scratch, arp.senderMac);
+  Arp.write(packet.network, ArpOperation.Reply, device.mac, asked, scratch, asker);
+  sendBack(packet, EtherType.Arp, Arp.BYTES);
+  return Reason.Answered;
+}
+
+/** Turns the frame around where it stands: back to the MAC it came from, with a new header. */
+function sendBack(packet: Packet, type: EtherType, bytes: u32): void {
+  const to = scratch + 8;
+  const header = scratch + 16;
+  copyMac(to, Ethernet.view(packet.frame).source);
+  const headerBytes = writeLinkHeader(header, active.device(packet.device), to, type);
+  const frame = prependHeader(packet.network, header, headerBytes);
+  output(frame, headerBytes + bytes, packet.device, packet.input);
+}
+
+/** Answers a packet for the router itself: an echo request is the only thing it serves. */
+export function answerLocal(packet: Packet): Reason {
+  if (packet.protocol != IpProtocol.Icmp || packet.flags != IcmpType.EchoRequest) {
+    return Reason.LocalUnserved;
+  }
+  const ip = packet.ip;
+  const icmp = Icmp.view(packet.transport);
+  ip.source = packet.destination;
+  ip.destination = packet.source;
+  ip.ttl = TTL;
+  ip.refreshChecksum();
+  icmp.type = IcmpType.EchoReply;
+  const checksum = apply(
+    icmp.checksum,
+    delta16(IcmpType.EchoRequest << 8, IcmpType.EchoReply << 8),
+  );
+  // An all-zero reply sums to zero, which only a new sum tells from 0xffff.
+  icmp.checksum = checksum;
+  if (checksum == 0) {
+    icmp.checksum = checksumOf(packet.transport, ip.payloadBytes);
+  }
+  sendBack(packet, EtherType.Ipv4, packet.totalBytes);
+  return Reason.Answered;
+}
+
+/** Tells the sender what became of its packet, where the Reason is one that it should know of. */
+export function reportDrop(packet: Packet, reason: u32, now: u32): void {
+  switch (reason) {
+    case Reason.TtlExceeded:
+      return sendError(packet, IcmpType.TimeExceeded, 0, 0, now);
+    case Reason.FlowReject:
+      return sendError(
+        packet,
+        IcmpType.DestinationUnreachable,
+        UnreachableCode.Prohibited,
+        0,
+        now,
+      );
+    case Reason.NoRoute:
+      return sendError(packet, IcmpType.DestinationUnreachable, UnreachableCode.Network, 0, now);
+  }
+}
+
+/** RFC 1191: the packet may not be fragmented and is longer than the next link takes. */
+export function reportTooBig(packet: Packet, mtu: u32, now: u32): void {
+  if (!packet.ip.dontFragment) return;
+  const code = UnreachableCode.FragmentationNeeded;
+  sendError(packet, IcmpType.DestinationUnreachable, code, mtu, now);
+}
+
+/** Quotes the packet, which must still be as it came, in an error to its source. */
+function sendError(packet: Packet, type: u32, code: u32, rest: u32, now: u32): void {
+  const device = active.device(packet.device);
+  const source = sourceTowards(device, packet.source);
+  if (source == 0 || !mayReport(packet.device, now)) return;
+  const frame = takeOwnFrame();
+  if (frame == 0) return;
+  const network = frame + NETWORK_OFFSET;
+  const transport = network + Ipv4.BYTES;
+  const quoted = min<u32>(packet.totalBytes, ERROR_BYTES_MAX - Ipv4.BYTES - Icmp.BYTES);
+  const icmp = Icmp.view(transport);
+  icmp.type = type;
+  icmp.code = code;
+  icmp.checksum = 0;
+  icmp.identifier = 0;
+  icmp.sequence = rest;
+  memory.copy(transport + Icmp.BYTES, packet.network, quoted);
+  icmp.checksum = checksumOf(transport, Icmp.BYTES + quoted);
+  const bytes = Ipv4.BYTES + Icmp.BYTES + quoted;
+  Ipv4.write(network, bytes, 0, TTL, IpProtocol.Icmp, source, packet.source);
+  const header = frame + 8;
+  const headerBytes = writeLinkHeader(
+    header,
+    device,
+    Ethernet.view(packet.frame).source,
+    EtherType.Ipv4,
+  );
+  outputOwn(prependHeader(network, header, headerBytes), headerBytes + bytes, packet.device);
+}
+
+/** Takes one error from the device's budget; false when it is used up (RFC 1812 section 4.3.2.8). */
+function mayReport(device: u32, now: u32): bool {
+  const state = active.deviceState(device);
+  const earned = (now - state.icmpFilled) / ERROR_INTERVAL_MS;
+  if (earned > 0) {
+    state.icmpTokens = min<u32>(ERROR_BURST, <u32>min<u64>(<u64>state.icmpTokens + earned, 1000));
+    state.icmpFilled += earned * ERROR_INTERVAL_MS;
+  }
+  if (state.icmpTokens == 0) return false;
+  state.icmpTokens--;
+  return true;
+}

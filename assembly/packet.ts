@@ -1,0 +1,76 @@
+/**
+ * A received frame on its way through the pipeline: where its headers stand, what it is, what it hit.
+ * One record per frame of a batch, overwritten by the next batch.
+ */
+
+import { None } from "./abi";
+import { packets, RecordBytes } from "./memory";
+import { Tuple } from "./nat/tuple";
+import { Ipv4 } from "./wire/ipv4";
+
+/** What a packet hit: the conn's index, and which of its tuples. */
+export enum Direction {
+  Original,
+  Reply,
+}
+
+export enum PacketKind {
+  Ipv4,
+  Arp,
+}
+
+/** What steps of the pipeline return when the packet's way goes on; any smaller number is its Reason. */
+export const CONTINUE: u32 = 0xff;
+
+/** The packet is for the router itself. */
+export const LOCAL: u32 = 0xfe;
+
+/** A handle that hits nothing. */
+export const NO_CONN: u32 = 0xffffffff;
+
+@final
+@unmanaged
+export class Packet extends Tuple {
+  /** Of the tuple; 0 for what has none. */
+  hashed: u64;
+  /** Where the frame begins, and its length. */
+  frame: u32;
+  frameBytes: u32;
+  /** Where the IPv4 (or ARP) header begins, and what follows the IPv4 header. */
+  network: u32;
+  transport: u32;
+  /** IPv4 total length. */
+  totalBytes: u16;
+  /** Index of the device it came in by, None.Short while unknown; the device's number and zone index. */
+  device: u16;
+  port: u16;
+  zoneIndex: u16;
+  /** Index of its descriptor. */
+  input: u16;
+  /** Conn index << 1 | Direction, or NO_CONN. */
+  handle: u32;
+  /** Index of the neighbor it leaves to, once routed. */
+  adjacency: u32;
+  /** Index of the flow that speaks for it, and of the device that the flow sends it to, or None.Short. */
+  flow: u16;
+  output: u16;
+  /** CONTINUE, or the Reason it ended with. */
+  reason: u8;
+  kind: u8;
+  /** TCP flags, ICMP type. */
+  flags: u8;
+  /** ICMP code. */
+  code: u8;
+
+  static at(index: u32): Packet {
+    return changetype<Packet>(packets + <usize>index * RecordBytes.Packet);
+  }
+
+  get ip(): Ipv4 {
+    return Ipv4.view(this.network);
+  }
+  get direction(): Direction {
+    return this.handle & 1;
+  }
+}
+if (offsetof<Packet>() > <usize>RecordBytes.Packet) ERROR("a Packet outgrew its place");

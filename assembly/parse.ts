@@ -1,0 +1,180 @@
+/**
+ * The first pass over a batch: which device a frame belongs to, whether its headers are sound, and what
+ * tuple it carries. One checked pass; a frame that fails names its Reason. RFC 1812 section 5.2.2 lists
+ * the checks of an IPv4 header, section 5.3.7 the addresses that are never forwarded.
+ */
+
+import {
+  DescriptorAt,
+  DescriptorFlag,
+  DeviceCounterAt,
+  Exchange,
+  Limit,
+  None,
+  Reason,
+} from "./abi";
+import { active, tagKey } from "./config/configuration";
+import { CONTINUE, NO_CONN, Packet, PacketKind } from "./packet";
+import { NONE } from "./table/none";
+import { Arp } from "./wire/arp";
+import { sameMac } from "./wire/bytes";
+import { Ethernet, EtherType } from "./wire/ethernet";
+import { Icmp, IcmpType } from "./wire/icmp";
+import { IpProtocol } from "./wire/ipv4";
+import { Tcp } from "./wire/tcp";
+import { Udp } from "./wire/udp";
+import { Vlan } from "./wire/vlan";
+
+/** Fills in the packet from its descriptor. CONTINUE, or the Reason it ends with. */
+export function parse(packet: Packet, input: u32): u32 {
+  const descriptor = <usize>Exchange.Inputs + input * DescriptorAt.Bytes;
+  packet.input = <u16>input;
+  packet.frame = load<u32>(descriptor, DescriptorAt.Frame);
+  packet.frameBytes = load<u32>(descriptor, DescriptorAt.Size);
+  packet.handle = NO_CONN;
+  packet.hashed = 0;
+  packet.device = <u16>None.Short;
+  packet.zoneIndex = <u16>None.Short;
+  packet.flow = <u16>None.Short;
+  packet.output = <u16>None.Short;
+  if (packet.frameBytes < Ethernet.BYTES) return Reason.FrameTruncated;
+  if (packet.frameBytes > <u32>Limit.FrameBytes) return Reason.FrameTooLong;
+  return parseLink(packet, descriptor);
+}
+
+/** Tags, device, destination MAC and EtherType. */
+function parseLink(packet: Packet, descriptor: usize): u32 {
+  const end = packet.frame + packet.frameBytes;
+  const ethernet = Ethernet.view(packet.frame);
+  const flags = load<u16>(descriptor, DescriptorAt.Flags);
+  let outer: u32 = None.Short;
+  let inner: u32 = None.Short;
+  let tags = 0;
+  let serviceTag = false;
+  if ((flags & DescriptorFlag.VlanBeside) != 0) {
+    outer = tagId(load<u16>(descriptor, DescriptorAt.VlanTci));
+    serviceTag = (flags & DescriptorFlag.ServiceTag) != 0;
+    tags = 1;
+  }
+  let type = ethernet.type;
+  let network = packet.frame + Ethernet.BYTES;
+  while ((type == EtherType.Vlan || type == EtherType.ServiceVlan) && tags < 2) {
+    const tag = Vlan.view(network);
+    if (!tag.fits(end - network)) return Reason.FrameTruncated;
+    if (outer == None.Short) {
+      outer = tagId(tag.tci);
+      serviceTag = type == EtherType.ServiceVlan;
+    } else inner = tagId(tag.tci);
+    type = tag.innerType;
+    network += Vlan.BYTES;
+    tags++;
+  }
+  const carrier = load<u16>(descriptor, DescriptorAt.Interface);
+  const found = active.deviceByTags.get(tagKey(carrier, outer, inner));
+  if (found == NONE) return Reason.VlanUnknown;
+  const device = active.device(found);
+  if (outer != None.Short && serviceTag != (device.serviceTag != 0)) return Reason.VlanUnknown;
+  packet.device = <u16>found;
+  packet.port = device.port;
+  packet.zoneIndex = device.zone;
+  packet.network = network;
+  countReceived(found, packet.frameBytes);
+  const ours = sameMac(ethernet.destination, device.mac);
+  if (type == EtherType.Ipv4) return ours ? parseIpv4(packet, end) : Reason.NotOurMac;
+  if (type != EtherType.Arp) return Reason.EtherTypeUnknown;
+  return ours || ethernet.isBroadcast ? parseArp(packet, end) : Reason.NotOurMac;
+}
+
+/** A tag of VLAN 0 carries a priority only (IEEE 802.1Q section 6.9): it counts as no tag. */
+function tagId(tci: u32): u32 {
+  const id = tci & 0xfff;
+  return id == 0 ? <u32>None.Short : id;
+}
+
+function countReceived(device: u32, bytes: u32): void {
+  const at = active.deviceCounters + <usize>device * DeviceCounterAt.Bytes;
+  store<u64>(at, load<u64>(at, DeviceCounterAt.RxPackets) + 1, DeviceCounterAt.RxPackets);
+  store<u64>(at, load<u64>(at, DeviceCounterAt.RxBytes) + bytes, DeviceCounterAt.RxBytes);
+}
+
+function parseArp(packet: Packet, end: u32): u32 {
+  const arp = Arp.view(packet.network);
+  if (!arp.fits(end - packet.network)) return Reason.FrameTruncated;
+  if (!arp.wellFormed) return Reason.ArpBad;
+  packet.kind = <u8>PacketKind.Arp;
+  return CONTINUE;
+}
+
+function parseIpv4(packet: Packet, end: u32): u32 {
+  const ip = packet.ip;
+  if (!ip.fits(end - packet.network)) return Reason.IpBadHeader;
+  if (!ip.headerSumIsRight()) return Reason.IpBadChecksum;
+  packet.kind = <u8>PacketKind.Ipv4;
+  packet.totalBytes = <u16>ip.totalBytes;
+  packet.source = ip.source;
+  packet.destination = ip.destination;
+  packet.protocol = <u8>ip.protocol;
+  packet.zone = active.zone(packet.zoneIndex).number;
+  if (!isForwardable(packet.source)) return Reason.IpBadSource;
+  if (!isForwardable(packet.destination)) return Reason.IpBadDestination;
+  if (ip.isFragment) return Reason.Fragment;
+  packet.transport = <u32>ip.payload;
+  const verdict = parseTransport(packet, ip.payloadBytes);
+  if (verdict == CONTINUE) packet.hashed = packet.hash;
+  return verdict;
+}
+
+/**
+ * Whether a packet from, or to, this address may be forwarded: not multicast, reserved or limited
+ * broadcast, not 0/8 or 127/8 (RFC 1122 section 3.2.1.3), not link-local 169.254/16 (RFC 3927).
+ */
+function isForwardable(address: u32): bool {
+  const top = address >> 24;
+  return top < 224 && top != 127 && top != 0 && (address >> 16) != 0xa9fe;
+}
+
+function parseTransport(packet: Packet, available: u32): u32 {
+  packet.flags = 0;
+  packet.code = 0;
+  switch (<u32>packet.protocol) {
+    case IpProtocol.Tcp:
+      return parseTcp(packet, available);
+    case IpProtocol.Udp:
+      return parseUdp(packet, available);
+    case IpProtocol.Icmp:
+      return parseIcmp(packet, available);
+    default:
+      packet.sourcePort = 0;
+      packet.destinationPort = 0;
+      return CONTINUE;
+  }
+}
+
+function parseTcp(packet: Packet, available: u32): u32 {
+  const tcp = Tcp.view(packet.transport);
+  if (!tcp.fits(available)) return Reason.TcpBadHeader;
+  packet.sourcePort = <u16>tcp.sourcePort;
+  packet.destinationPort = <u16>tcp.destinationPort;
+  packet.flags = <u8>tcp.flags;
+  return CONTINUE;
+}
+
+function parseUdp(packet: Packet, available: u32): u32 {
+  const udp = Udp.view(packet.transport);
+  if (!udp.fits(available)) return Reason.UdpBadHeader;
+  packet.sourcePort = <u16>udp.sourcePort;
+  packet.destinationPort = <u16>udp.destinationPort;
+  return CONTINUE;
+}
+
+function parseIcmp(packet: Packet, available: u32): u32 {
+  const icmp = Icmp.view(packet.transport);
+  if (!icmp.fits(available)) return Reason.IcmpBadHeader;
+  packet.flags = <u8>icmp.type;
+  packet.code = <u8>icmp.code;
+  const asks = icmp.type == IcmpType.EchoRequest;
+  if (!asks && icmp.type != IcmpType.EchoReply) return Reason.IcmpUnsupported;
+  packet.sourcePort = asks ? <u16>icmp.identifier : 0;
+  packet.destinationPort = asks ? 0 : <u16>icmp.identifier;
+  return CONTINUE;
+}

@@ -1,0 +1,98 @@
+/** What hosts read: counters, conns and neighbors, written as rows into the exchange area. */
+
+import {
+  ConnRowAt,
+  DeviceCounterAt,
+  Exchange,
+  Limit,
+  NeighborRowAt,
+  NeighborState,
+  ZoneCounterAt,
+} from "./abi";
+import { active, ZoneState } from "./config/configuration";
+import { arena, connSlab, neighborSlab } from "./memory";
+import { Conn } from "./nat/conn";
+import { Neighbor } from "./net/neighbor";
+import { Direction } from "./packet";
+import { Tuple } from "./nat/tuple";
+import { copyMac } from "./wire/bytes";
+
+/**
+ * Writes the counters of up to Limit.Rows zones from index `first` on as rows (abi: ZoneCounterAt) and
+ * returns how many: what the zone keeps, and the sums over its devices.
+ */
+export function listZoneCounters(first: u32): u32 {
+  if (arena.configured == 0 || first >= active.zoneCount) return 0;
+  const rows = min<u32>(active.zoneCount - first, Limit.Rows);
+  const at = <usize>Exchange.Rows;
+  memory.copy(
+    at,
+    changetype<usize>(active.zoneState(first)),
+    <usize>rows * ZoneCounterAt.Bytes,
+  );
+  for (let i: u32 = 0; i < active.deviceCount; i++) {
+    const row = <u32>active.device(i).zone - first;
+    if (row >= rows) continue;
+    const zone = changetype<ZoneState>(at + <usize>row * ZoneCounterAt.Bytes);
+    zone.addDevice(active.deviceCounters + <usize>i * DeviceCounterAt.Bytes);
+  }
+  return rows;
+}
+
+/** Writes rows (abi: ConnRowAt) of conns whose index is `first` or more; returns how many, 0 at the end. */
+export function listConnRows(first: u32, now: u32): u32 {
+  let rows: u32 = 0;
+  for (let i = first; i < connSlab.fresh && rows < <u32>Limit.Rows; i++) {
+    if (!connSlab.holds(i)) continue;
+    writeConnRow(<usize>Exchange.Rows + <usize>rows * ConnRowAt.Bytes, i, now);
+    rows++;
+  }
+  return rows;
+}
+
+function writeConnRow(at: usize, index: u32, now: u32): void {
+  const conn = Conn.at(index);
+  const original = conn.original;
+  const reply = conn.reply;
+  store<u32>(at, index, ConnRowAt.Index);
+  store<u8>(at, original.protocol, ConnRowAt.Protocol);
+  store<u8>(at, <u8>conn.phase, ConnRowAt.Phase);
+  store<u16>(at, original.zone, ConnRowAt.OriginalZone);
+  store<u16>(at, reply.zone, ConnRowAt.ReplyZone);
+  writeEnds(at, original, ConnRowAt.OriginalSourcePort, ConnRowAt.OriginalSource);
+  writeEnds(at, reply, ConnRowAt.ReplySourcePort, ConnRowAt.ReplySource);
+  store<u32>(at, <u32>max<i32>(0, <i32>(conn.expiry - now)), ConnRowAt.ExpiresIn);
+  store<u32>(at, now - conn.created, ConnRowAt.Age);
+  store<u64>(at, conn.packets(Direction.Original), ConnRowAt.OriginalPackets);
+  store<u64>(at, conn.bytes(Direction.Original), ConnRowAt.OriginalBytes);
+  store<u64>(at, conn.packets(Direction.Reply), ConnRowAt.ReplyPackets);
+  store<u64>(at, conn.bytes(Direction.Reply), ConnRowAt.ReplyBytes);
+}
+
+function writeEnds(at: usize, tuple: Tuple, ports: usize, addresses: usize): void {
+  store<u16>(at + ports, tuple.sourcePort);
+  store<u16>(at + ports, tuple.destinationPort, 2);
+  store<u32>(at + addresses, tuple.source);
+  store<u32>(at + addresses, tuple.destination, 4);
+}
+
+/** Writes rows (abi: NeighborRowAt) of neighbors from index `first` on; returns how many, 0 at the end. */
+export function listNeighborRows(first: u32, now: u32): u32 {
+  let rows: u32 = 0;
+  for (let i = first; i < neighborSlab.fresh && rows < <u32>Limit.Rows; i++) {
+    if (!neighborSlab.holds(i)) continue;
+    const neighbor = Neighbor.at(i);
+    const at = <usize>Exchange.Rows + <usize>rows * NeighborRowAt.Bytes;
+    memory.fill(at, 0, NeighborRowAt.Bytes);
+    store<u32>(at, neighbor.address, NeighborRowAt.Address);
+    store<u16>(at, neighbor.device, NeighborRowAt.Device);
+    if (neighbor.state != NeighborState.Incomplete) {
+      copyMac(at + NeighborRowAt.Mac, neighbor.header);
+    }
+    store<u8>(at, neighbor.state, NeighborRowAt.State);
+    store<u32>(at, i, NeighborRowAt.Index);
+    store<u32>(at, now - neighbor.confirmed, NeighborRowAt.Age);
+    rows++;
+  }
+  return rows;
+}

@@ -1,0 +1,216 @@
+/**
+ * Index: from a keyed hash to the u32 handles filed under it.
+ *
+ * Two-choice buckets of one cache line each. An entry is a 16-bit tag of its hash and its handle; it lives
+ * in its first bucket (high half of the hash) or in the other one, which follows from the tag and the
+ * bucket it is in, so an entry can be moved without its key. Whoever looks up compares the key behind
+ * each handle whose tag fits. Two full buckets are relieved by moving a resident, at most two steps deep:
+ * no operation costs more than 144 buckets, a lookup never more than two. Nothing is left behind by a
+ * removal.
+ *
+ *     at      header                     64 bytes
+ *     at+64   bucket 0, 1, 2 …           64 bytes each:
+ *             0  tags      8 × u16       0 for an empty slot
+ *             16 handles   8 × u32
+ *             48 spare
+ *
+ * Buckets are numbered 0 to n - 1 where n is even and the sum of an entry's two buckets is odd (mod n):
+ * so the two are never the same. 85 % of the slots can be filled, and with a few spare buckets on top that
+ * holds for small tables too (measured: no refusal in 10^9 entries).
+ *
+ * Limits: 2^28 entries. A handle may be any value.
+ */
+
+import { NONE } from "./none";
+
+const HEADER_BYTES: usize = 64;
+const BUCKET_BYTES: usize = 64;
+const BUCKET_SHIFT: usize = 6;
+const SLOTS: u32 = 8;
+const HANDLES: usize = 16;
+/** Buckets on top, which a table of a few buckets needs for its promise and a large one does not feel. */
+const SPARE_BUCKETS: u32 = 4;
+
+/** One in each of four 16-bit lanes. */
+const LANES: u64 = 0x0001000100010001;
+const LANE_LOW: u64 = 0x7fff7fff7fff7fff;
+const LANE_TOP: u64 = 0x8000800080008000;
+/** Brings bits 0, 16, 32 and 48 together at 48 to 51, without a carry. */
+const GATHER: u64 = (1 << 48) | (1 << 33) | (1 << 18) | (1 << 3);
+
+/** Even, and enough for `entriesMax` at 6.8 entries a bucket. */
+function bucketsFor(entriesMax: u32): u32 {
+  const needed = <u32>((<u64>entriesMax * 5 + 33) / 34) + SPARE_BUCKETS;
+  return (needed + 1) & ~1;
+}
+
+/** 1 to 65535. */
+function tagOf(hash: u64): u32 {
+  const tag = <u32>hash & 0xffff;
+  return tag ? tag : 1;
+}
+
+/** Maps 32 even bits to 0 … n - 1 (D. Lemire, multiply-shift). */
+function reduce(bits: u32, n: u32): u32 {
+  return <u32>((<u64>bits * <u64>n) >> 32);
+}
+
+/** A bit for each of four tags that equals `tag`; exact, as no lane carries into the next. */
+function matchFour(tags: u64, tag: u64): u32 {
+  const different = tags ^ (tag * LANES);
+  const equal = ~(((different & LANE_LOW) + LANE_LOW) | different) & LANE_TOP;
+  return <u32>(((equal >> 15) * GATHER) >> 48) & 0xf;
+}
+
+/** A bit for each of the bucket's eight slots whose tag equals `tag`. */
+function match(bucket: usize, tag: u64): u32 {
+  return matchFour(load<u64>(bucket), tag) | (matchFour(load<u64>(bucket, 8), tag) << 4);
+}
+
+function tagAt(bucket: usize, slot: u32): u32 {
+  return load<u16>(bucket + ((<usize>slot) << 1));
+}
+
+function fill(bucket: usize, slot: u32, tag: u32, handle: u32): void {
+  store<u16>(bucket + ((<usize>slot) << 1), <u16>tag);
+  store<u32>(bucket + ((<usize>slot) << 2), handle, HANDLES);
+}
+
+function empty(bucket: usize, slot: u32): void {
+  store<u16>(bucket + ((<usize>slot) << 1), 0);
+}
+
+@final
+@unmanaged
+export class Index {
+  /** Entries now. */
+  count: u32;
+  /** Entries that it promises room for. */
+  entriesMax: u32;
+  private buckets: u32;
+
+  /** Bytes of an index for `entriesMax` entries: a multiple of 64. */
+  static bytes(entriesMax: u32): usize {
+    return HEADER_BYTES + ((<usize>bucketsFor(entriesMax)) << BUCKET_SHIFT);
+  }
+
+  /** An empty index at `at`, a multiple of 64. */
+  static create(at: usize, entriesMax: u32): Index {
+    memory.fill(at, 0, Index.bytes(entriesMax));
+    const index = changetype<Index>(at);
+    index.entriesMax = entriesMax;
+    index.buckets = bucketsFor(entriesMax);
+    return index;
+  }
+
+  static view(at: usize): Index {
+    return changetype<Index>(at);
+  }
+
+  /** Reads from the first bucket, so that its line is on its way; use the result, or it is optimised away. */
+  touch(hash: u64): u32 {
+    return load<u32>(this.address(this.first(hash)));
+  }
+
+  /** Address of the bucket that `hash` may be in: 0 the first, 1 the other. */
+  bucket(hash: u64, which: u32): usize {
+    const first = this.first(hash);
+    return this.address(which ? this.other(first, tagOf(hash)) : first);
+  }
+
+  /** Slots of `bucket` whose tag fits `hash`, one bit each (bits 0 to 7). */
+  static matches(bucket: usize, hash: u64): u32 {
+    return match(bucket, <u64>tagOf(hash));
+  }
+
+  static handle(bucket: usize, slot: u32): u32 {
+    return load<u32>(bucket + ((<usize>slot) << 2), HANDLES);
+  }
+
+  /**
+   * Files `handle` under `hash`; the same pair twice is two entries. May move other entries, so buckets'
+   * contents read before are stale. False, and nothing changed, when no room could be made.
+   */
+  insert(hash: u64, handle: u32): bool {
+    const tag = tagOf(hash);
+    const first = this.first(hash);
+    const other = this.other(first, tag);
+    const freeFirst = match(this.address(first), 0);
+    const freeOther = match(this.address(other), 0);
+    if (freeFirst | freeOther) {
+      if (popcnt(freeFirst) >= popcnt(freeOther)) {
+        fill(this.address(first), ctz(freeFirst), tag, handle);
+      } else {
+        fill(this.address(other), ctz(freeOther), tag, handle);
+      }
+      this.count++;
+      return true;
+    }
+    for (let depth: u32 = 1; depth <= 2; depth++) {
+      let relieved = first;
+      let slot = this.relieve(first, depth);
+      if (slot == NONE) {
+        relieved = other;
+        slot = this.relieve(other, depth);
+      }
+      if (slot != NONE) {
+        fill(this.address(relieved), slot, tag, handle);
+        this.count++;
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Takes one such entry out; false when there is none. */
+  remove(hash: u64, handle: u32): bool {
+    for (let which: u32 = 0; which < 2; which++) {
+      const bucket = this.bucket(hash, which);
+      for (let fits = Index.matches(bucket, hash); fits; fits &= fits - 1) {
+        const slot = ctz(fits);
+        if (Index.handle(bucket, slot) != handle) continue;
+        empty(bucket, slot);
+        this.count--;
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private first(hash: u64): u32 {
+    return reduce(<u32>(hash >> 32), this.buckets);
+  }
+
+  /** The other bucket of an entry in `bucket`: the two add up to an odd number that its tag gives. */
+  private other(bucket: u32, tag: u32): u32 {
+    const sum = reduce(tag * 0x9e3779b1, this.buckets) | 1;
+    return sum >= bucket ? sum - bucket : sum + this.buckets - bucket;
+  }
+
+  private address(bucket: u32): usize {
+    return changetype<usize>(this) + HEADER_BYTES + ((<usize>bucket) << BUCKET_SHIFT);
+  }
+
+  /** Empties a slot of a full bucket by moving its resident over; the slot, or NONE. */
+  private relieve(bucket: u32, depth: u32): u32 {
+    const from = this.address(bucket);
+    for (let slot: u32 = 0; slot < SLOTS; slot++) {
+      const tag = tagAt(from, slot);
+      const to = this.other(bucket, tag);
+      const room = depth > 1 ? this.relieve(to, depth - 1) : this.freeSlot(to);
+      if (room == NONE) continue;
+      fill(this.address(to), room, tag, Index.handle(from, slot));
+      empty(from, slot);
+      return slot;
+    }
+    return NONE;
+  }
+
+  private freeSlot(bucket: u32): u32 {
+    const free = match(this.address(bucket), 0);
+    return free ? ctz(free) : NONE;
+  }
+}
+
+if (offsetof<Index>() > 64) ERROR("the header of an Index is one cache line");
+if (BUCKET_BYTES != 1 << BUCKET_SHIFT) ERROR("a bucket is one cache line");

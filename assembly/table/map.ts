@@ -1,0 +1,83 @@
+/**
+ * Map64: from u64 to u32, filled once at configuration and then only read.
+ *
+ * Open addressing with linear probing, at most half full, so a lookup reads one or two slots. The hash is
+ * keyed: addresses in a configuration may come from somebody else. Nothing is ever taken out.
+ *
+ *     at      header   64 bytes
+ *     at+64   slots    16 bytes each: key u64, value u32, used u32
+ *
+ * Limits: 2^26 pairs. NONE is no value.
+ */
+
+import { mix64 } from "./hash";
+import { NONE } from "./none";
+
+const HEADER_BYTES: usize = 64;
+const VALUE: usize = 8;
+const USED: usize = 12;
+
+/** A power of two, at least twice `n`. */
+function slotsFor(n: u32): u32 {
+  return n < 2 ? 4 : (<u32>1) << (33 - <u32>clz<u32>(n - 1));
+}
+
+@final
+@unmanaged
+export class Map64 {
+  /** Pairs now. */
+  count: u32;
+  /** Pairs that fit. */
+  capacity: u32;
+  private key: u64;
+  private mask: u32;
+
+  /** Bytes of a map of `n` pairs: a multiple of 64. */
+  static bytes(n: u32): usize {
+    return HEADER_BYTES + ((<usize>slotsFor(n)) << 4);
+  }
+
+  /** An empty map for `n` pairs; `key` is secret. */
+  static create(at: usize, n: u32, key: u64): Map64 {
+    memory.fill(at, 0, Map64.bytes(n));
+    const map = changetype<Map64>(at);
+    map.capacity = n;
+    map.key = key;
+    map.mask = slotsFor(n) - 1;
+    return map;
+  }
+
+  static view(at: usize): Map64 {
+    return changetype<Map64>(at);
+  }
+
+  /** False, and nothing changed, when `key` is there already or `n` pairs are in. */
+  put(key: u64, value: u32): bool {
+    const slot = this.find(key);
+    if (load<u32>(slot, USED) || this.count == this.capacity) return false;
+    store<u64>(slot, key);
+    store<u32>(slot, value, VALUE);
+    store<u32>(slot, 1, USED);
+    this.count++;
+    return true;
+  }
+
+  /** The value of `key`, NONE where there is none. */
+  get(key: u64): u32 {
+    const slot = this.find(key);
+    return load<u32>(slot, USED) ? load<u32>(slot, VALUE) : NONE;
+  }
+
+  /** The slot that `key` is in, else the unused one where it would go. */
+  private find(key: u64): usize {
+    const slots = changetype<usize>(this) + HEADER_BYTES;
+    let i = <u32>mix64(key ^ this.key);
+    while (true) {
+      const slot = slots + ((<usize>(i & this.mask)) << 4);
+      if (!load<u32>(slot, USED) || load<u64>(slot) == key) return slot;
+      i++;
+    }
+  }
+}
+
+if (offsetof<Map64>() > 64) ERROR("the header of a Map64 is one cache line");

@@ -1,0 +1,92 @@
+/** The ICMP header (RFC 792): eight bytes, of which the last four depend on the type. */
+
+import { Be } from "./bytes";
+
+export enum IcmpType {
+  EchoReply = 0,
+  DestinationUnreachable = 3,
+  SourceQuench = 4,
+  Redirect = 5,
+  EchoRequest = 8,
+  TimeExceeded = 11,
+  ParameterProblem = 12,
+  TimestampRequest = 13,
+  TimestampReply = 14,
+}
+
+/** Codes of DestinationUnreachable (RFC 792, RFC 1812 section 5.2.7.1). */
+export enum UnreachableCode {
+  Network = 0,
+  Host = 1,
+  Protocol = 2,
+  Port = 3,
+  FragmentationNeeded = 4,
+  /** Communication administratively prohibited. */
+  Prohibited = 13,
+}
+
+enum At {
+  Type = 0,
+  Code = 1,
+  Checksum = 2,
+  Identifier = 4,
+  Sequence = 6,
+}
+
+@final
+@unmanaged
+export class Icmp {
+  static readonly BYTES: u32 = 8;
+
+  static view(at: usize): Icmp {
+    return changetype<Icmp>(at);
+  }
+
+  /** True when every accessor stays inside `available` bytes. */
+  fits(available: u32): bool {
+    return available >= Icmp.BYTES;
+  }
+
+  /** IcmpType, or any other number. */
+  get type(): u32 {
+    return load<u8>(changetype<usize>(this) + At.Type);
+  }
+
+  set type(value: u32) {
+    store<u8>(changetype<usize>(this) + At.Type, <u8>value);
+  }
+
+  get code(): u32 {
+    return load<u8>(changetype<usize>(this) + At.Code);
+  }
+
+  set code(value: u32) {
+    store<u8>(changetype<usize>(this) + At.Code, <u8>value);
+  }
+
+  get checksum(): u32 {
+    return Be.load16(changetype<usize>(this) + At.Checksum);
+  }
+
+  set checksum(value: u32) {
+    Be.store16(changetype<usize>(this) + At.Checksum, value);
+  }
+
+  /** Of an echo. */
+  get identifier(): u32 {
+    return Be.load16(changetype<usize>(this) + At.Identifier);
+  }
+
+  set identifier(value: u32) {
+    Be.store16(changetype<usize>(this) + At.Identifier, value);
+  }
+
+  /** Of an echo; the next hop's MTU in FragmentationNeeded (RFC 1191 section 4). */
+  get sequence(): u32 {
+    return Be.load16(changetype<usize>(this) + At.Sequence);
+  }
+
+  set sequence(value: u32) {
+    Be.store16(changetype<usize>(this) + At.Sequence, value);
+  }
+}

@@ -34,7 +34,7 @@ export enum RecordBytes {
 
 /** Bitmaps of an external address: TCP, UDP, ICMP. */
 export const EXTERNAL_BITMAPS: u32 = 3;
-export const EXTERNAL_BYTES: u32 = RecordBytes.ExternalHeader + EXTERNAL_BITMAPS * BITMAP_BYTES;
+export const EXTERNAL_BYTES: u32 = RecordBytes.ExternalHeader + EXTERNAL_BITMAPS * <u32>BITMAP_BYTES;
 
 /** Ticks of the two wheels, milliseconds: conns end within two ticks of their time. */
 const CONN_TICK_MS: u32 = 128;
@@ -42,7 +42,7 @@ const NEIGHBOR_TICK_MS: u32 = 32;
 
 /** Derived tables need at most this many bytes per byte of image, and per pool address. */
 const DERIVED_PER_IMAGE_BYTE: usize = 8;
-const DERIVED_PER_POOL_ADDRESS: usize = 64;
+const DERIVED_PER_POOL_ADDRESS: u32 = 64;
 
 @final
 @unmanaged

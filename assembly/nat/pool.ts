@@ -12,7 +12,7 @@ import { arena, EXTERNAL_BYTES, externals, RecordBytes } from "../memory";
 import { active, Configuration, pairKey } from "../config/configuration";
 import { PoolRecord } from "../config/records";
 import { Bitmap, BITMAP_BYTES } from "../table/bitmap";
-import { sipHash } from "../table/hash";
+import { mix64, sipHash } from "../table/hash";
 import { NONE } from "../table/none";
 import { IpProtocol } from "../wire/ipv4";
 import { isFree } from "./conn";
@@ -33,7 +33,7 @@ export class External {
 
   /** Nothing refers to it any more. */
   get isFree(): bool {
-    return this.used == 0 && this.listed != arena.configured;
+    return this.used == 0 && (this.listed == 0 || this.listed != arena.configured);
   }
 
   /** Takes the place of whatever was here. */
@@ -95,11 +95,9 @@ function below(bound: u32, random: u64): u32 {
   return <u32>(((random >> 32) * <u64>bound) >> 32);
 }
 
-/** Which of the pool's addresses a host is paired with. */
+/** Which of the pool's addresses a host is paired with: the same one after every start, so no secret. */
 function pairedWith(pool: PoolRecord, host: Tuple): u32 {
-  // The top bit keeps these apart from draws, which count upwards from 1.
-  const identity = ((<u64>1) << 63) | ((<u64>host.zone) << 32) | <u64>host.source;
-  return below(pool.addressCount, sipHash(arena.portKey, identity));
+  return below(pool.addressCount, mix64(pairKey(host.zone, host.source)));
 }
 
 /**

@@ -15,8 +15,9 @@
  *             48 spare
  *
  * Buckets are numbered 0 to n - 1 where n is even and the sum of an entry's two buckets is odd (mod n):
- * so the two are never the same. 85 % of the slots can be filled, and with a few spare buckets on top that
- * holds for small tables too (measured: no refusal in 10^9 entries).
+ * so the two are never the same. 85 % of the slots are promised, with a few spare buckets on top because
+ * chance weighs more in small tables. Measured over 23 sizes from 1 to 10^6 with 2.7 million keys: nothing
+ * promised was refused; the first refusal came at 96 % at the earliest, mostly above 98 %.
  *
  * Limits: 2^28 entries. A handle may be any value.
  */

@@ -1,0 +1,65 @@
+/** The command line: which command, and what its end means to the shell. */
+
+import { ConfigError } from "../config/error.js";
+import { check } from "./check.js";
+import { type Command, Exit, log, messageOf, print, UsageError } from "./command.js";
+import { ConfigFileError } from "./configfile.js";
+import { demo } from "./demo.js";
+import { replay } from "./replay.js";
+import { run } from "./run.js";
+import { schema } from "./schema.js";
+import { version } from "./version.js";
+
+const COMMANDS: readonly Command[] = [run, check, schema, replay, demo, version];
+
+/** Runs the command that `args` begins with; resolves with the exit code and never rejects. */
+export async function main(args: readonly string[]): Promise<Exit> {
+  const [name = "", ...rest] = args;
+  if (name === "" || name === "--help" || name === "-h" || name === "help") {
+    print(helpText(rest[0]));
+    return name === "" ? Exit.Usage : Exit.Ok;
+  }
+  const command = COMMANDS.find((each) => each.name === name.replace(/^--version$/, "version"));
+  if (command === undefined) {
+    log(`unknown command '${name}'; see crosszone --help`);
+    return Exit.Usage;
+  }
+  if (rest.includes("--help") || rest.includes("-h")) {
+    print(command.help);
+    return Exit.Ok;
+  }
+  try {
+    return await command.run(rest);
+  } catch (error) {
+    return explain(command, error);
+  }
+}
+
+function explain(command: Command, error: unknown): Exit {
+  if (error instanceof UsageError) {
+    log(`${command.name}: ${error.message}; see crosszone ${command.name} --help`);
+    return Exit.Usage;
+  }
+  if (error instanceof ConfigError || error instanceof ConfigFileError) {
+    process.stderr.write(`${error.message}\n`);
+    return Exit.Usage;
+  }
+  log(`${command.name}: ${messageOf(error)}`);
+  return Exit.Failure;
+}
+
+function helpText(topic: string | undefined): string {
+  const command = COMMANDS.find((each) => each.name === topic);
+  if (command !== undefined) return command.help;
+  const width = Math.max(...COMMANDS.map(({ name }) => name.length));
+  const list = COMMANDS.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
+  return `crosszone: many tenants with overlapping addresses share one public address
+
+Commands:
+${list.join("\n")}
+
+crosszone COMMAND --help says more. Exit codes: 0 done, 1 failed, 2 bad arguments or configuration.
+
+Example:
+  crosszone check edge.json && sudo crosszone run edge.json`;
+}

@@ -1,0 +1,110 @@
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { Forwarder } from "../forwarder.js";
+import type { Counters } from "../telemetry/counters.js";
+import { type Command, Exit, log, messageOf, print, readArgs } from "./command.js";
+import { loadConfig } from "./configfile.js";
+
+const STATS_MS = 1000;
+
+export const run: Command = {
+  name: "run",
+  summary: "forward packets",
+  help: `crosszone run CONFIG [--stats]
+
+Opens the interfaces of the configuration and forwards until it is stopped. Needs CAP_NET_RAW. CONFIG is
+a JSON file, or - for standard input.
+
+  --stats  print a line of counters every second
+
+Signals:
+  SIGHUP           read CONFIG again and switch to it; conns that it still allows go on
+  SIGUSR2          print the conn table as one line of JSON
+  SIGINT, SIGTERM  stop
+
+Example:
+  sudo crosszone run edge.json --stats`,
+
+  async run(args) {
+    const options = { stats: { type: "boolean", default: false } } as const;
+    const { values, positionals } = readArgs(args, options, ["CONFIG"]);
+    const path = positionals[0] ?? "";
+    const forwarder = await Forwarder.start(loadConfig(path), randomBytes(16));
+    forwarder.on("warning", (text) => log(text));
+    forwarder.on("link", (name, event) => log(`interface ${name}: ${event}`));
+    const stats = values.stats ? printStats(forwarder) : undefined;
+    onSignals(forwarder, path);
+    log("running");
+    const failure = await untilTheEnd(forwarder);
+    clearInterval(stats);
+    if (failure !== undefined) {
+      log(failure.message);
+      return Exit.Failure;
+    }
+    await forwarder.stop();
+    log("stopped");
+    return Exit.Ok;
+  },
+};
+
+/** Resolves with what went wrong, or with nothing when a signal says stop. */
+async function untilTheEnd(forwarder: Forwarder): Promise<Error | undefined> {
+  const abort = new AbortController();
+  const { signal } = abort;
+  const stop = ["SIGINT", "SIGTERM"].map((name) => once(process, name, { signal }));
+  const failed = once(forwarder, "failure", { signal });
+  try {
+    const first = await Promise.race([failed, ...stop]);
+    return first[0] instanceof Error ? first[0] : undefined;
+  } finally {
+    abort.abort();
+    await Promise.allSettled([failed, ...stop]);
+  }
+}
+
+function onSignals(forwarder: Forwarder, path: string): void {
+  process.on("SIGHUP", () => void reload(forwarder, path));
+  process.on("SIGUSR2", () => void printConns(forwarder));
+}
+
+async function reload(forwarder: Forwarder, path: string): Promise<void> {
+  try {
+    await forwarder.reconfigure(loadConfig(path));
+    log("configuration reloaded");
+  } catch (error) {
+    log(`configuration refused, the one in force stays:\n${messageOf(error)}`);
+  }
+}
+
+async function printConns(forwarder: Forwarder): Promise<void> {
+  try {
+    print(JSON.stringify({ conns: await forwarder.conns() }));
+  } catch (error) {
+    log(messageOf(error));
+  }
+}
+
+function printStats(forwarder: Forwarder): NodeJS.Timeout {
+  let before: Counters | undefined;
+  return setInterval(async () => {
+    try {
+      const counters = await forwarder.counters();
+      if (before !== undefined) print(statsLine(before, counters));
+      before = counters;
+    } catch (error) {
+      log(messageOf(error));
+    }
+  }, STATS_MS);
+}
+
+function statsLine(before: Counters, now: Counters): string {
+  const total = (counters: Counters, key: "rxPackets" | "txPackets" | "rxDropped") =>
+    Object.values(counters.devices).reduce((sum, device) => sum + device[key], 0);
+  const rate = (key: "rxPackets" | "txPackets" | "rxDropped") =>
+    Math.max(0, total(now, key) - total(before, key));
+  const conns = Object.values(now.zones).reduce((sum, zone) => sum + zone.conns, 0);
+  return (
+    `${new Date().toISOString()} received ${rate("rxPackets")}/s sent ${rate("txPackets")}/s ` +
+    `dropped ${rate("rxDropped")}/s conns ${conns}`
+  );
+}

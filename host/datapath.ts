@@ -1,0 +1,321 @@
+/**
+ * The datapath as an object: the only file that touches WebAssembly.
+ *
+ * One instance owns one linear memory: the datapath's exchange area and arena at its beginning (see
+ * assembly/memory.ts), windows for devices behind them. The memory has a fixed size, so kernel rings can
+ * be mapped over its windows.
+ */
+
+import { readFileSync } from "node:fs";
+import { type ASUtil, instantiateSync } from "@assemblyscript/loader";
+import {
+  Abi,
+  ConnRowAt,
+  DescriptorAt,
+  DeviceCounterAt,
+  Exchange,
+  FlowCounterAt,
+  ImageStatus,
+  Limit,
+  NeighborRowAt,
+  None,
+  Reason,
+  StartAt,
+  ZoneCounterAt,
+} from "../assembly/abi.js";
+import type { InputBatch, Offload, Window } from "./device/device.js";
+
+/** The exports of assembly/index.ts. Unsigned results come as signed numbers. */
+interface Exports extends Record<string, unknown> {
+  abiVersion(): number;
+  arenaBytes(): number;
+  start(now: number): void;
+  imageAt(): number;
+  configure(bytes: number, now: number): ImageStatus;
+  imageFault(): number;
+  process(received: number, now: number): number;
+  expire(now: number, limit: number): number;
+  wait(now: number): number;
+  reasonCounters(): number;
+  deviceCounters(): number;
+  flowCounters(): number;
+  listZones(first: number): number;
+  listConns(first: number, now: number): number;
+  listNeighbors(first: number, now: number): number;
+  completeChecksum(frame: number, size: number, start: number, offset: number): number;
+  segment(
+    frame: number,
+    size: number,
+    segmentBytes: number,
+    into: number,
+    stride: number,
+    max: number,
+  ): number;
+}
+
+/** Windows begin at multiples of this: the largest page size of the kernels that we run on. */
+const PAGE_BYTES = 65536;
+
+/** What the arena must hold (abi.ts: StartAt). */
+export interface ArenaCapacity {
+  readonly conns: number;
+  readonly neighbors: number;
+  readonly poolAddresses: number;
+  readonly imageBytes: number;
+}
+
+export interface DatapathOptions {
+  readonly capacity: ArenaCapacity;
+  /** 16 bytes that nobody can guess; the same ones give the same ports. */
+  readonly seed: Uint8Array;
+  /** Bytes of all windows together, each rounded up to 64 KiB. */
+  readonly windowBytes: number;
+  /** The compiled module; the release build beside this file's package by default. */
+  readonly module?: WebAssembly.Module;
+}
+
+/** A refused image. The image in force stays in force. */
+export class ImageError extends Error {
+  constructor(
+    readonly status: ImageStatus,
+    /** Byte offset of the record at fault, 0 for the image as a whole. */
+    readonly at: number,
+  ) {
+    super(`config image: ${ImageStatus[status]} at byte ${at}`);
+    this.name = "ImageError";
+  }
+}
+
+/** Compiles the datapath's release build. */
+export function loadModule(): WebAssembly.Module {
+  return new WebAssembly.Module(readFileSync(new URL("../datapath.wasm", import.meta.url)));
+}
+
+export class Datapath implements Offload {
+  readonly memory: WebAssembly.Memory;
+  /** Where devices put what they receive, until the next `process`. */
+  readonly inputs: Inputs;
+  private readonly exports: Exports;
+  private readonly words: Uint32Array;
+  private readonly halves: Uint16Array;
+  private readonly view: DataView;
+  private nextWindow: number;
+
+  constructor(options: DatapathOptions, now: number) {
+    const module = options.module ?? loadModule();
+    const arenaBytes = measureArena(module, options.capacity);
+    const windowsAt = roundUp(arenaBytes, PAGE_BYTES);
+    const pages = (windowsAt + roundUp(options.windowBytes, PAGE_BYTES)) / PAGE_BYTES;
+    if (pages > 65536) throw new RangeError("capacity: needs more than 4 GiB of memory");
+    this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    this.exports = instantiate(module, this.memory);
+    this.words = new Uint32Array(this.memory.buffer);
+    this.halves = new Uint16Array(this.memory.buffer);
+    this.view = new DataView(this.memory.buffer);
+    this.nextWindow = windowsAt;
+    this.inputs = new Inputs(this.words, this.halves);
+    writeStart(this.memory, options.capacity, options.seed);
+    this.exports.start(now);
+  }
+
+  /** Lends a device the next `bytes` of the memory behind the arena. */
+  window(bytes: number): Window {
+    const at = this.nextWindow;
+    const size = roundUp(bytes, PAGE_BYTES);
+    if (at + size > this.memory.buffer.byteLength) {
+      throw new RangeError(`devices: ${size} bytes asked for, none are left in the memory`);
+    }
+    this.nextWindow = at + size;
+    return { memory: this.memory, at, bytes: size };
+  }
+
+  /** Takes an image into force, or throws an ImageError and changes nothing. */
+  configure(image: Uint8Array, now: number): void {
+    const at = this.exports.imageAt() >>> 0;
+    const room = this.view.getUint32(Exchange.Start + StartAt.ImageCapacity, true);
+    if (image.length > room) throw new ImageError(ImageStatus.TooLarge, 0);
+    new Uint8Array(this.memory.buffer, at, image.length).set(image);
+    const status = this.exports.configure(image.length, now);
+    if (status !== ImageStatus.Ok) throw new ImageError(status, this.exports.imageFault());
+  }
+
+  /** Hands in the pushed frames. Returns how many outputs there are, good until the next call. */
+  process(now: number): number {
+    const { count } = this.inputs;
+    this.inputs.count = 0;
+    return this.exports.process(count, now);
+  }
+
+  /** Does what is due, at most `limit` of each kind. Returns how many outputs there are. */
+  expire(now: number, limit: number): number {
+    return this.exports.expire(now, limit);
+  }
+
+  /** Milliseconds until `expire` has work, Infinity for never. */
+  wait(now: number): number {
+    const wait = this.exports.wait(now);
+    return wait === None.Word ? Number.POSITIVE_INFINITY : wait >>> 0;
+  }
+
+  /** Where output `i` begins, how long it is, and which interface it leaves by. */
+  outputFrame(i: number): number {
+    return this.words[(outputAt(i) + DescriptorAt.Frame) >>> 2] as number;
+  }
+  outputSize(i: number): number {
+    return this.words[(outputAt(i) + DescriptorAt.Size) >>> 2] as number;
+  }
+  outputInterface(i: number): number {
+    return this.halves[(outputAt(i) + DescriptorAt.Interface) >>> 1] as number;
+  }
+  /** Index of the device it leaves through. */
+  outputDevice(i: number): number {
+    return this.halves[(outputAt(i) + DescriptorAt.Device) >>> 1] as number;
+  }
+
+  completeChecksum(frame: number, size: number, start: number, offset: number): boolean {
+    return this.exports.completeChecksum(frame, size, start, offset) !== 0;
+  }
+
+  segment(
+    frame: number,
+    size: number,
+    segmentBytes: number,
+    into: number,
+    stride: number,
+    max: number,
+  ): number {
+    return this.exports.segment(frame, size, segmentBytes, into, stride, max);
+  }
+
+  /** Counters by Reason, those that are 0 included. */
+  reasons(): bigint[] {
+    return this.counters(this.exports.reasonCounters() >>> 0, Reason.Count);
+  }
+
+  /** Rows of abi's DeviceCounterAt, in the order of the image. */
+  deviceCounters(devices: number): bigint[][] {
+    const at = this.exports.deviceCounters() >>> 0;
+    return this.counterRows(at, devices, DeviceCounterAt.Bytes);
+  }
+
+  /** Rows of abi's FlowCounterAt, in the order of the image. */
+  flowCounters(flows: number): bigint[][] {
+    const at = this.exports.flowCounters() >>> 0;
+    return this.counterRows(at, flows, FlowCounterAt.Bytes);
+  }
+
+  /** Rows of abi's ZoneCounterAt, in the order of the image. */
+  zoneCounters(): bigint[][] {
+    const rows: bigint[][] = [];
+    for (
+      let more = this.exports.listZones(0);
+      more > 0;
+      more = this.exports.listZones(rows.length)
+    ) {
+      rows.push(...this.counterRows(Exchange.Rows, more, ZoneCounterAt.Bytes));
+    }
+    return rows;
+  }
+
+  /** Each row of abi's ConnRowAt, by ascending index; a row is good until the next one. */
+  *connRows(now: number): Generator<DataView> {
+    yield* this.rows(ConnRowAt.Bytes, ConnRowAt.Index, (first) =>
+      this.exports.listConns(first, now),
+    );
+  }
+
+  /** A copy of up to Limit.Rows rows of abi's ConnRowAt from index `first` on; empty at the end. */
+  copyConnRows(first: number, now: number): Uint8Array {
+    const rows = this.exports.listConns(first, now);
+    return new Uint8Array(this.memory.buffer, Exchange.Rows, rows * ConnRowAt.Bytes).slice();
+  }
+
+  /** Each row of abi's NeighborRowAt, by ascending index; a row is good until the next one. */
+  *neighborRows(now: number): Generator<DataView> {
+    const list = (first: number) => this.exports.listNeighbors(first, now);
+    yield* this.rows(NeighborRowAt.Bytes, NeighborRowAt.Index, list);
+  }
+
+  private *rows(bytes: number, indexAt: number, list: (first: number) => number) {
+    for (let first = 0; ; ) {
+      const rows = list(first);
+      if (rows === 0) return;
+      for (let row = 0; row < rows; row++) {
+        const view = new DataView(this.memory.buffer, Exchange.Rows + row * bytes, bytes);
+        first = view.getUint32(indexAt, true) + 1;
+        yield view;
+      }
+    }
+  }
+
+  private counters(at: number, count: number): bigint[] {
+    return Array.from({ length: count }, (_, i) => this.view.getBigUint64(at + i * 8, true));
+  }
+
+  private counterRows(at: number, rows: number, bytes: number): bigint[][] {
+    return Array.from({ length: rows }, (_, i) => this.counters(at + i * bytes, bytes / 8));
+  }
+}
+
+/** The descriptors of one batch. `interface` says whose frames are being pushed. */
+export class Inputs implements InputBatch {
+  count = 0;
+  /** Frames that may stand in the batch before the current interface must stop. */
+  limit: number = Limit.Batch;
+  interface = 0;
+
+  constructor(
+    private readonly words: Uint32Array,
+    private readonly halves: Uint16Array,
+  ) {}
+
+  get room(): number {
+    return this.limit - this.count;
+  }
+
+  push(frame: number, size: number, vlanTci: number, flags: number): void {
+    if (this.count === Limit.Batch) throw new RangeError("push into a full batch");
+    const at = Exchange.Inputs + this.count * DescriptorAt.Bytes;
+    this.words[(at + DescriptorAt.Frame) >>> 2] = frame;
+    this.words[(at + DescriptorAt.Size) >>> 2] = size;
+    this.halves[(at + DescriptorAt.Interface) >>> 1] = this.interface;
+    this.halves[(at + DescriptorAt.VlanTci) >>> 1] = vlanTci;
+    this.halves[(at + DescriptorAt.Flags) >>> 1] = flags;
+    this.count++;
+  }
+}
+
+function outputAt(i: number): number {
+  return Exchange.Outputs + i * DescriptorAt.Bytes;
+}
+
+function roundUp(bytes: number, to: number): number {
+  return Math.ceil(bytes / to) * to;
+}
+
+function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Exports {
+  const { exports } = instantiateSync<Exports & ASUtil>(module, { env: { memory } });
+  if (exports.abiVersion() !== Abi.Version) {
+    throw new Error(`datapath: version ${exports.abiVersion()}, this host speaks ${Abi.Version}`);
+  }
+  return exports;
+}
+
+function writeStart(memory: WebAssembly.Memory, capacity: ArenaCapacity, seed?: Uint8Array): void {
+  const view = new DataView(memory.buffer, Exchange.Start, StartAt.Bytes);
+  view.setUint32(StartAt.ConnCapacity, capacity.conns, true);
+  view.setUint32(StartAt.NeighborCapacity, capacity.neighbors, true);
+  view.setUint32(StartAt.PoolAddressCapacity, capacity.poolAddresses, true);
+  view.setUint32(StartAt.ImageCapacity, capacity.imageBytes, true);
+  if (seed) new Uint8Array(memory.buffer, Exchange.Start + StartAt.Seed, 16).set(seed);
+}
+
+/** Asks the datapath itself, in a memory of one page, how much it needs. */
+function measureArena(module: WebAssembly.Module, capacity: ArenaCapacity): number {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
+  const { arenaBytes } = instantiate(module, memory);
+  writeStart(memory, capacity);
+  const bytes = arenaBytes() >>> 0;
+  if (bytes === 0) throw new RangeError("capacity: needs more than 4 GiB of memory");
+  return bytes;
+}

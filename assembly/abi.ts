@@ -53,7 +53,7 @@ export enum Limit {
   /** Flows in a configuration: a conn remembers its flow in 16 bits. */
   Flows = 65534,
   Devices = 65534,
-  /** Addresses of all pools together; each owns 32 KiB of bitmaps. */
+  /** Addresses of all pools together; each owns 25 KiB of bitmaps. */
   PoolAddresses = 65534,
 }
 

@@ -13,18 +13,19 @@ import {
   NeighborState,
 } from "./abi";
 import { checkImage, checkRecords } from "./config/check";
-import { activate, active, Configuration, pairKey, tagKey, ZoneState } from "./config/configuration";
+import {
+  activate,
+  active,
+  Configuration,
+  pairKey,
+  tagKey,
+  ZoneState,
+} from "./config/configuration";
 import { NeighborRecord } from "./config/records";
 import { arena, neighborSlab, slotBytes } from "./memory";
 import { External, poolAddress } from "./nat/pool";
+import { addPermanent, findNeighbor, moveNeighbor, Neighbor, removeNeighbor } from "./net/neighbor";
 import { beginOutputs } from "./net/output";
-import {
-  addPermanent,
-  findNeighbor,
-  moveNeighbor,
-  Neighbor,
-  removeNeighbor,
-} from "./net/neighbor";
 import { NONE } from "./table/none";
 
 /** Which slot the next image goes to. */
@@ -60,7 +61,8 @@ export function configureArena(bytes: u32, now: u32): ImageStatus {
 
 /** The arena was made for so many; they do not grow. */
 function checkCapacity(next: Configuration): ImageStatus {
-  if (load<u32>(next.image + ImageAt.ConnCapacity) > arena.connCapacity) return ImageStatus.TooLarge;
+  if (load<u32>(next.image + ImageAt.ConnCapacity) > arena.connCapacity)
+    return ImageStatus.TooLarge;
   if (load<u32>(next.image + ImageAt.NeighborCapacity) > arena.neighborCapacity) {
     return ImageStatus.TooLarge;
   }
@@ -203,7 +205,8 @@ function carryFlows(old: Configuration, next: Configuration): void {
       const index = from + tried < old.flowCount ? from + tried : from + tried - old.flowCount;
       const was = old.flow(index);
       if (was.textBytes != flow.textBytes) continue;
-      if (memory.compare(next.strings + flow.text, old.strings + was.text, flow.textBytes)) continue;
+      if (memory.compare(next.strings + flow.text, old.strings + was.text, flow.textBytes))
+        continue;
       memory.copy(
         next.flowCounters + <usize>i * FlowCounterAt.Bytes,
         old.flowCounters + <usize>index * FlowCounterAt.Bytes,

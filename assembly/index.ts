@@ -10,12 +10,7 @@ import { Abi, ImageStatus } from "./abi";
 import { faultAt } from "./config/check";
 import { activate, active } from "./config/configuration";
 import { configureArena, stagingAt } from "./configure";
-import {
-  arenaBytes as arenaBytesWanted,
-  attachArena,
-  reasons,
-  startArena,
-} from "./memory";
+import { arenaBytes as arenaBytesWanted, attachArena, reasons, startArena } from "./memory";
 import { startHeld } from "./net/held";
 import { expireTimers, processBatch, timerWait } from "./pipeline";
 import { listConnRows, listNeighborRows, listZoneCounters } from "./readout";

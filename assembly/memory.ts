@@ -34,7 +34,8 @@ export enum RecordBytes {
 
 /** Bitmaps of an external address: TCP, UDP, ICMP. */
 export const EXTERNAL_BITMAPS: u32 = 3;
-export const EXTERNAL_BYTES: u32 = RecordBytes.ExternalHeader + EXTERNAL_BITMAPS * <u32>BITMAP_BYTES;
+export const EXTERNAL_BYTES: u32 =
+  RecordBytes.ExternalHeader + EXTERNAL_BITMAPS * <u32>BITMAP_BYTES;
 
 /** Ticks of the two wheels, milliseconds: conns end within two ticks of their time. */
 const CONN_TICK_MS: u32 = 128;
@@ -94,7 +95,7 @@ export class ArenaHeader {
 const HEADER_BYTES: usize = 256;
 if (offsetof<ArenaHeader>() > HEADER_BYTES) ERROR("the arena's header outgrew its place");
 
-export let arena: ArenaHeader = changetype<ArenaHeader>(<usize>Exchange.Arena);
+export const arena: ArenaHeader = changetype<ArenaHeader>(<usize>Exchange.Arena);
 export let reasons: usize = 0;
 export let packets: usize = 0;
 /** 64 bytes for what does not outlive a step. */
@@ -199,6 +200,6 @@ function region(bytes: usize): usize {
 
 /** One more frame, or event, that ended with this Reason. */
 export function count(reason: Reason): void {
-  const at = reasons + (<usize>reason << 3);
+  const at = reasons + ((<usize>reason) << 3);
   store<u64>(at, load<u64>(at) + 1);
 }

@@ -69,8 +69,7 @@ function parseLink(packet: Packet, descriptor: usize): u32 {
     network += Vlan.BYTES;
     tags++;
   }
-  const carrier = load<u16>(descriptor, DescriptorAt.Interface);
-  const found = active.deviceByTags.get(tagKey(carrier, outer, inner));
+  const found = deviceOf(tagKey(load<u16>(descriptor, DescriptorAt.Interface), outer, inner));
   if (found == NONE) return Reason.VlanUnknown;
   const device = active.device(found);
   if (outer != None.Short && serviceTag != (device.serviceTag != 0)) return Reason.VlanUnknown;
@@ -83,6 +82,22 @@ function parseLink(packet: Packet, descriptor: usize): u32 {
   if (type == EtherType.Ipv4) return ours ? parseIpv4(packet, end) : Reason.NotOurMac;
   if (type != EtherType.Arp) return Reason.EtherTypeUnknown;
   return ours || ethernet.isBroadcast ? parseArp(packet, end) : Reason.NotOurMac;
+}
+
+/** The device that was looked up last; frames of a batch come in runs of one device. */
+let lastTags: u64 = 0;
+let lastDevice: u32 = NONE;
+
+/** Forgets what a former configuration said. */
+export function beginParse(): void {
+  lastDevice = NONE;
+}
+
+function deviceOf(tags: u64): u32 {
+  if (lastDevice != NONE && tags == lastTags) return lastDevice;
+  lastTags = tags;
+  lastDevice = active.deviceByTags.get(tags);
+  return lastDevice;
 }
 
 /** A tag of VLAN 0 carries a priority only (IEEE 802.1Q section 6.9): it counts as no tag. */
@@ -130,7 +145,7 @@ function parseIpv4(packet: Packet, end: u32): u32 {
  */
 function isForwardable(address: u32): bool {
   const top = address >> 24;
-  return top < 224 && top != 127 && top != 0 && (address >> 16) != 0xa9fe;
+  return top < 224 && top != 127 && top != 0 && address >> 16 != 0xa9fe;
 }
 
 function parseTransport(packet: Packet, available: u32): u32 {

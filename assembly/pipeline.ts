@@ -18,7 +18,7 @@ import { beginOutputs, produced } from "./net/output";
 import { answerArp, answerLocal, reportDrop, reportTooBig } from "./net/responder";
 import { findRoute, isDirectedBroadcast } from "./net/route";
 import { CONTINUE, LOCAL, NO_CONN, Packet, PacketKind } from "./packet";
-import { parse } from "./parse";
+import { beginParse, parse } from "./parse";
 import { NONE } from "./table/none";
 
 /** What the touches of the first pass sum up to: keeps them from being optimised away. */
@@ -28,6 +28,7 @@ let touched: u32 = 0;
 export function processBatch(received: u32, now: u32): u32 {
   beginCall();
   if (arena.configured == 0) return 0;
+  beginParse();
   for (let i: u32 = 0; i < received; i++) {
     const packet = Packet.at(i);
     packet.reason = <u8>parse(packet, i);
@@ -112,7 +113,8 @@ function route(packet: Packet, now: u32): u32 {
   }
   const egress = active.device(device);
   if (egress.zone != zone) return Reason.ZoneMismatch;
-  const via: u32 = found == NONE || active.route(found).device != device ? 0 : active.route(found).via;
+  const via: u32 =
+    found == NONE || active.route(found).device != device ? 0 : active.route(found).via;
   if (via != 0) hop = via;
   if (isDirectedBroadcast(egress, hop)) return Reason.IpBadDestination;
   packet.adjacency = resolveNeighbor(device, hop, now);

@@ -12,9 +12,9 @@ import {
 import { active, ZoneState } from "./config/configuration";
 import { arena, connSlab, neighborSlab } from "./memory";
 import { Conn } from "./nat/conn";
+import { Tuple } from "./nat/tuple";
 import { Neighbor } from "./net/neighbor";
 import { Direction } from "./packet";
-import { Tuple } from "./nat/tuple";
 import { copyMac } from "./wire/bytes";
 
 /**
@@ -25,11 +25,7 @@ export function listZoneCounters(first: u32): u32 {
   if (arena.configured == 0 || first >= active.zoneCount) return 0;
   const rows = min<u32>(active.zoneCount - first, Limit.Rows);
   const at = <usize>Exchange.Rows;
-  memory.copy(
-    at,
-    changetype<usize>(active.zoneState(first)),
-    <usize>rows * ZoneCounterAt.Bytes,
-  );
+  memory.copy(at, changetype<usize>(active.zoneState(first)), <usize>rows * ZoneCounterAt.Bytes);
   for (let i: u32 = 0; i < active.deviceCount; i++) {
     const row = <u32>active.device(i).zone - first;
     if (row >= rows) continue;

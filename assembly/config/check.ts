@@ -56,7 +56,8 @@ export function checkImage(image: usize, bytes: u32, room: u32): ImageStatus {
     const offset = load<u32>(image + head + SectionAt.Offset);
     const count = load<u32>(image + head + SectionAt.Count);
     faultAt = head;
-    if (offset < <u32>ImageAt.Bytes || offset > bytes || (offset & 3) != 0) return ImageStatus.BadSection;
+    if (offset < <u32>ImageAt.Bytes || offset > bytes || (offset & 3) != 0)
+      return ImageStatus.BadSection;
     if (<u64>count * recordBytes(section) > bytes - offset) return ImageStatus.BadSection;
   }
   faultAt = 0;
@@ -75,16 +76,26 @@ function fnv1a(from: usize, to: usize): u32 {
 
 function recordBytes(section: u32): u32 {
   switch (section) {
-    case Section.Zones: return ZoneAt.Bytes;
-    case Section.Interfaces: return InterfaceAt.Bytes;
-    case Section.Devices: return DeviceAt.Bytes;
-    case Section.Addresses: return AddressAt.Bytes;
-    case Section.Routes: return RouteAt.Bytes;
-    case Section.Neighbors: return NeighborAt.Bytes;
-    case Section.Pools: return PoolAt.Bytes;
-    case Section.PoolRanges: return PoolRangeAt.Bytes;
-    case Section.Flows: return FlowAt.Bytes;
-    default: return 1;
+    case Section.Zones:
+      return ZoneAt.Bytes;
+    case Section.Interfaces:
+      return InterfaceAt.Bytes;
+    case Section.Devices:
+      return DeviceAt.Bytes;
+    case Section.Addresses:
+      return AddressAt.Bytes;
+    case Section.Routes:
+      return RouteAt.Bytes;
+    case Section.Neighbors:
+      return NeighborAt.Bytes;
+    case Section.Pools:
+      return PoolAt.Bytes;
+    case Section.PoolRanges:
+      return PoolRangeAt.Bytes;
+    case Section.Flows:
+      return FlowAt.Bytes;
+    default:
+      return 1;
   }
 }
 
@@ -189,7 +200,11 @@ function checkRoutes(config: Configuration): ImageStatus {
 function checkNeighbors(config: Configuration): ImageStatus {
   for (let i: u32 = 0; i < config.neighborCount; i++) {
     const neighbor = changetype<NeighborRecord>(config.neighbors + <usize>i * NeighborAt.Bytes);
-    if (neighbor.device >= config.deviceCount || !isUnicastMac(neighbor.mac) || neighbor.address == 0) {
+    if (
+      neighbor.device >= config.deviceCount ||
+      !isUnicastMac(neighbor.mac) ||
+      neighbor.address == 0
+    ) {
       return fault(config, changetype<usize>(neighbor), ImageStatus.BadRecord);
     }
   }

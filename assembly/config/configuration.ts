@@ -76,7 +76,8 @@ const DEVICE_STATE_BYTES: usize = 16;
 const CONFIGURATION_BYTES: usize = 256;
 
 if (offsetof<ZoneState>() != ZONE_STATE_BYTES) ERROR("a ZoneState is 64 bytes");
-if (offsetof<ZoneState>("dropped") != ZoneCounterAt.Dropped) ERROR("ZoneState begins as ZoneCounterAt");
+if (offsetof<ZoneState>("dropped") != ZoneCounterAt.Dropped)
+  ERROR("ZoneState begins as ZoneCounterAt");
 if (offsetof<DeviceState>() != DEVICE_STATE_BYTES) ERROR("a DeviceState is 16 bytes");
 
 /** Key of a pair in the derived tables. */
@@ -168,7 +169,7 @@ export class Configuration {
 
   /** Milliseconds */
   timeout(which: Timeout): u32 {
-    return load<u32>(this.image + ImageAt.Timeouts + (<usize>which << 2));
+    return load<u32>(this.image + ImageAt.Timeouts + ((<usize>which) << 2));
   }
 
   /** Counts one packet of a flow. */

@@ -148,6 +148,7 @@ export class FlowRecord {
   text: u32;
 }
 if (offsetof<FlowRecord>("stateMask") != FlowAt.StateMask) ERROR("FlowRecord is not FlowAt");
-if (offsetof<FlowRecord>("targetAddress") != FlowAt.TargetAddress) ERROR("FlowRecord is not FlowAt");
+if (offsetof<FlowRecord>("targetAddress") != FlowAt.TargetAddress)
+  ERROR("FlowRecord is not FlowAt");
 if (offsetof<FlowRecord>("next") != FlowAt.Next) ERROR("FlowRecord is not FlowAt");
 if (offsetof<FlowRecord>("text") != FlowAt.Text) ERROR("FlowRecord is not FlowAt");

@@ -16,7 +16,7 @@
 
 import { ConnPhase } from "../abi";
 import { active } from "../config/configuration";
-import { arena, connIndex, connSlab, connWheel, conns, RecordBytes } from "../memory";
+import { arena, connIndex, connSlab, conns, connWheel, RecordBytes } from "../memory";
 import { Direction, NO_CONN } from "../packet";
 import { Index } from "../table/index";
 import { NONE } from "../table/none";
@@ -80,7 +80,7 @@ export class Conn {
   }
 
   tuple(direction: Direction): Tuple {
-    return Tuple.view(changetype<usize>(this) + (<usize>direction << 4));
+    return Tuple.view(changetype<usize>(this) + ((<usize>direction) << 4));
   }
   get original(): Tuple {
     return this.tuple(Direction.Original);
@@ -106,7 +106,7 @@ export class Conn {
   }
   /** Whether packets of this direction are dropped by a flow. */
   drops(direction: Direction): bool {
-    return (this.flags & (<u8>ConnFlag.DropOriginal << <u8>direction)) != 0;
+    return (this.flags & ((<u8>ConnFlag.DropOriginal) << (<u8>direction))) != 0;
   }
 
   adjacency(direction: Direction): u32 {
@@ -131,7 +131,7 @@ export class Conn {
     store<u32>(this.field(direction, 2), arena.generation, offsetof<Conn>("generation0"));
     store<u16>(this.field(direction, 1), port, offsetof<Conn>("ingress0"));
     store<u16>(this.field(direction, 1), <u16>flow, offsetof<Conn>("flow0"));
-    const bit = <u8>ConnFlag.DropOriginal << <u8>direction;
+    const bit = (<u8>ConnFlag.DropOriginal) << (<u8>direction);
     this.flags = drop ? this.flags | bit : this.flags & ~bit;
   }
   /** Remembers where a direction came in, without a decision. */
@@ -153,7 +153,7 @@ export class Conn {
 
   /** Base for a field that stands twice, `1 << shift` bytes apart. */
   private field(direction: Direction, shift: u32): usize {
-    return changetype<usize>(this) + (<usize>direction << shift);
+    return changetype<usize>(this) + ((<usize>direction) << shift);
   }
 }
 if (offsetof<Conn>() != RecordBytes.Conn) ERROR("a Conn is 128 bytes");

@@ -15,7 +15,7 @@ import { NONE } from "../table/none";
 import { IcmpType } from "../wire/icmp";
 import { IpProtocol } from "../wire/ipv4";
 import { Conn, ConnFlag, isFree, NO_EXTERNAL, openConn, opposite } from "./conn";
-import { findFlow, findTrackedFlow, FlowQuery } from "./flow";
+import { FlowQuery, findFlow, findTrackedFlow } from "./flow";
 import { endConn, firstTimeout } from "./lifetime";
 import { giveExternal, hasPorts, poolHas, takeExternal } from "./pool";
 import { beginsTcp } from "./tcp";
@@ -56,9 +56,10 @@ function decideKnown(packet: Packet): u32 {
 
 /** Bits of ConnState for a packet of a conn, before any action. */
 function stateOf(conn: Conn, direction: Direction): u32 {
-  let state: u32 = conn.phase == ConnPhase.New && direction == Direction.Original
-    ? ConnState.New
-    : ConnState.Established;
+  let state: u32 =
+    conn.phase == ConnPhase.New && direction == Direction.Original
+      ? ConnState.New
+      : ConnState.Established;
   if (direction == Direction.Reply) state |= ConnState.Reply;
   if (conn.has(ConnFlag.Snat)) state |= ConnState.Snat;
   if (conn.has(ConnFlag.Dnat)) state |= ConnState.Dnat;
@@ -228,9 +229,7 @@ export function stillAllowed(conn: Conn): bool {
       if (!conn.has(ConnFlag.Snat) || !namesZonesOf(record, conn, Direction.Original)) return false;
       const pool = active.pool(record.pool);
       const key = pairKey(pool.zone, reply.destination);
-      return (
-        poolHas(pool, reply.destination) && active.externalByAddress.get(key) == conn.external
-      );
+      return poolHas(pool, reply.destination) && active.externalByAddress.get(key) == conn.external;
     }
     case FlowAction.Destination:
       return (

@@ -8,10 +8,10 @@
  * paired with (RFC 4787 REQ-2).
  */
 
-import { arena, EXTERNAL_BYTES, externals, RecordBytes } from "../memory";
 import { active, Configuration, pairKey } from "../config/configuration";
 import { PoolRecord } from "../config/records";
-import { Bitmap, BITMAP_BYTES } from "../table/bitmap";
+import { arena, EXTERNAL_BYTES, externals, RecordBytes } from "../memory";
+import { BITMAP_BYTES, Bitmap } from "../table/bitmap";
 import { mix64, sipHash } from "../table/hash";
 import { NONE } from "../table/none";
 import { IpProtocol } from "../wire/ipv4";
@@ -49,7 +49,8 @@ export class External {
     );
   }
 }
-if (offsetof<External>() > <usize>RecordBytes.ExternalHeader) ERROR("an External outgrew its header");
+if (offsetof<External>() > <usize>RecordBytes.ExternalHeader)
+  ERROR("an External outgrew its header");
 
 /** Which bitmap of an external address is the protocol's; NONE for protocols without ports. */
 function bitmapOf(protocol: u32): u32 {

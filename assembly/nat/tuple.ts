@@ -10,8 +10,8 @@
  * ICMP echo: the identifier is the port of whoever asks, 0 that of whoever answers (RFC 5508 section 3).
  */
 
-import { tupleHash } from "../table/hash";
 import { arena } from "../memory";
+import { tupleHash } from "../table/hash";
 
 const TAG_FREE: u64 = 0x00ff_ffff_ffff_ffff;
 

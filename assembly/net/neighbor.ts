@@ -19,8 +19,8 @@ import {
   arena,
   count,
   neighborIndex,
-  neighbors,
   neighborSlab,
+  neighbors,
   neighborWheel,
   RecordBytes,
 } from "../memory";

@@ -45,9 +45,7 @@ export function answerArp(packet: Packet, now: u32): Reason {
 function speaksFor(packet: Packet, address: u32): bool {
   const key = pairKey(packet.zoneIndex, address);
   if (active.deviceByAddress.get(key) == packet.device) return true;
-  return (
-    active.externalByAddress.get(key) != NONE && active.deviceByAddress.get(key) == NONE
-  );
+  return active.externalByAddress.get(key) != NONE && active.deviceByAddress.get(key) == NONE;
 }
 
 /** Whether the sender may be who it says: a unicast host on the link, and not we. */
@@ -116,13 +114,7 @@ export function reportDrop(packet: Packet, reason: u32, now: u32): void {
     case Reason.TtlExceeded:
       return sendError(packet, IcmpType.TimeExceeded, 0, 0, now);
     case Reason.FlowReject:
-      return sendError(
-        packet,
-        IcmpType.DestinationUnreachable,
-        UnreachableCode.Prohibited,
-        0,
-        now,
-      );
+      return sendError(packet, IcmpType.DestinationUnreachable, UnreachableCode.Prohibited, 0, now);
     case Reason.NoRoute:
       return sendError(packet, IcmpType.DestinationUnreachable, UnreachableCode.Network, 0, now);
   }

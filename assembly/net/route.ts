@@ -1,7 +1,7 @@
 /** Routes per zone, longest prefix first, and which of our addresses speaks for us on a device. */
 
-import { active } from "../config/configuration";
 import { prefixMask } from "../config/check";
+import { active } from "../config/configuration";
 import { DeviceRecord } from "../config/records";
 
 /** Index of the zone's best route to an address, NONE when there is none. */

@@ -105,6 +105,15 @@ function statsLine(before: Counters, now: Counters): string {
   const conns = Object.values(now.zones).reduce((sum, zone) => sum + zone.conns, 0);
   return (
     `${new Date().toISOString()} received ${rate("rxPackets")}/s sent ${rate("txPackets")}/s ` +
-    `dropped ${rate("rxDropped")}/s conns ${conns}`
+    `dropped ${rate("rxDropped")}/s conns ${conns}${reasonsLine(before, now)}`
   );
+}
+
+/** How many frames ended with each Reason since the last line; Forwarded is in the line already. */
+function reasonsLine(before: Counters, now: Counters): string {
+  return Object.entries(now.reasons)
+    .map(([reason, count]) => ({ reason, more: count - (before.reasons[reason] ?? 0) }))
+    .filter(({ reason, more }) => more > 0 && reason !== "Forwarded")
+    .map(({ reason, more }) => ` ${reason} ${more}`)
+    .join("");
 }

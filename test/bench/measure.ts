@@ -1,0 +1,52 @@
+/** Repetitions, medians and the header that says where figures come from. */
+
+import { readFileSync } from "node:fs";
+import { cpus } from "node:os";
+
+export interface Sample {
+  /** Nanoseconds per packet, conn or whatever the row counts, of each repetition in order. */
+  readonly raw: readonly number[];
+  readonly median: number;
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
+}
+
+export function sampleOf(raw: readonly number[]): Sample {
+  return { raw: raw.map(round), median: round(median(raw)) };
+}
+
+export function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}
+
+/** Nanoseconds that `work` takes. */
+export function timeNs(work: () => void): number {
+  const began = process.hrtime.bigint();
+  work();
+  return Number(process.hrtime.bigint() - began);
+}
+
+export interface Machine {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly kernel: string;
+  readonly node: string;
+  readonly v8: string;
+  readonly date: string;
+}
+
+export function machine(): Machine {
+  return {
+    cpu: cpus()[0]?.model.trim() ?? "unknown",
+    cores: cpus().length,
+    kernel: readFileSync("/proc/sys/kernel/osrelease", "utf8").trim(),
+    node: process.version,
+    v8: process.versions.v8,
+    date: new Date().toISOString().slice(0, 10),
+  };
+}

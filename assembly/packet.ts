@@ -3,7 +3,6 @@
  * One record per frame of a batch, overwritten by the next batch.
  */
 
-import { None } from "./abi";
 import { packets, RecordBytes } from "./memory";
 import { Tuple } from "./nat/tuple";
 import { Ipv4 } from "./wire/ipv4";

@@ -20,7 +20,7 @@ import { Arp } from "./wire/arp";
 import { sameMac } from "./wire/bytes";
 import { Ethernet, EtherType } from "./wire/ethernet";
 import { Icmp, IcmpType } from "./wire/icmp";
-import { IpProtocol } from "./wire/ipv4";
+import { IpProtocol, Ipv4 } from "./wire/ipv4";
 import { Tcp } from "./wire/tcp";
 import { Udp } from "./wire/udp";
 import { Vlan } from "./wire/vlan";
@@ -124,19 +124,24 @@ function parseIpv4(packet: Packet, end: u32): u32 {
   const ip = packet.ip;
   if (!ip.fits(end - packet.network)) return Reason.IpBadHeader;
   if (!ip.headerSumIsRight()) return Reason.IpBadChecksum;
+  if (!isForwardable(ip.source)) return Reason.IpBadSource;
+  if (!isForwardable(ip.destination)) return Reason.IpBadDestination;
+  if (ip.isFragment) return Reason.Fragment;
   packet.kind = <u8>PacketKind.Ipv4;
   packet.totalBytes = <u16>ip.totalBytes;
-  packet.source = ip.source;
-  packet.destination = ip.destination;
-  packet.protocol = <u8>ip.protocol;
-  packet.zone = active.zone(packet.zoneIndex).number;
-  if (!isForwardable(packet.source)) return Reason.IpBadSource;
-  if (!isForwardable(packet.destination)) return Reason.IpBadDestination;
-  if (ip.isFragment) return Reason.Fragment;
   packet.transport = <u32>ip.payload;
-  const verdict = parseTransport(packet, ip.payloadBytes);
-  if (verdict == CONTINUE) packet.hashed = packet.hash;
-  return verdict;
+  packet.flags = 0;
+  packet.code = 0;
+  switch (ip.protocol) {
+    case IpProtocol.Tcp:
+      return parseTcp(packet, ip);
+    case IpProtocol.Udp:
+      return parseUdp(packet, ip);
+    case IpProtocol.Icmp:
+      return parseIcmp(packet, ip);
+    default:
+      return carry(packet, ip, 0, 0);
+  }
 }
 
 /**
@@ -148,48 +153,40 @@ function isForwardable(address: u32): bool {
   return top < 224 && top != 127 && top != 0 && address >> 16 != 0xa9fe;
 }
 
-function parseTransport(packet: Packet, available: u32): u32 {
-  packet.flags = 0;
-  packet.code = 0;
-  switch (<u32>packet.protocol) {
-    case IpProtocol.Tcp:
-      return parseTcp(packet, available);
-    case IpProtocol.Udp:
-      return parseUdp(packet, available);
-    case IpProtocol.Icmp:
-      return parseIcmp(packet, available);
-    default:
-      packet.sourcePort = 0;
-      packet.destinationPort = 0;
-      return CONTINUE;
-  }
+/** A sound packet: its tuple, and the hash to find its conn by. */
+function carry(packet: Packet, ip: Ipv4, sourcePort: u32, destinationPort: u32): u32 {
+  const zone = active.zone(packet.zoneIndex).number;
+  packet.hashed = packet.fill(
+    ip.source,
+    ip.destination,
+    sourcePort,
+    destinationPort,
+    zone,
+    ip.protocol,
+  );
+  return CONTINUE;
 }
 
-function parseTcp(packet: Packet, available: u32): u32 {
+function parseTcp(packet: Packet, ip: Ipv4): u32 {
   const tcp = Tcp.view(packet.transport);
-  if (!tcp.fits(available)) return Reason.TcpBadHeader;
-  packet.sourcePort = <u16>tcp.sourcePort;
-  packet.destinationPort = <u16>tcp.destinationPort;
+  if (!tcp.fits(ip.payloadBytes)) return Reason.TcpBadHeader;
   packet.flags = <u8>tcp.flags;
-  return CONTINUE;
+  return carry(packet, ip, tcp.sourcePort, tcp.destinationPort);
 }
 
-function parseUdp(packet: Packet, available: u32): u32 {
+function parseUdp(packet: Packet, ip: Ipv4): u32 {
   const udp = Udp.view(packet.transport);
-  if (!udp.fits(available)) return Reason.UdpBadHeader;
-  packet.sourcePort = <u16>udp.sourcePort;
-  packet.destinationPort = <u16>udp.destinationPort;
-  return CONTINUE;
+  if (!udp.fits(ip.payloadBytes)) return Reason.UdpBadHeader;
+  return carry(packet, ip, udp.sourcePort, udp.destinationPort);
 }
 
-function parseIcmp(packet: Packet, available: u32): u32 {
+/** Whoever asks has the identifier as its port; whoever answers has none (RFC 5508 section 3). */
+function parseIcmp(packet: Packet, ip: Ipv4): u32 {
   const icmp = Icmp.view(packet.transport);
-  if (!icmp.fits(available)) return Reason.IcmpBadHeader;
+  if (!icmp.fits(ip.payloadBytes)) return Reason.IcmpBadHeader;
   packet.flags = <u8>icmp.type;
   packet.code = <u8>icmp.code;
-  const asks = icmp.type == IcmpType.EchoRequest;
-  if (!asks && icmp.type != IcmpType.EchoReply) return Reason.IcmpUnsupported;
-  packet.sourcePort = asks ? <u16>icmp.identifier : 0;
-  packet.destinationPort = asks ? 0 : <u16>icmp.identifier;
-  return CONTINUE;
+  if (icmp.type == IcmpType.EchoRequest) return carry(packet, ip, icmp.identifier, 0);
+  if (icmp.type == IcmpType.EchoReply) return carry(packet, ip, 0, icmp.identifier);
+  return Reason.IcmpUnsupported;
 }

@@ -22,7 +22,7 @@ import { beginParse, parse } from "./parse";
 import { NONE } from "./table/none";
 
 /** What the touches of the first pass sum up to: keeps them from being optimised away. */
-let touched: u32 = 0;
+export let touched: u32 = 0;
 
 /** Takes in `received` frames (at most Limit.Batch); returns how many frames leave. */
 export function processBatch(received: u32, now: u32): u32 {

@@ -75,14 +75,14 @@ export interface DatapathOptions {
 }
 
 /** A refused image. The image in force stays in force. */
-export class ImageError extends Error {
+export class ImageRefused extends Error {
   constructor(
     readonly status: ImageStatus,
     /** Byte offset of the record at fault, 0 for the image as a whole. */
     readonly at: number,
   ) {
     super(`config image: ${ImageStatus[status]} at byte ${at}`);
-    this.name = "ImageError";
+    this.name = "ImageRefused";
   }
 }
 
@@ -129,14 +129,14 @@ export class Datapath implements Offload {
     return { memory: this.memory, at, bytes: size };
   }
 
-  /** Takes an image into force, or throws an ImageError and changes nothing. */
+  /** Takes an image into force, or throws an ImageRefused and changes nothing. */
   configure(image: Uint8Array, now: number): void {
     const at = this.exports.imageAt() >>> 0;
     const room = this.view.getUint32(Exchange.Start + StartAt.ImageCapacity, true);
-    if (image.length > room) throw new ImageError(ImageStatus.TooLarge, 0);
+    if (image.length > room) throw new ImageRefused(ImageStatus.TooLarge, 0);
     new Uint8Array(this.memory.buffer, at, image.length).set(image);
     const status = this.exports.configure(image.length, now);
-    if (status !== ImageStatus.Ok) throw new ImageError(status, this.exports.imageFault());
+    if (status !== ImageStatus.Ok) throw new ImageRefused(status, this.exports.imageFault());
   }
 
   /** Hands in the pushed frames. Returns how many outputs there are, good until the next call. */

@@ -10,7 +10,7 @@ import {
   workerData,
 } from "node:worker_threads";
 import { ConnRowAt } from "../assembly/abi.js";
-import { Datapath, ImageError } from "./datapath.js";
+import { Datapath, ImageRefused } from "./datapath.js";
 import type { Interface, Window } from "./device/device.js";
 import { poll, WakeUp } from "./device/libc.js";
 import { type InterfaceOrder, openInterface, windowBytesOf } from "./device/open.js";
@@ -217,7 +217,7 @@ function main(): void {
     port.postMessage({ kind: "stopped" } satisfies Answer);
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
-    const isImage = error instanceof ImageError;
+    const isImage = error instanceof ImageRefused;
     port.postMessage({ kind: "failed", text, isImage } satisfies Answer);
   } finally {
     port.close();

@@ -26,7 +26,7 @@ import {
 } from "../abi";
 import { NONE } from "../table/none";
 import { Configuration } from "./configuration";
-import { DeviceRecord, FlowRecord, NeighborRecord, ZoneRecord } from "./records";
+import { DeviceRecord, FlowRecord, NeighborRecord } from "./records";
 
 /** Byte offset in the image of the record that a check refused, 0 where it is none of them. */
 export let faultAt: u32 = 0;

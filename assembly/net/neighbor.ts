@@ -14,7 +14,6 @@
 
 import { Limit, NeighborState, None, Reason } from "../abi";
 import { active, pairKey } from "../config/configuration";
-import { DeviceRecord } from "../config/records";
 import {
   arena,
   count,
@@ -159,7 +158,8 @@ export function addPermanent(device: u32, address: u32, mac: usize, now: u32): v
 function removeLearned(): void {
   for (let i: u32 = 0; i < neighborSlab.fresh; i++) {
     if (neighborSlab.holds(i) && Neighbor.at(i).state != NeighborState.Permanent) {
-      return removeNeighbor(i);
+      removeNeighbor(i);
+      return;
     }
   }
 }

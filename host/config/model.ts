@@ -1,0 +1,169 @@
+/**
+ * A checked configuration: defaults filled in, names resolved to records, translations and forwards
+ * expanded to flows. Deeply frozen; nothing behind the check looks again. A record's `index` is its place
+ * in its list and in the image.
+ */
+
+import type {
+  Allocation,
+  Driver,
+  FilteringBehaviour,
+  MappingBehaviour,
+} from "../../assembly/abi.js";
+import type { AddressRange, PortRange, Prefix } from "./address.js";
+
+export interface Zone {
+  readonly index: number;
+  /** 16 bits. */
+  readonly id: number;
+  readonly name: string;
+  /** 0 for no limit. */
+  readonly connsMax: number;
+}
+
+/** What a host opens. */
+export interface Interface {
+  readonly index: number;
+  readonly name: string;
+  readonly driver: Driver;
+}
+
+/** The tags of a device's frames. A pair has a service tag outside. */
+export interface Vlan {
+  readonly outer: number;
+  readonly inner: number | undefined;
+}
+
+export interface Device {
+  readonly index: number;
+  readonly name: string;
+  /** What in_port() means. */
+  readonly port: number;
+  readonly zone: Zone;
+  readonly interface: Interface;
+  readonly vlan: Vlan | undefined;
+  /** 48 bits; undefined where it is derived from the interface. */
+  readonly mac: number | undefined;
+  /** With their host bits. */
+  readonly addresses: readonly Prefix[];
+  /** Longest IP packet, bytes. */
+  readonly mtu: number;
+}
+
+/** Connected ones included. */
+export interface Route {
+  readonly zone: Zone;
+  readonly to: Prefix;
+  /** Undefined where the destination itself is the neighbor. */
+  readonly via: number | undefined;
+  readonly device: Device;
+}
+
+export interface Neighbor {
+  readonly device: Device;
+  readonly address: number;
+  readonly mac: number;
+}
+
+export interface Pool {
+  readonly index: number;
+  /** The text of masq= for a pool that was made for a flow. */
+  readonly name: string;
+  readonly zone: Zone;
+  /** Ascending, without overlap. */
+  readonly ranges: readonly AddressRange[];
+  readonly addressCount: number;
+  readonly ports: PortRange;
+  readonly mapping: MappingBehaviour;
+  readonly filtering: FilteringBehaviour;
+  readonly allocation: Allocation;
+}
+
+/** What a matching packet meets. */
+export type RuleAction =
+  | { readonly kind: "drop" | "reject" }
+  | {
+      readonly kind: "masquerade";
+      readonly sourceZone: Zone;
+      readonly targetZone: Zone;
+      readonly pool: Pool;
+    }
+  | {
+      readonly kind: "destination";
+      readonly sourceZone: Zone | undefined;
+      readonly targetZone: Zone;
+      readonly address: number;
+      /** Undefined: the port stays. */
+      readonly port: number | undefined;
+    }
+  | { readonly kind: "reverse"; readonly zone: Zone }
+  /** Without a zone the packet stays in its own, and the rule has an output. */
+  | { readonly kind: "route"; readonly zone: Zone | undefined };
+
+/** Which flags of conn_state matter, and what they must be: bits of abi's ConnState. */
+export interface StateMatch {
+  readonly mask: number;
+  readonly value: number;
+}
+
+/** A flow with its names resolved. Undefined in the match: anything. */
+export interface FlowRule {
+  readonly index: number;
+  /** As `flow list` prints it: its identity. */
+  readonly text: string;
+  /** Where it comes from: `flows[0]`, `nat[0].from[1]`, `forwards[2]`. */
+  readonly origin: string;
+  readonly priority: number;
+  readonly device: Device | undefined;
+  readonly zone: Zone | undefined;
+  readonly protocol: number | undefined;
+  readonly source: Prefix | undefined;
+  readonly destination: Prefix | undefined;
+  readonly sourcePorts: PortRange | undefined;
+  readonly destinationPorts: PortRange | undefined;
+  readonly state: StateMatch;
+  readonly action: RuleAction;
+  readonly output: Device | undefined;
+}
+
+/** Seconds. */
+export interface Timeouts {
+  readonly udp: number;
+  readonly tcpEstablished: number;
+  readonly tcpTransitory: number;
+  readonly icmp: number;
+  readonly other: number;
+}
+
+/** What the document says of it; capacityOf() fills in the rest. */
+export interface RequestedCapacity {
+  readonly conns: number | undefined;
+  readonly neighbors: number | undefined;
+  readonly poolAddresses: number | undefined;
+  readonly imageBytes: number | undefined;
+}
+
+export interface Config {
+  readonly version: 1;
+  /** Ascending by id. */
+  readonly zones: readonly Zone[];
+  readonly interfaces: readonly Interface[];
+  readonly devices: readonly Device[];
+  readonly routes: readonly Route[];
+  readonly neighbors: readonly Neighbor[];
+  /** The document's, then those made for flows. */
+  readonly pools: readonly Pool[];
+  /** Highest priority first; among equals the document's flows, forwards, nat, each in its order. */
+  readonly flows: readonly FlowRule[];
+  readonly timeouts: Timeouts;
+  readonly capacity: RequestedCapacity;
+}
+
+/** Freezes a value with everything that it leads to. */
+export function deepFreeze<T>(value: T): T {
+  if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const member of Object.values(value)) deepFreeze(member);
+  }
+  return value;
+}

@@ -1,0 +1,138 @@
+/** Pools of external addresses: the document's, and those that a flow's masq= makes. */
+
+import { Allocation, FilteringBehaviour, Limit, MappingBehaviour } from "../../assembly/abi.js";
+import {
+  type AddressRange,
+  formatRange,
+  isUnicast,
+  type PortRange,
+  parseAddresses,
+  parsePorts,
+} from "./address.js";
+import type { Entry } from "./document.js";
+import { describe, type Problems } from "./error.js";
+import type { Device, Pool, Zone } from "./model.js";
+import type { PoolEntry } from "./schema.js";
+import type { Scope } from "./scope.js";
+
+/** Ports below belong to services (RFC 6335 section 6). */
+const PORTS: PortRange = { low: 1024, high: 65535 };
+
+/** The pools of a configuration while it is read. */
+export class PoolBook {
+  private readonly pools: Pool[] = [];
+  /** Of flows, by zone and text. */
+  private readonly implicit = new Map<string, Pool>();
+  private readonly servedZones: ReadonlySet<Zone>;
+
+  constructor(
+    private readonly scope: Scope,
+    devices: readonly Device[],
+  ) {
+    this.servedZones = new Set(devices.map((device) => device.zone));
+  }
+
+  get list(): readonly Pool[] {
+    return this.pools;
+  }
+
+  /** Addresses of all pools, an address of two pools counted twice, as the datapath counts. */
+  get addressCount(): number {
+    return this.pools.reduce((sum, pool) => sum + pool.addressCount, 0);
+  }
+
+  readAll(entries: readonly Entry<PoolEntry>[]): void {
+    for (const { path, value } of entries) {
+      const taken = this.scope.pools.get(value.name) !== undefined;
+      if (taken) {
+        const found = describe(value.name);
+        this.scope.problems.add(`${path}.name`, "a name that no other pool has", found);
+      }
+      const pool = this.read(path, value);
+      if (!taken) this.scope.pools.set(value.name, pool ?? null);
+    }
+  }
+
+  private read(path: string, entry: PoolEntry): Pool | undefined {
+    const zone = this.scope.zone(entry.zone, `${path}.zone`);
+    const ranges = readRanges(path, entry.addresses, this.scope.problems);
+    const ports = parsePorts(entry.ports);
+    if (ports === undefined) {
+      const expected = 'ports from 1 to 65535, as "1024-65535"';
+      this.scope.problems.add(`${path}.ports`, expected, describe(entry.ports));
+    }
+    if (zone === undefined) return undefined;
+    this.checkServed(`${path}.zone`, zone);
+    return this.add(entry.name, zone, ranges, ports ?? PORTS);
+  }
+
+  /** The pool of a masq= that names addresses; equal texts of a zone share it. */
+  forFlow(path: string, zone: Zone, range: AddressRange, text: string): Pool | undefined {
+    const key = `${zone.id} ${text}`;
+    const known = this.implicit.get(key);
+    if (known !== undefined) return known;
+    if (!isUnicast(range)) {
+      this.scope.problems.add(path, "addresses that hosts may have", describe(text));
+      return undefined;
+    }
+    this.checkServed(path, zone);
+    const pool = this.add(text, zone, [range], PORTS);
+    this.implicit.set(key, pool);
+    return pool;
+  }
+
+  private add(name: string, zone: Zone, ranges: readonly AddressRange[], ports: PortRange): Pool {
+    const pool: Pool = {
+      index: this.pools.length,
+      name,
+      zone,
+      ranges,
+      addressCount: ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0),
+      ports,
+      mapping: MappingBehaviour.AddressAndPortDependent,
+      filtering: FilteringBehaviour.AddressAndPortDependent,
+      allocation: Allocation.Random,
+    };
+    this.pools.push(pool);
+    return pool;
+  }
+
+  /** Nobody answers ARP for a pool in a zone without devices. */
+  private checkServed(path: string, zone: Zone): void {
+    if (this.servedZones.has(zone) || this.scope.devices.incomplete) return;
+    this.scope.problems.add(path, "a zone that has a device", `zone ${zone.name}, which has none`);
+  }
+
+  checkTotal(): void {
+    if (this.addressCount <= Limit.PoolAddresses) return;
+    const expected = `at most ${Limit.PoolAddresses} addresses in all pools`;
+    this.scope.problems.add("pools", expected, `${this.addressCount}`);
+  }
+}
+
+/** The ranges of a pool, ascending. */
+function readRanges(path: string, texts: readonly string[], problems: Problems): AddressRange[] {
+  const ranges: (AddressRange & { path: string; text: string })[] = [];
+  for (const [index, text] of texts.entries()) {
+    const at = `${path}.addresses[${index}]`;
+    const range = parseAddresses(text);
+    if (range === undefined) {
+      const expected = "an address, a prefix without host bits or an ascending range a-b";
+      problems.add(at, expected, describe(text));
+    } else if (!isUnicast(range)) {
+      problems.add(at, "addresses that hosts may have", describe(text));
+    } else {
+      ranges.push({ ...range, path: at, text });
+    }
+  }
+  ranges.sort((one, other) => one.first - other.first);
+  let before: (typeof ranges)[number] | undefined;
+  for (const range of ranges) {
+    if (before !== undefined && range.first <= before.last) {
+      const found = `${describe(range.text)}, while ${before.path} is ${formatRange(before)}`;
+      problems.add(range.path, "addresses that the pool does not have already", found);
+    }
+    if (before === undefined || range.last > before.last) before = range;
+  }
+  return ranges.map(({ first, last }) => ({ first, last }));
+}

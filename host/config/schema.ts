@@ -1,0 +1,333 @@
+/**
+ * The shape of a configuration document: keys, types, bounds, defaults and their descriptions. A schema's
+ * message is what an error says after "expected". What depends on another part of the document is
+ * checked behind it, in parse.ts. What this version does not do yet is refused here, by name.
+ */
+
+import { toJsonSchema } from "@valibot/to-json-schema";
+import * as v from "valibot";
+import { Limit } from "../../assembly/abi.js";
+import { array, name, notYet, supported, text, whole } from "./shapes.js";
+
+/** Linux: IFNAMSIZ less the final zero. */
+const INTERFACE_NAME_BYTES = 15;
+/** RFC 791: every host takes 68 bytes. The other end is the longest frame less its link headers. */
+const MTU_MIN = 68;
+const MTU_MAX = Limit.FrameBytes - 22;
+/** The image counts a device's addresses in 16 bits; nobody needs more than a few. */
+const DEVICE_ADDRESSES = 1024;
+const TIMEOUT_SECONDS_MAX = 1_000_000;
+const PORT_MAX = 65535;
+
+/** The name or number of something that another section defines. */
+function reference(what: string, max: number, description: string) {
+  const message = `the name or number of a ${what}`;
+  const number = v.pipe(
+    v.number(message),
+    v.integer(message),
+    v.minValue(0, message),
+    v.maxValue(max, message),
+  );
+  return v.pipe(v.union([number, v.string(message)], message), v.description(description));
+}
+
+const zoneReference = (description: string) => reference("zone", Limit.Zones, description);
+const deviceReference = (description: string) => reference("device", Limit.Devices, description);
+const port = (description: string) => whole("a port", 1, PORT_MAX, description);
+const address = (description: string) => text("an IPv4 address", description);
+const mac = (description: string) => text("a unicast MAC", description);
+
+export const ZoneSchema = v.strictObject(
+  {
+    id: whole("a zone number", 0, Limit.Zones, "Unique."),
+    name: v.optional(name("a zone name", "Default: the number. Unique.")),
+    limits: v.optional(
+      v.strictObject(
+        {
+          conns: v.optional(
+            whole(
+              "a number of conns",
+              1,
+              0xffffffff,
+              "Conns the zone may have. Default: no limit.",
+            ),
+          ),
+          connsPerHost: v.optional(notYet("such limit", "Conns of one address.")),
+          portsPerHost: v.optional(notYet("such limit", "External ports of one address.")),
+        },
+        "an object of limits",
+      ),
+      {},
+    ),
+  },
+  "an object that describes a zone",
+);
+
+const VLAN = "a VLAN identifier";
+const VLAN_RANGE = "IEEE 802.1Q: 1 to 4094.";
+const vlanIdentifier = () => whole(VLAN, 1, 4094, VLAN_RANGE);
+
+export const DeviceSchema = v.strictObject(
+  {
+    name: name("a device name", "Unique."),
+    port: v.optional(
+      whole(
+        "a port number",
+        1,
+        Limit.Devices,
+        "What in_port() means. Unique. Default: the lowest number that is free.",
+      ),
+    ),
+    zone: zoneReference("Zone of every frame that comes in here."),
+    interface: v.pipe(
+      v.string("an interface name"),
+      v.regex(/^(?!\.{1,2}$)[^\s/]+$/, "an interface name without white space and /"),
+      v.maxBytes(
+        INTERFACE_NAME_BYTES,
+        `an interface name of at most ${INTERFACE_NAME_BYTES} bytes`,
+      ),
+      v.description("The host's interface. Several devices share it when their VLANs differ."),
+    ),
+    vlan: v.optional(
+      v.pipe(
+        v.union(
+          [
+            vlanIdentifier(),
+            v.strictTuple(
+              [vlanIdentifier(), vlanIdentifier()],
+              "a pair of VLAN identifiers [outer, inner]",
+            ),
+          ],
+          `${VLAN} or a pair [outer, inner]`,
+        ),
+        v.description(
+          "A number: one customer tag (0x8100). A pair [outer, inner]: a service tag (0x88a8) around " +
+            "a customer tag. Default: untagged frames.",
+        ),
+      ),
+    ),
+    driver: v.optional(
+      supported(
+        ["afpacket", "pcap", "loopback"],
+        ["afxdp", "sdk"],
+        "How the host moves its frames.",
+      ),
+      "afpacket",
+    ),
+    mac: v.optional(
+      mac("What the device answers with. Default: derived from the interface, see docs/config.md."),
+    ),
+    addresses: v.optional(
+      v.pipe(
+        array(
+          text("an IPv4 address with its prefix", 'As "192.168.0.1/24".'),
+          "addresses",
+          "The device's own: answered for by ARP, pingable; their prefixes are on-link.",
+        ),
+        v.maxLength(DEVICE_ADDRESSES, `at most ${DEVICE_ADDRESSES} addresses`),
+      ),
+      [],
+    ),
+    mtu: v.optional(whole("an MTU", MTU_MIN, MTU_MAX, "Longest IP packet, bytes."), 1500),
+  },
+  "an object that describes a device",
+);
+
+export const RouteSchema = v.strictObject(
+  {
+    zone: zoneReference("Zone of the destination."),
+    to: text("a prefix without host bits", 'As "10.0.0.0/8"; "0.0.0.0/0" is the default route.'),
+    via: v.optional(address("Next hop, on-link of a device of the zone. Default: on-link itself.")),
+    device: v.optional(
+      deviceReference(
+        "Egress device; with it, via need not be on-link. Default: the device of via.",
+      ),
+    ),
+  },
+  "an object that describes a route",
+);
+
+export const NeighborSchema = v.strictObject(
+  {
+    zone: zoneReference("Zone of the address."),
+    address: address("Replaces ARP for this address."),
+    mac: mac("Where packets for it are sent."),
+    device: v.optional(deviceReference("Default: the device whose prefix has the address.")),
+  },
+  "an object that describes a neighbor",
+);
+
+const BEHAVIOURS = ["endpoint-independent", "address-dependent"];
+
+export const PoolSchema = v.strictObject(
+  {
+    name: name("a pool name", "Unique."),
+    zone: zoneReference("Zone of the addresses."),
+    addresses: v.pipe(
+      array(
+        text("an address, a prefix or a range", 'As "203.0.113.7", "203.0.113.16/28", "a-b".'),
+        "addresses",
+        "External addresses, answered for by ARP on the devices of the zone.",
+      ),
+      v.minLength(1, "at least one address"),
+    ),
+    ports: v.optional(
+      text(
+        "a range of ports",
+        'External ports, as "1024-65535". TCP and UDP each have all of them.',
+      ),
+      "1024-65535",
+    ),
+    mapping: v.optional(
+      supported(["address-and-port-dependent"], BEHAVIOURS, "RFC 4787 section 4.1."),
+      "address-and-port-dependent",
+    ),
+    filtering: v.optional(
+      supported(["address-and-port-dependent"], BEHAVIOURS, "RFC 4787 section 5."),
+      "address-and-port-dependent",
+    ),
+    allocation: v.optional(
+      supported(["random"], ["preserve", "block", "deterministic"], "How a port is chosen."),
+      "random",
+    ),
+  },
+  "an object that describes a pool",
+);
+
+export const NatSchema = v.strictObject(
+  {
+    from: v.pipe(
+      array(zoneReference("A zone of tenants."), "zones", "Zones whose packets are translated."),
+      v.minLength(1, "at least one zone"),
+    ),
+    to: zoneReference("Zone in which the packets leave."),
+    pool: v.pipe(v.string("the name of a pool"), v.description("Pool of that zone.")),
+  },
+  "an object that describes a translation",
+);
+
+export const ForwardSchema = v.strictObject(
+  {
+    protocol: supported(["tcp", "udp"], [], "Protocol."),
+    zone: zoneReference("Zone in which the packets come in."),
+    address: address("Destination that they have there."),
+    port: port("Destination port that they have there."),
+    to: v.strictObject(
+      {
+        zone: zoneReference("Zone that they are sent to."),
+        address: address("Their new destination."),
+        port: v.optional(port("Their new destination port. Default: the port stays.")),
+      },
+      "an object with zone, address and port",
+    ),
+  },
+  "an object that describes a forward",
+);
+
+export const FlowSchema = text("a flow", "A flow in the syntax of docs/config.md.");
+
+/** The defaults are those of RFC 4787 REQ-5, RFC 5382 REQ-5 and RFC 5508 REQ-2. */
+export const TimeoutsSchema = v.strictObject(
+  {
+    udp: timeout(300, "UDP."),
+    tcpEstablished: timeout(7440, "TCP, once both sides have been heard."),
+    tcpTransitory: timeout(240, "TCP that opens or closes."),
+    icmp: timeout(60, "ICMP echo."),
+    other: timeout(600, "Protocols without ports."),
+  },
+  "an object of timeouts",
+);
+
+function timeout(seconds: number, description: string) {
+  const schema = whole(
+    "a number of seconds",
+    1,
+    TIMEOUT_SECONDS_MAX,
+    `Idle seconds. ${description}`,
+  );
+  return v.optional(schema, seconds);
+}
+
+export const CapacitySchema = v.strictObject(
+  {
+    conns: v.optional(whole("a number of conns", 1, 1 << 24, "Conns in all. Default: 65536.")),
+    neighbors: v.optional(
+      whole("a number of neighbors", 1, 1 << 20, "Default: 4096, or four per device if more."),
+    ),
+    poolAddresses: v.optional(
+      whole(
+        "a number of addresses",
+        1,
+        Limit.PoolAddresses,
+        "Addresses of all pools, an address of two pools counted twice. Default: 64, or twice what " +
+          "this configuration has if more.",
+      ),
+    ),
+    imageBytes: v.optional(
+      whole(
+        "a number of bytes",
+        4096,
+        1 << 26,
+        "Bytes of the largest image to come. Default: 1 MiB, or four times this configuration's.",
+      ),
+    ),
+  },
+  "an object of capacities",
+);
+
+export const DocumentSchema = v.pipe(
+  v.strictObject(
+    {
+      $schema: v.optional(text("the address of a schema", "For editors; not used.")),
+      version: v.pipe(v.literal(1, "1"), v.description("Of this format.")),
+      zones: array(
+        ZoneSchema,
+        "zones",
+        "Address spaces: equal addresses of two zones are different.",
+      ),
+      devices: array(DeviceSchema, "devices", "An interface, or one VLAN of it, in a zone."),
+      routes: v.optional(array(RouteSchema, "routes", "Beside the on-link prefixes."), []),
+      neighbors: v.optional(array(NeighborSchema, "neighbors", "Static neighbors."), []),
+      pools: v.optional(array(PoolSchema, "pools", "External addresses and ports."), []),
+      nat: v.optional(
+        array(NatSchema, "translations", "Zones behind a pool; expand to flows."),
+        [],
+      ),
+      forwards: v.optional(array(ForwardSchema, "forwards", "Inbound ports; expand to flows."), []),
+      flows: v.optional(
+        array(FlowSchema, "flows", "Match and action, before nat and forwards."),
+        [],
+      ),
+      timeouts: v.optional(TimeoutsSchema, {}),
+      capacity: v.optional(CapacitySchema, {}),
+    },
+    "an object",
+  ),
+  v.title("crosszone configuration, version 1"),
+);
+
+export type ZoneEntry = v.InferOutput<typeof ZoneSchema>;
+export type DeviceEntry = v.InferOutput<typeof DeviceSchema>;
+export type RouteEntry = v.InferOutput<typeof RouteSchema>;
+export type NeighborEntry = v.InferOutput<typeof NeighborSchema>;
+export type PoolEntry = v.InferOutput<typeof PoolSchema>;
+export type NatEntry = v.InferOutput<typeof NatSchema>;
+export type ForwardEntry = v.InferOutput<typeof ForwardSchema>;
+export type TimeoutsEntry = v.InferOutput<typeof TimeoutsSchema>;
+export type CapacityEntry = v.InferOutput<typeof CapacitySchema>;
+export type ConfigDocument = v.InferOutput<typeof DocumentSchema>;
+
+/** The document's shape as JSON Schema, draft 2020-12. */
+export function configSchemaJson(): object {
+  return toJsonSchema(DocumentSchema, {
+    target: "draft-2020-12",
+    typeMode: "input",
+    // JSON Schema counts characters; the bytes of a name are checked by crosszone itself.
+    ignoreActions: ["max_bytes"],
+  });
+}
+
+/** docs/config.schema.json, to the byte. */
+export function configSchemaText(): string {
+  return `${JSON.stringify(configSchemaJson(), null, 2)}\n`;
+}

@@ -1,0 +1,129 @@
+/** Whatever a configuration holds, it is a Config or a ConfigError. */
+
+import fc from "fast-check";
+import t from "tap";
+import { compileImage } from "../../../host/config/compile.js";
+import { ConfigError } from "../../../host/config/error.js";
+import { readImage } from "../../../host/config/image.js";
+import { checkConfig, parseConfig } from "../../../host/config/parse.js";
+import { example, holds } from "./fixture.js";
+
+/** Ends without an exception other than ConfigError; what is accepted compiles and reads back. */
+function isHandled(read: () => ReturnType<typeof checkConfig>): boolean {
+  try {
+    const config = read();
+    return readImage(compileImage(config)).flows.length === config.flows.length;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems.length > 0 && error.message !== "";
+  }
+}
+
+t.test("any value", async (t) => {
+  holds(
+    t,
+    fc.property(fc.anything(), (value) => isHandled(() => checkConfig(value))),
+    1000,
+  );
+});
+
+t.test("any text", async (t) => {
+  holds(
+    t,
+    fc.property(fc.string(), (text) => isHandled(() => parseConfig(text, "x"))),
+    1000,
+  );
+});
+
+/** Places of everything in a document, as lists of keys. */
+function placesIn(value: unknown, keys: readonly string[] = []): (readonly string[])[] {
+  if (typeof value !== "object" || value === null) return [keys];
+  return [
+    keys,
+    ...Object.entries(value).flatMap(([key, inner]) => placesIn(inner, [...keys, key])),
+  ];
+}
+
+const places = placesIn(example()).filter((keys) => keys.length > 0);
+
+/** Values that fit somewhere, and values that fit nowhere. */
+const value = fc.oneof(
+  fc.constantFrom(
+    "a",
+    "b",
+    "public",
+    "p1",
+    "lan-a",
+    "wan",
+    0,
+    1,
+    2,
+    10,
+    11,
+    20,
+    80,
+    65535,
+    65536,
+    -1,
+    1.5,
+    "192.168.0.1/24",
+    "192.168.0.0/24",
+    "203.0.113.7",
+    "0.0.0.0/0",
+    "203.0.113.1-203.0.113.9",
+    "02:00:00:00:00:09",
+    "1-65535",
+    "afpacket",
+    "pcap",
+    "tcp",
+    "udp",
+    [],
+    {},
+    null,
+    true,
+    "zone=a,conn_state=+reply actions=nat(reverse,zone=a)",
+    "udp actions=reject",
+    ["a"],
+    [1, 2],
+    "tcp actions=nat(src_zone=a,dst_zone=public,masq=203.0.113.7),output(wan)",
+  ),
+  fc.jsonValue(),
+);
+
+const mutation = fc.tuple(
+  fc.nat(places.length - 1),
+  fc.constantFrom("set", "drop", "double", "rename"),
+  value,
+);
+
+function mutate(document: object, [at, kind, value]: [number, string, unknown]): void {
+  const keys = [...(places[at] ?? [])];
+  const last = keys.pop() ?? "";
+  let holder: unknown = document;
+  for (const key of keys) {
+    if (typeof holder !== "object" || holder === null) return;
+    holder = Reflect.get(holder, key);
+  }
+  if (typeof holder !== "object" || holder === null) return;
+  if (kind === "set") Reflect.set(holder, last, value);
+  else if (kind === "rename") Reflect.set(holder, `${last}x`, Reflect.get(holder, last));
+  else if (Array.isArray(holder) && kind === "double")
+    holder.push(structuredClone(holder.at(Number(last))));
+  else if (Array.isArray(holder)) holder.splice(Number(last), 1);
+  else Reflect.deleteProperty(holder, last);
+}
+
+t.test("a sound document with a few things changed", async (t) => {
+  let accepted = 0;
+  const property = fc.property(fc.array(mutation, { minLength: 1, maxLength: 4 }), (mutations) => {
+    const document = example();
+    for (const each of mutations) mutate(document, each);
+    return isHandled(() => {
+      const config = checkConfig(document);
+      accepted += 1;
+      return config;
+    });
+  });
+  holds(t, property, 3000);
+  t.ok(accepted > 50, "some of them are sound still");
+});

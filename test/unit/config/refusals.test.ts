@@ -1,0 +1,538 @@
+/** Every refusal of a configuration, with its exact path and words. */
+
+import t from "tap";
+import { type Changes, changed, example, minimal, problemsOf } from "./fixture.js";
+
+interface Refusal {
+  readonly title: string;
+  readonly changes: Changes;
+  readonly lines: readonly string[];
+}
+
+function refusals(title: string, base: () => Record<string, unknown>, table: readonly Refusal[]) {
+  t.test(title, async (t) => {
+    for (const { title, changes, lines } of table) {
+      t.same(problemsOf(changed(base(), changes)), lines, title);
+    }
+  });
+}
+
+const device = { name: "x", zone: "b", interface: "eth9" };
+
+refusals("shape", example, [
+  { title: "the example itself", changes: {}, lines: [] },
+  {
+    title: "another version",
+    changes: { version: 2 },
+    lines: ["version: expected 1, found 2"],
+  },
+  {
+    title: "an unknown key with a near one",
+    changes: { "zones[1].nmae": "b" },
+    lines: ['zones[1].nmae: expected a known key (did you mean "name"?), found "nmae"'],
+  },
+  {
+    title: "an unknown key with none near, and one that every object inherits",
+    changes: { "timeouts.colour": 1, "timeouts.constructor": 2 },
+    lines: ["colour", "constructor"].map(
+      (key) =>
+        `timeouts.${key}: expected one of the keys udp, tcpEstablished, tcpTransitory, icmp, ` +
+        `other, found "${key}"`,
+    ),
+  },
+  {
+    title: "a key that is no plain word",
+    changes: { "a b": 1 },
+    lines: [
+      '["a b"]: expected one of the keys $schema, version, zones, devices, routes, neighbors, ' +
+        'pools, nat, forwards, flows, timeouts, capacity, found "a b"',
+    ],
+  },
+  {
+    title: "a number for a name",
+    changes: { "devices[2].interface": 7 },
+    lines: ["devices[2].interface: expected an interface name, found 7"],
+  },
+  {
+    title: "a missing key",
+    changes: { "devices[0].name": undefined, flows: [] },
+    lines: ['devices[0].name: expected the key "name", found nothing'],
+  },
+  {
+    title: "missing sections, whose names nobody is blamed for",
+    changes: { zones: undefined },
+    lines: ['zones: expected the key "zones", found nothing'],
+  },
+  {
+    title: "an array for an object",
+    changes: { timeouts: [] },
+    lines: ["timeouts: expected an object, found an array"],
+  },
+  {
+    title: "an object for an array",
+    changes: { routes: {} },
+    lines: ["routes: expected an array of routes, found {}"],
+  },
+  {
+    title: "a name that could be a number",
+    changes: { "devices[1].name": "1st" },
+    lines: [
+      'devices[1].name: expected a device name: a letter or "_", then letters, digits or ' +
+        '_ . : @ -, at most 64 bytes, found "1st"',
+    ],
+  },
+  {
+    title: "a name of 65 bytes",
+    changes: { "devices[1].name": "n".repeat(65) },
+    lines: [
+      'devices[1].name: expected a device name: a letter or "_", then letters, digits or ' +
+        `_ . : @ -, at most 64 bytes, found "${"n".repeat(65)}"`,
+    ],
+  },
+  {
+    title: "an interface name of 16 bytes",
+    changes: { "devices[2].interface": "0123456789abcdef" },
+    lines: [
+      'devices[2].interface: expected an interface name of at most 15 bytes, found "0123456789abcdef"',
+    ],
+  },
+  {
+    title: "an interface name with a slash",
+    changes: { "devices[2].interface": "a/b" },
+    lines: [
+      'devices[2].interface: expected an interface name without white space and /, found "a/b"',
+    ],
+  },
+  {
+    title: "an MTU below RFC 791's",
+    changes: { "devices[0].mtu": 67, "devices[1].mtu": 9217 },
+    lines: [
+      "devices[0].mtu: expected an MTU from 68 to 9216, found 67",
+      "devices[1].mtu: expected an MTU from 68 to 9216, found 9217",
+    ],
+  },
+  {
+    title: "timeouts out of bounds",
+    changes: { "timeouts.udp": 0, "timeouts.icmp": 1_000_001, "timeouts.other": 1.5 },
+    lines: [
+      "timeouts.udp: expected a number of seconds from 1 to 1000000, found 0",
+      "timeouts.icmp: expected a number of seconds from 1 to 1000000, found 1000001",
+      "timeouts.other: expected a number of seconds from 1 to 1000000, found 1.5",
+    ],
+  },
+  {
+    title: "capacity out of bounds",
+    changes: { "capacity.conns": 0, "capacity.neighbors": "many" },
+    lines: [
+      "capacity.conns: expected a number of conns from 1 to 16777216, found 0",
+      'capacity.neighbors: expected a number of neighbors from 1 to 1048576, found "many"',
+    ],
+  },
+  {
+    title: "a capacity that this configuration itself exceeds",
+    changes: { "capacity.poolAddresses": 16 },
+    lines: ["capacity.poolAddresses: expected at least 17, for this configuration alone, found 16"],
+  },
+]);
+
+refusals("what this version does not do yet", example, [
+  {
+    title: "pools",
+    changes: {
+      "pools[0].mapping": "endpoint-independent",
+      "pools[0].filtering": "address-dependent",
+      "pools[0].allocation": "preserve",
+    },
+    lines: [
+      'pools[0].mapping: expected "address-and-port-dependent" (not supported yet: ' +
+        '"endpoint-independent", "address-dependent"), found "endpoint-independent"',
+      'pools[0].filtering: expected "address-and-port-dependent" (not supported yet: ' +
+        '"endpoint-independent", "address-dependent"), found "address-dependent"',
+      'pools[0].allocation: expected "random" (not supported yet: "preserve", "block", ' +
+        '"deterministic"), found "preserve"',
+    ],
+  },
+  {
+    title: "limits of hosts",
+    changes: { "zones[0].limits.connsPerHost": 1000, "zones[0].limits.portsPerHost": 512 },
+    lines: [
+      "zones[0].limits.connsPerHost: expected no such limit (not supported yet), found 1000",
+      "zones[0].limits.portsPerHost: expected no such limit (not supported yet), found 512",
+    ],
+  },
+  {
+    title: "drivers",
+    changes: { "devices[2].driver": "afxdp" },
+    lines: [
+      'devices[2].driver: expected one of "afpacket", "pcap", "loopback" ' +
+        '(not supported yet: "afxdp", "sdk"), found "afxdp"',
+    ],
+  },
+  {
+    title: "forwards of other protocols, and of port ranges",
+    changes: { "forwards[0].protocol": "icmp", "forwards[0].port": "80-90" },
+    lines: [
+      'forwards[0].protocol: expected one of "tcp", "udp", found "icmp"',
+      'forwards[0].port: expected a port from 1 to 65535, found "80-90"',
+    ],
+  },
+]);
+
+refusals("zones and devices", example, [
+  {
+    title: "zones of one number or name",
+    changes: { "zones[3]": { id: 10, name: "c" }, "zones[4]": { id: 12, name: "b" } },
+    lines: [
+      "zones[3].id: expected a number that no other zone has, found 10",
+      'zones[4].name: expected a name that no other zone has, found "b"',
+    ],
+  },
+  {
+    title: "a zone that is not there, by name and by number",
+    changes: {
+      "devices[3]": { ...device, zone: "pubic" },
+      "devices[4]": { ...device, name: "y", vlan: 1, zone: 7 },
+    },
+    lines: [
+      'devices[3].zone: expected a zone of this configuration (did you mean "public"?), found "pubic"',
+      "devices[4].zone: expected a zone of this configuration, found 7",
+    ],
+  },
+  {
+    title: "devices of one name or port",
+    changes: { "devices[3]": { ...device, name: "wan", port: 3 } },
+    lines: [
+      "devices[3].port: expected a number that no other device has, found 3",
+      'devices[3].name: expected a name that no other device has, found "wan"',
+    ],
+  },
+  {
+    title: "two devices on one interface and VLAN, and on one interface without",
+    changes: {
+      "devices[3]": { ...device, interface: "eth1", vlan: 11 },
+      "devices[4]": { ...device, name: "y", interface: "eth0" },
+    },
+    lines: [
+      "devices[3].vlan: expected an interface and VLAN that no other device has, " +
+        'found VLAN 11 on "eth1", as in devices[1]',
+      "devices[4].interface: expected an interface and VLAN that no other device has, " +
+        'found "eth0" without a VLAN, as in devices[2]',
+    ],
+  },
+  {
+    title: "VLANs that are none",
+    changes: { "devices[0].vlan": 4095, "devices[1].vlan": [1], "devices[2].vlan": [5, 0] },
+    lines: [
+      "devices[0].vlan: expected a VLAN identifier from 1 to 4094, found 4095",
+      "devices[1].vlan: expected a VLAN identifier or a pair [outer, inner], found [1]",
+      "devices[2].vlan[1]: expected a VLAN identifier from 1 to 4094, found 0",
+    ],
+  },
+  {
+    title: "two drivers on one interface",
+    changes: { "devices[1].driver": "pcap" },
+    lines: ['devices[1].driver: expected the driver of the other devices on "eth1", found "pcap"'],
+  },
+  {
+    title: "MACs that no device may have",
+    changes: {
+      "devices[0].mac": "01:00:5e:00:00:01",
+      "devices[1].mac": "00:00:00:00:00:00",
+      "devices[2].mac": "2:0:0:0:0:1",
+    },
+    lines: ["01:00:5e:00:00:01", "00:00:00:00:00:00", "2:0:0:0:0:1"].map(
+      (mac, at) =>
+        `devices[${at}].mac: expected a unicast MAC as "02:00:5e:00:00:01", found "${mac}"`,
+    ),
+  },
+  {
+    title: "addresses that are none",
+    changes: {
+      "devices[1].addresses": [
+        "192.168.0.1",
+        "192.168.00.1/24",
+        "10.0.0.1/33",
+        "10.0.0.255/24",
+        "224.0.0.1/4",
+      ],
+    },
+    lines: [
+      ...["192.168.0.1", "192.168.00.1/24", "10.0.0.1/33"].map(
+        (text, at) =>
+          `devices[1].addresses[${at}]: expected an IPv4 address with its prefix, ` +
+          `as "192.168.0.1/24", found "${text}"`,
+      ),
+      'devices[1].addresses[3]: expected an address that a host may have, found "10.0.0.255/24"',
+      'devices[1].addresses[4]: expected an address that a host may have, found "224.0.0.1/4"',
+    ],
+  },
+  {
+    title: "overlapping subnets of two devices, and an address twice on one",
+    changes: {
+      "devices[2].addresses": ["203.0.113.2/24", "203.0.113.2/24"],
+      "devices[3]": { ...device, addresses: ["192.168.0.129/25"] },
+    },
+    lines: [
+      "devices[3].addresses[0]: expected a subnet that does not overlap another of zone b, " +
+        'found "192.168.0.129/25", while devices[1].addresses[0] is "192.168.0.1/24"',
+      "devices[2].addresses[1]: expected an address that does not overlap another of zone public, " +
+        'found "203.0.113.2/24", while devices[2].addresses[0] is "203.0.113.2/24"',
+    ],
+  },
+]);
+
+refusals("routes and neighbors", example, [
+  {
+    title: "a prefix with host bits",
+    changes: { "routes[1]": { zone: "a", to: "10.0.0.1/8", via: "192.168.0.9" } },
+    lines: [
+      'routes[1].to: expected a prefix without host bits, as "10.0.0.0/8", found "10.0.0.1/8"',
+    ],
+  },
+  {
+    title: "a next hop that is not on-link, or our own, or none",
+    changes: {
+      "routes[1]": { zone: "a", to: "10.0.0.0/8", via: "203.0.113.1" },
+      "routes[2]": { zone: "a", to: "11.0.0.0/8", via: "192.168.0.1" },
+      "routes[3]": { zone: "a", to: "12.0.0.0/8", via: "1.2.3" },
+      "routes[4]": { zone: "a", to: "13.0.0.0/8" },
+    },
+    lines: [
+      'routes[1].via: expected an address that is on-link of a device of zone a, found "203.0.113.1"',
+      'routes[2].via: expected the address of a neighbor, found "192.168.0.1", our own',
+      'routes[3].via: expected an IPv4 address that a host may have, found "1.2.3"',
+      "routes[4]: expected via or device, found neither",
+    ],
+  },
+  {
+    title: "a device of another zone",
+    changes: { "routes[1]": { zone: "a", to: "10.0.0.0/8", via: "1.2.3.4", device: "wan" } },
+    lines: ['routes[1].device: expected a device of zone a, found "wan" of zone public'],
+  },
+  {
+    title: "a route twice, and one that is connected",
+    changes: {
+      "routes[1]": { zone: 20, to: "0.0.0.0/0", via: "203.0.113.9" },
+      "routes[2]": { zone: "a", to: "192.168.0.0/24", via: "192.168.0.9" },
+    },
+    lines: [
+      'routes[1].to: expected a prefix that zone public has no other route to, found "0.0.0.0/0", ' +
+        "as in routes[0]",
+      'routes[2].to: expected a prefix that zone a has no other route to, found "192.168.0.0/24", ' +
+        "on-link through device lan-a",
+    ],
+  },
+  {
+    title: "neighbors that are not on-link, ours, of no MAC, twice",
+    changes: {
+      "neighbors[1]": { zone: "a", address: "203.0.113.1", mac: "02:00:00:00:00:01" },
+      "neighbors[2]": { zone: "a", address: "192.168.0.1", mac: "02:00:00:00:00:01" },
+      "neighbors[3]": { zone: "a", address: "192.168.0.2", mac: "ff:ff:ff:ff:ff:ff" },
+      "neighbors[4]": { zone: "public", address: "203.0.113.1", mac: "02:00:00:00:00:01" },
+    },
+    lines: [
+      "neighbors[1].address: expected an address that is on-link of a device of zone a, " +
+        'found "203.0.113.1"',
+      'neighbors[2].address: expected the address of a neighbor, found "192.168.0.1", our own',
+      'neighbors[3].mac: expected a unicast MAC as "02:00:5e:00:00:01", found "ff:ff:ff:ff:ff:ff"',
+      "neighbors[4].address: expected an address that no other neighbor on device wan has, " +
+        'found "203.0.113.1"',
+    ],
+  },
+]);
+
+const pool = { name: "p2", zone: "public", addresses: ["203.0.113.40"] };
+
+refusals("pools, nat and forwards", example, [
+  {
+    title: "pools that contradict themselves",
+    changes: {
+      "pools[1]": { ...pool, addresses: ["203.0.113.40-203.0.113.50", "203.0.113.45"] },
+      "pools[2]": { ...pool, name: "p1", ports: "0-10" },
+      "pools[3]": { ...pool, name: "p3", addresses: ["203.0.113.9-203.0.113.8", "127.0.0.1"] },
+      "pools[4]": { ...pool, name: "p4", addresses: [] },
+    },
+    lines: [
+      "pools[4].addresses: expected at least one address, found []",
+      "pools[1].addresses[1]: expected addresses that the pool does not have already, " +
+        'found "203.0.113.45", while pools[1].addresses[0] is 203.0.113.40-203.0.113.50',
+      'pools[2].name: expected a name that no other pool has, found "p1"',
+      'pools[2].ports: expected ports from 1 to 65535, as "1024-65535", found "0-10"',
+      "pools[3].addresses[0]: expected an address, a prefix without host bits or an ascending " +
+        'range a-b, found "203.0.113.9-203.0.113.8"',
+      'pools[3].addresses[1]: expected addresses that hosts may have, found "127.0.0.1"',
+    ],
+  },
+  {
+    title: "a pool in a zone without devices",
+    changes: { "zones[3]": { id: 30, name: "void" }, "pools[1]": { ...pool, zone: "void" } },
+    lines: ["pools[1].zone: expected a zone that has a device, found zone void, which has none"],
+  },
+  {
+    title: "more addresses than there may be",
+    changes: { "pools[1]": { ...pool, addresses: ["16.0.0.0/8"] } },
+    lines: ["pools: expected at most 65534 addresses in all pools, found 16777233"],
+  },
+  {
+    title: "a pool outside its zone",
+    changes: { "pools[1]": { ...pool, zone: "a" }, "nat[0].pool": "p2" },
+    lines: ['nat[0].pool: expected a pool of zone public, found "p2", a pool of zone a'],
+  },
+  {
+    title: "translations of what is not there, of the zone itself, and twice",
+    changes: { "nat[0].from": ["a", "c", "public", "a"], "nat[0].pool": "p9" },
+    lines: [
+      'nat[0].pool: expected a pool of this configuration (did you mean "p1"?), found "p9"',
+      'nat[0].from[1]: expected a zone of this configuration, found "c"',
+      'nat[0].from[2]: expected a zone other than that of "to", found "public"',
+      'nat[0].from[3]: expected a zone that is translated once, found "a", as in nat[0].from[0]',
+    ],
+  },
+  {
+    title: "a forward to the router itself",
+    changes: { "forwards[0].to.address": "192.168.0.1" },
+    lines: ['forwards[0].to.address: expected the address of a host, found "192.168.0.1", our own'],
+  },
+  {
+    title: "forwards to and from nowhere, and twice",
+    changes: {
+      "forwards[0].to.zone": "c",
+      "forwards[1]": {
+        protocol: "tcp",
+        zone: 20,
+        address: "203.0.113.7",
+        port: 8080,
+        to: { zone: "a", address: "10.9.9.9" },
+      },
+      "forwards[2]": {
+        protocol: "udp",
+        zone: 20,
+        address: "203.0.113.99",
+        port: 1,
+        to: { zone: "a", address: "192.168.0.300" },
+      },
+    },
+    lines: [
+      'forwards[0].to.zone: expected a zone of this configuration, found "c"',
+      "forwards[1]: expected an address and port that no other forward has, " +
+        "found tcp 203.0.113.7:8080, as in forwards[0]",
+      'forwards[1].to.address: expected an address that zone a has a route to, found "10.9.9.9"',
+      'forwards[2].to.address: expected an IPv4 address that a host may have, found "192.168.0.300"',
+      "forwards[2].address: expected an address of a device or pool of zone public, as it is " +
+        'on-link there, found "203.0.113.99"',
+    ],
+  },
+]);
+
+const NAT = "nat(src_zone=10,dst_zone=20,masq=203.0.113.7)";
+
+refusals("flows and what they name", minimal, [
+  {
+    title: "zones, devices and pools that are not there",
+    changes: {
+      flows: ["in_port(lam),zone=9 actions=nat(src_zone=x,dst_zone=20,masq=p1),output(7)"],
+    },
+    lines: [
+      'flows[0] column 9: expected a device of this configuration (did you mean "lan"?), found "lam"',
+      'flows[0] column 19: expected a zone of this configuration, found "9"',
+      'flows[0] column 42: expected a zone of this configuration, found "x"',
+      'flows[0] column 61: expected a pool of this configuration, found "p1"',
+      'flows[0] column 72: expected a device of this configuration, found "7"',
+    ],
+  },
+  {
+    title: "zones that are not those of the match",
+    changes: {
+      flows: [
+        `in_port(wan) actions=${NAT}`,
+        `zone=20 actions=${NAT}`,
+        "in_port(1),zone=20 actions=drop",
+        "in_port(2),udp actions=nat(reverse,zone=10)",
+      ],
+    },
+    lines: [
+      "flows[0] column 35: expected zone 20, that of the match, found zone 10",
+      "flows[1] column 30: expected zone 20, that of the match, found zone 10",
+      "flows[2] column 17: expected zone 10, that of in_port, found zone 20",
+      "flows[3] column 41: expected zone 20, that of the match, found zone 10",
+    ],
+  },
+  {
+    title: "a change of zone that does not say from which",
+    changes: {
+      flows: [
+        "udp actions=route(zone=20)",
+        "actions=nat(dst=192.168.0.2,dst_zone=10)",
+        "tcp actions=output(wan)",
+        "in_port(1),conn_state=+tracked actions=output(wan)",
+      ],
+    },
+    lines: [
+      "flows[0] column 13: expected zone= or in_port() in the match, to say where the packets " +
+        "come from, found none",
+      "flows[1] column 9: expected zone= or in_port() in the match, to say where the packets " +
+        "come from, found none",
+      "flows[2] column 13: expected zone= or in_port() in the match, to say where the packets " +
+        "come from, found none",
+      "flows[3] column 40: expected zone= in the match, to say where the packets come from, found none",
+    ],
+  },
+  {
+    title: "an output of another zone",
+    changes: { flows: [`actions=${NAT},output(lan)`, "in_port(1) actions=output(wan)"] },
+    lines: [
+      'flows[0] column 62: expected a device of zone 20, found "lan" of zone 10',
+      'flows[1] column 27: expected a device of zone 10, found "wan" of zone 20',
+    ],
+  },
+  {
+    title: "a masquerade pool of another zone, and addresses that are none of a host",
+    changes: {
+      pools: [{ name: "p1", zone: 20, addresses: ["203.0.113.7"] }],
+      flows: [
+        "actions=nat(src_zone=20,dst_zone=10,masq=p1)",
+        "udp actions=nat(src_zone=10,dst_zone=20,masq=239.0.0.1)",
+      ],
+    },
+    lines: [
+      'flows[0] column 42: expected a pool of zone 10, found "p1", a pool of zone 20',
+      'flows[1] column 46: expected addresses that hosts may have, found "239.0.0.1"',
+    ],
+  },
+  {
+    title: "a flow twice, however it is written",
+    changes: { flows: ["in_port(1),tcp actions=drop", "TCP in_port=lan actions=reject"] },
+    lines: [
+      "flows[1]: expected a match that no other flow of its priority has, found that of flows[0]",
+    ],
+  },
+]);
+
+t.test("every error of a document is named, whatever else is wrong", async (t) => {
+  const document = changed(example(), {
+    versoin: 1,
+    "zones[2].limits": { conns: -1 },
+    "devices[0].interface": 7,
+    "devices[1].addresses": ["192.168.0.1/40"],
+    "routes[0].to": "0.0.0.0",
+    "pools[0].addresses[1]": "203.0.113.6-203.0.113.8",
+    "nat[0].to": "nowhere",
+    "flows[0]": "in_port(1),udp,tp_dst=99999 actions=drop",
+    "flows[1]": "in_port(1),in_port(2) actions=drop",
+    "timeouts.icmp": null,
+  });
+  t.same(problemsOf(document), [
+    "zones[2].limits.conns: expected a number of conns from 1 to 4294967295, found -1",
+    "devices[0].interface: expected an interface name, found 7",
+    "timeouts.icmp: expected a number of seconds from 1 to 1000000, found null",
+    'versoin: expected a known key (did you mean "version"?), found "versoin"',
+    'devices[1].addresses[0]: expected an IPv4 address with its prefix, as "192.168.0.1/24", ' +
+      'found "192.168.0.1/40"',
+    "pools[0].addresses[0]: expected addresses that the pool does not have already, " +
+      'found "203.0.113.7", while pools[0].addresses[1] is 203.0.113.6-203.0.113.8',
+    'routes[0].to: expected a prefix without host bits, as "10.0.0.0/8", found "0.0.0.0"',
+    'flows[0] column 23: expected a port from 0 to 65535 or an ascending range a-b, found "99999"',
+    'flows[1] column 12: expected every field once, found "in_port" again',
+    'nat[0].to: expected a zone of this configuration, found "nowhere"',
+  ]);
+});

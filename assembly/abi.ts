@@ -32,12 +32,15 @@ export enum Limit {
   FrameBytes = 9238,
   /** The longest frame that can wait for a neighbour; longer ones are dropped and counted. */
   HeldFrameBytes = 1984,
-  /** Frames that wait for one neighbour (RFC 1122 section 2.3.2.2 asks for at least one). */
-  HeldPerNeighbor = 3,
+  /**
+   * Frames that wait for one neighbour (RFC 1122 section 2.3.2.2 asks for at least one). Many tenants may
+   * begin at once towards the same next hop, so it is as many as may wait for one device.
+   */
+  HeldPerNeighbor = 256,
   /** Frames that wait for the neighbours of one device. */
-  HeldPerDevice = 32,
+  HeldPerDevice = 256,
   /** Frames that wait for neighbours in all. */
-  Held = 256,
+  Held = 1024,
   /** Frames of its own (ARP requests, ICMP errors) that the datapath makes in one call. */
   OwnFrames = 256,
   /** Neighbours that one device may fill the table with. */

@@ -23,9 +23,10 @@ import {
 } from "./config/configuration";
 import { NeighborRecord } from "./config/records";
 import { arena, neighborSlab, slotBytes } from "./memory";
-import { External, poolAddress } from "./nat/pool";
+import { External } from "./nat/pool";
 import { addPermanent, findNeighbor, moveNeighbor, Neighbor, removeNeighbor } from "./net/neighbor";
 import { beginOutputs } from "./net/output";
+import { fillErrorBudget } from "./net/responder";
 import { NONE } from "./table/none";
 
 /** Which slot the next image goes to. */
@@ -103,7 +104,7 @@ function placeExternals(next: Configuration): ImageStatus {
   for (let p: u32 = 0; p < next.poolCount; p++) {
     const pool = next.pool(p);
     for (let n: u32 = 0; n < pool.addressCount; n++) {
-      const address = poolAddress(next, pool, n);
+      const address = next.poolAddress(pool, n);
       const key = pairKey(pool.zone, address);
       if (next.externalByAddress.get(key) != NONE) continue;
       let index = inherited(next, pool.zone, address);
@@ -138,6 +139,7 @@ function switchTo(next: Configuration, which: u32, now: u32): void {
   arena.sweepCursor = 0;
   activate();
   for (let i: u32 = 0; i < next.zoneCount; i++) next.zoneState(i).born = arena.generation;
+  for (let i: u32 = 0; i < next.deviceCount; i++) fillErrorBudget(i, now);
   if (!first) {
     carryZones(old, next);
     carryDevices(old, next);
@@ -241,7 +243,7 @@ function listExternals(next: Configuration): void {
   for (let p: u32 = 0; p < next.poolCount; p++) {
     const pool = next.pool(p);
     for (let n: u32 = 0; n < pool.addressCount; n++) {
-      const key = pairKey(pool.zone, poolAddress(next, pool, n));
+      const key = pairKey(pool.zone, next.poolAddress(pool, n));
       External.at(next.externalByAddress.get(key)).listed = arena.configured;
     }
   }

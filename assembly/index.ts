@@ -11,6 +11,7 @@ import { faultAt } from "./config/check";
 import { activate, active } from "./config/configuration";
 import { configureArena, stagingAt } from "./configure";
 import { arenaBytes as arenaBytesWanted, attachArena, reasons, startArena } from "./memory";
+import { announceAll } from "./net/announce";
 import { startHeld } from "./net/held";
 import { expireTimers, processBatch, timerWait } from "./pipeline";
 import { listConnRows, listNeighborRows, listZoneCounters } from "./readout";
@@ -51,6 +52,11 @@ export function configure(bytes: u32, now: u32): ImageStatus {
 /** Offset in the refused image of what was wrong, 0 where it is the image as a whole. */
 export function imageFault(): u32 {
   return faultAt;
+}
+
+/** Tells the neighbors of all devices our addresses, with the following calls of `expire`. */
+export function announce(): void {
+  announceAll();
 }
 
 /** Takes in `received` descriptors at Exchange.Inputs; returns how many stand at Exchange.Outputs. */

@@ -19,6 +19,7 @@ import { Abi, Exchange, Limit, Reason, StartAt } from "./abi";
 import { BITMAP_BYTES } from "./table/bitmap";
 import { expandSeed } from "./table/hash";
 import { Index } from "./table/index";
+import { NONE } from "./table/none";
 import { Slab } from "./table/slab";
 import { Wheel } from "./table/wheel";
 
@@ -64,6 +65,9 @@ export class ArenaHeader {
   /** The next conn that the sweep after a configuration looks at, and the generation it is for. */
   sweepCursor: u32;
   sweepDone: u32;
+  /** The next address to announce, and the next device to announce it on; NONE when all are announced. */
+  announceNext: u32;
+  announceDevice: u32;
   /** Raised when a tuple enters or leaves the index. */
   connChanges: u32;
   /** Random draws so far: with the seed, all that the port allocation depends on. */
@@ -137,6 +141,7 @@ export function startArena(now: u32): void {
   arena.poolAddressCapacity = load<u32>(Exchange.Start + StartAt.PoolAddressCapacity);
   arena.imageCapacity = load<u32>(Exchange.Start + StartAt.ImageCapacity);
   arena.generation = 1;
+  arena.announceNext = NONE;
   expandSeed(Exchange.Start + StartAt.Seed, arena.tupleKey, 88);
   Slab.create(changetype<usize>(connSlab), arena.connCapacity);
   Index.create(changetype<usize>(connIndex), arena.connCapacity * 2);

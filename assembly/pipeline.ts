@@ -12,14 +12,17 @@ import { decide } from "./nat/decide";
 import { endConn, expireConns, refresh } from "./nat/lifetime";
 import { sweepConns } from "./nat/sweep";
 import { translate } from "./nat/translate";
+import { hasAnnouncements, sendAnnouncements } from "./net/announce";
 import { reclaimHeld } from "./net/held";
 import { holdFor, Neighbor, resolveNeighbor, sendTo, tendNeighbors } from "./net/neighbor";
 import { beginOutputs, produced } from "./net/output";
 import { answerArp, answerLocal, reportDrop, reportTooBig } from "./net/responder";
 import { findRoute, isDirectedBroadcast } from "./net/route";
-import { CONTINUE, LOCAL, NO_CONN, Packet, PacketKind } from "./packet";
+import { CONTINUE, Direction, LOCAL, NO_CONN, Packet, PacketKind } from "./packet";
 import { beginParse, parse } from "./parse";
 import { NONE } from "./table/none";
+import { IcmpType } from "./wire/icmp";
+import { IpProtocol } from "./wire/ipv4";
 
 /** What the touches of the first pass sum up to: keeps them from being optimised away. */
 export let touched: u32 = 0;
@@ -83,6 +86,7 @@ function admit(packet: Packet, now: u32): u32 {
   if (known) {
     const conn = Conn.of(packet.handle);
     const direction = packet.direction;
+    if (packet.protocol == IpProtocol.Icmp && !fitsEcho(packet)) return Reason.EchoNotRequest;
     if (conn.decided(direction, packet.port)) {
       active.countFlow(conn.flow(direction), packet.totalBytes);
       if (conn.drops(direction)) return Reason.FlowDrop;
@@ -90,11 +94,22 @@ function admit(packet: Packet, now: u32): u32 {
       return packet.ip.ttl > 1 ? CONTINUE : <u32>Reason.TtlExceeded;
     }
   }
+  // RFC 1812 section 5.3.7: a broadcast address is no source.
+  if (!known && isDirectedBroadcast(active.device(packet.device), packet.source)) {
+    return Reason.IpBadSource;
+  }
   let verdict = decide(packet, now);
-  if (verdict != CONTINUE) return verdict;
-  verdict = packet.ip.ttl > 1 ? route(packet, now) : <u32>Reason.TtlExceeded;
-  if (verdict != CONTINUE && !known) endConn(packet.handle >> 1);
+  if (verdict == CONTINUE) {
+    verdict = packet.ip.ttl > 1 ? route(packet, now) : <u32>Reason.TtlExceeded;
+  }
+  // A packet that goes nowhere leaves no conn behind, nor a port taken.
+  if (verdict != CONTINUE && !known && packet.handle != NO_CONN) endConn(packet.handle >> 1);
   return verdict;
+}
+
+/** With identifier 0 an echo's request and reply have one tuple; only the asker sends requests. */
+function fitsEcho(packet: Packet): bool {
+  return (packet.flags == IcmpType.EchoRequest) == (packet.direction == Direction.Original);
 }
 
 /** Finds the way out in the zone that the packet goes to, and lets the conn remember it. */
@@ -163,6 +178,7 @@ export function expireTimers(now: u32, limit: u32): u32 {
   expireConns(now, limit);
   tendNeighbors(now, limit);
   sweepConns(limit);
+  sendAnnouncements();
   return produced;
 }
 
@@ -173,6 +189,6 @@ function beginCall(): void {
 
 /** Milliseconds until `expireTimers` has something to do: 0 for now, NONE for never. */
 export function timerWait(now: u32): u32 {
-  if (arena.sweepDone != arena.configured) return 0;
+  if (arena.sweepDone != arena.configured || hasAnnouncements()) return 0;
   return min(connWheel.wait(now), neighborWheel.wait(now));
 }

@@ -33,6 +33,7 @@ interface Exports extends Record<string, unknown> {
   imageAt(): number;
   configure(bytes: number, now: number): ImageStatus;
   imageFault(): number;
+  announce(): void;
   process(received: number, now: number): number;
   expire(now: number, limit: number): number;
   wait(now: number): number;
@@ -137,6 +138,11 @@ export class Datapath implements Offload {
     new Uint8Array(this.memory.buffer, at, image.length).set(image);
     const status = this.exports.configure(image.length, now);
     if (status !== ImageStatus.Ok) throw new ImageRefused(status, this.exports.imageFault());
+  }
+
+  /** Tells the neighbors of all devices our addresses (gratuitous ARP), with the next calls of `expire`. */
+  announce(): void {
+    this.exports.announce();
   }
 
   /** Hands in the pushed frames. Returns how many outputs there are, good until the next call. */

@@ -8,7 +8,7 @@ import { capacityOf, compileImage } from "./config/compile.js";
 import { virtualMac } from "./config/mac.js";
 import type { Config } from "./config/model.js";
 import { WakeUp } from "./device/libc.js";
-import { type InterfaceOrder, kernelMac } from "./device/open.js";
+import { type InterfaceOrder, kernelMac, slotsFor } from "./device/open.js";
 import type { Answer, Order, WorkerStart } from "./orders.js";
 import { type ConnView, readConn } from "./telemetry/conn.js";
 import { type Counters, readCounters } from "./telemetry/counters.js";
@@ -157,9 +157,10 @@ function splitRows(rows: Uint8Array): DataView[] {
 
 /** The interfaces of a configuration, with the MACs of their devices, in its order. */
 function ordersOf(config: Config): InterfaceOrder[] {
+  const slots = slotsFor(config.interfaces.length);
   return config.interfaces.map(({ name, driver }) => {
     const devices = config.devices.filter((device) => device.interface.name === name);
     const macs = new Set(devices.map((device) => device.mac ?? virtualMac(name, kernelMac)));
-    return { name, driver, macs: [...macs].map(macBytes) };
+    return { name, driver, macs: [...macs].map(macBytes), slots };
   });
 }

@@ -12,7 +12,7 @@ import {
 import { ConnRowAt } from "../assembly/abi.js";
 import { Datapath, ImageRefused } from "./datapath.js";
 import type { Interface, Window } from "./device/device.js";
-import { poll, WakeUp } from "./device/libc.js";
+import { poll, ready, WakeUp } from "./device/libc.js";
 import { type InterfaceOrder, openInterface, windowBytesOf } from "./device/open.js";
 import { Loop } from "./loop.js";
 import type { Answer, Order, WorkerStart } from "./orders.js";
@@ -79,14 +79,16 @@ class Forwarding {
     const due = Math.min(this.datapath.wait(now), this.checkedAt + CHECK_MS - now);
     if (due <= 0) return;
     const fds = this.opened.flatMap(({ device }) => device.fds);
-    if (poll([this.wake.fd, ...fds], Math.ceil(due)) > 0) this.wake.drain();
+    if (poll([this.wake.fd, ...fds], Math.ceil(due)) > 0 && ready(0)) this.wake.drain();
   }
 
   private check(now: number): void {
     this.checkedAt = now;
     for (const { order, device } of this.opened) {
       const event = device.check();
-      if (event) this.answer({ kind: "link", interface: order.name, event });
+      if (event === undefined) continue;
+      this.answer({ kind: "link", interface: order.name, event });
+      if (event === "up" || event === "returned") this.datapath.announce();
     }
   }
 
@@ -144,6 +146,7 @@ class Forwarding {
     for (const each of this.opened) if (!next.includes(each)) this.retire(each);
     this.opened = next;
     this.loop.interfaces = next.map(({ device }) => device);
+    if (fresh.length > 0) this.datapath.announce();
   }
 
   private open(order: InterfaceOrder): Opened {

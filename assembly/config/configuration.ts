@@ -66,7 +66,7 @@ export class ZoneState {
 export class DeviceState {
   icmpTokens: u32;
   icmpFilled: u32;
-  /** Neighbors in the table, and frames that wait for them. */
+  /** Neighbors in the table, static ones excepted, and frames that wait for them. */
   neighbors: u32;
   held: u32;
 }
@@ -156,6 +156,18 @@ export class Configuration {
   }
   poolRange(index: u32): PoolRangeRecord {
     return changetype<PoolRangeRecord>(this.poolRanges + <usize>index * PoolRangeAt.Bytes);
+  }
+  /** The n-th address of a pool, counted over all its ranges. */
+  poolAddress(pool: PoolRecord, n: u32): u32 {
+    let left = n;
+    let range = this.poolRange(pool.ranges);
+    for (let r: u32 = 0; r < pool.rangeCount; r++) {
+      range = this.poolRange(pool.ranges + r);
+      const size = range.last - range.first;
+      if (left <= size) break;
+      left -= size + 1;
+    }
+    return range.first + left;
   }
   flow(index: u32): FlowRecord {
     return changetype<FlowRecord>(this.flows + <usize>index * FlowAt.Bytes);

@@ -8,7 +8,7 @@
  * paired with (RFC 4787 REQ-2).
  */
 
-import { active, Configuration, pairKey } from "../config/configuration";
+import { active, pairKey } from "../config/configuration";
 import { PoolRecord } from "../config/records";
 import { arena, EXTERNAL_BYTES, externals, RecordBytes } from "../memory";
 import { BITMAP_BYTES, Bitmap } from "../table/bitmap";
@@ -64,19 +64,6 @@ export function hasPorts(protocol: u32): bool {
   return bitmapOf(protocol) != NONE;
 }
 
-/** The n-th address of a pool, counted over all its ranges. */
-export function poolAddress(config: Configuration, pool: PoolRecord, n: u32): u32 {
-  let left = n;
-  let range = config.poolRange(pool.ranges);
-  for (let r: u32 = 0; r < pool.rangeCount; r++) {
-    range = config.poolRange(pool.ranges + r);
-    const size = range.last - range.first;
-    if (left <= size) break;
-    left -= size + 1;
-  }
-  return range.first + left;
-}
-
 /** Whether this external address is one of the pool's. */
 export function poolHas(pool: PoolRecord, address: u32): bool {
   for (let r: u32 = 0; r < pool.rangeCount; r++) {
@@ -112,7 +99,7 @@ export function takeExternal(pool: PoolRecord, original: Tuple, reply: Tuple): u
   for (let n: u32 = 0; n < pool.addressCount; n++) {
     const sum = first + n;
     const which = sum >= pool.addressCount ? sum - pool.addressCount : sum;
-    const address = poolAddress(active, pool, which);
+    const address = active.poolAddress(pool, which);
     const index = active.externalByAddress.get(pairKey(pool.zone, address));
     reply.destination = address;
     if (bitmap == NONE ? isFree(reply) : takePort(index, bitmap, pool, reply)) {

@@ -5,7 +5,7 @@
  */
 
 import { Packet } from "../packet";
-import { apply, applyUdp, checksumOf, delta16, delta32 } from "../wire/checksum";
+import { apply, applyUdp, delta16, delta32 } from "../wire/checksum";
 import { Icmp } from "../wire/icmp";
 import { IpProtocol } from "../wire/ipv4";
 import { Tcp } from "../wire/tcp";
@@ -72,13 +72,5 @@ function translateEcho(packet: Packet, other: Tuple): void {
   if (from == to) return;
   const icmp = Icmp.view(packet.transport);
   icmp.identifier = to;
-  const checksum = apply(icmp.checksum, delta16(from, to));
-  if (checksum == 0) completeEcho(packet, icmp);
-  else icmp.checksum = checksum;
-}
-
-/** Sums an echo anew where the increment cannot tell 0 from 0xffff: an all-zero message has the latter. */
-function completeEcho(packet: Packet, icmp: Icmp): void {
-  icmp.checksum = 0;
-  icmp.checksum = checksumOf(packet.transport, packet.ip.payloadBytes);
+  icmp.changeChecksum(delta16(from, to), packet.ip.payloadBytes);
 }

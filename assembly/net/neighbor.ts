@@ -52,8 +52,7 @@ export class Neighbor {
   /** 1 where a conn may remember it. */
   remembered: u8;
   /** Frames that wait for it. */
-  held: u8;
-  private pad: u8;
+  held: u16;
   mtu: u16;
   zoneIndex: u16;
   private header0: u64;
@@ -103,7 +102,7 @@ export function findNeighbor(device: u32, address: u32): u32 {
 export function resolveNeighbor(device: u32, address: u32, now: u32): u32 {
   const known = findNeighbor(device, address);
   if (known != NONE) return known;
-  const index = addNeighbor(device, address, now);
+  const index = mayAdd(device) ? addNeighbor(device, address, now) : NONE;
   if (index == NONE) return NONE;
   const neighbor = Neighbor.at(index);
   neighbor.state = <u8>NeighborState.Incomplete;
@@ -113,8 +112,6 @@ export function resolveNeighbor(device: u32, address: u32, now: u32): u32 {
 }
 
 function addNeighbor(device: u32, address: u32, now: u32): u32 {
-  const state = active.deviceState(device);
-  if (state.neighbors >= <u32>Limit.NeighborsPerDevice) return NONE;
   const index = neighborSlab.take();
   if (index == NONE) return NONE;
   const neighbor = Neighbor.at(index);
@@ -128,8 +125,13 @@ function addNeighbor(device: u32, address: u32, now: u32): u32 {
     neighborSlab.give(index);
     return NONE;
   }
-  state.neighbors++;
+  active.deviceState(device).neighbors++;
   return index;
+}
+
+/** Whether a device may have one more neighbor that is not in the configuration. */
+function mayAdd(device: u32): bool {
+  return active.deviceState(device).neighbors < <u32>Limit.NeighborsPerDevice;
 }
 
 /** Copies what a neighbor keeps of its device, the header's MAC excepted. */
@@ -152,6 +154,7 @@ export function addPermanent(device: u32, address: u32, mac: usize, now: u32): v
   if (index == NONE) return;
   const neighbor = Neighbor.at(index);
   neighbor.state = <u8>NeighborState.Permanent;
+  active.deviceState(device).neighbors--;
   writeHeader(neighbor, mac);
 }
 
@@ -169,7 +172,7 @@ export function removeNeighbor(index: u32): void {
   const neighbor = Neighbor.at(index);
   const state = active.deviceState(neighbor.device);
   state.held -= neighbor.held;
-  state.neighbors--;
+  if (neighbor.state != NeighborState.Permanent) state.neighbors--;
   neighborIndex.remove(neighbor.hash, index);
   release(index, neighbor);
 }
@@ -220,8 +223,8 @@ export function confirmNeighbor(index: u32, mac: usize, now: u32): void {
 
 /** Like `confirmNeighbor`, for one that may be new: somebody on the link asked for us (RFC 826). */
 export function learnNeighbor(device: u32, address: u32, mac: usize, now: u32): void {
-  const known = findNeighbor(device, address);
-  const index = known == NONE ? addNeighbor(device, address, now) : known;
+  let index = findNeighbor(device, address);
+  if (index == NONE && mayAdd(device)) index = addNeighbor(device, address, now);
   if (index != NONE) confirmNeighbor(index, mac, now);
 }
 

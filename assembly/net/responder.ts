@@ -11,14 +11,14 @@ import { Packet } from "../packet";
 import { NONE } from "../table/none";
 import { Arp, ArpOperation } from "../wire/arp";
 import { copyMac } from "../wire/bytes";
-import { apply, checksumOf, delta16 } from "../wire/checksum";
+import { checksumOf, delta16 } from "../wire/checksum";
 import { Ethernet, EtherType } from "../wire/ethernet";
 import { Icmp, IcmpType, UnreachableCode } from "../wire/icmp";
 import { IpProtocol, Ipv4 } from "../wire/ipv4";
 import { prependHeader, writeLinkHeader } from "./link";
 import { confirmNeighbor, findNeighbor, learnNeighbor } from "./neighbor";
 import { NETWORK_OFFSET, output, outputOwn, takeOwnFrame } from "./output";
-import { isOnLink, sourceTowards } from "./route";
+import { isDirectedBroadcast, isOnLink, sourceTowards } from "./route";
 
 /** TTL of packets of our own (RFC 1700). */
 const TTL: u32 = 64;
@@ -31,14 +31,19 @@ const ERROR_INTERVAL_MS: u32 = 10;
 /** Takes in an ARP packet and answers a request for an address of ours. */
 export function answerArp(packet: Packet, now: u32): Reason {
   const arp = Arp.view(packet.network);
-  const known = findNeighbor(packet.device, arp.senderAddress);
+  const sender = arp.senderAddress;
   const forUs = speaksFor(packet, arp.targetAddress);
-  if (!isCredible(packet, arp)) return forUs && isProbe(arp) ? replyTo(packet, arp) : Reason.ArpBad;
-  if (forUs) learnNeighbor(packet.device, arp.senderAddress, arp.senderMac, now);
+  const asks = forUs && arp.operation == ArpOperation.Request;
+  if ((load<u8>(arp.senderMac) & 1) != 0 || speaksFor(packet, sender)) return Reason.ArpBad;
+  if (!isOnLink(active.device(packet.device), sender)) {
+    // A probe (RFC 5227), or a host that asks with an address of another of its links: no neighbor.
+    return asks ? replyTo(packet, arp) : Reason.ArpBad;
+  }
+  const known = findNeighbor(packet.device, sender);
+  if (forUs) learnNeighbor(packet.device, sender, arp.senderMac, now);
   else if (known != NONE) confirmNeighbor(known, arp.senderMac, now);
   else return Reason.ArpIgnored;
-  if (!forUs || arp.operation != ArpOperation.Request) return Reason.Learned;
-  return replyTo(packet, arp);
+  return asks ? replyTo(packet, arp) : Reason.Learned;
 }
 
 /** Whether ARP on this device answers for the address: the device's own, or a pool's of its zone. */
@@ -46,21 +51,6 @@ function speaksFor(packet: Packet, address: u32): bool {
   const key = pairKey(packet.zoneIndex, address);
   if (active.deviceByAddress.get(key) == packet.device) return true;
   return active.externalByAddress.get(key) != NONE && active.deviceByAddress.get(key) == NONE;
-}
-
-/** Whether the sender may be who it says: a unicast host on the link, and not we. */
-function isCredible(packet: Packet, arp: Arp): bool {
-  const sender = arp.senderAddress;
-  return (
-    (load<u8>(arp.senderMac) & 1) == 0 &&
-    isOnLink(active.device(packet.device), sender) &&
-    !speaksFor(packet, sender)
-  );
-}
-
-/** RFC 5227: somebody asks whether an address is in use before taking it. */
-function isProbe(arp: Arp): bool {
-  return arp.senderAddress == 0 && arp.operation == ArpOperation.Request;
 }
 
 function replyTo(packet: Packet, arp: Arp): Reason {
@@ -85,9 +75,8 @@ function sendBack(packet: Packet, type: EtherType, bytes: u32): void {
 
 /** Answers a packet for the router itself: an echo request is the only thing it serves. */
 export function answerLocal(packet: Packet): Reason {
-  if (packet.protocol != IpProtocol.Icmp || packet.flags != IcmpType.EchoRequest) {
-    return Reason.LocalUnserved;
-  }
+  const isEcho = packet.protocol == IpProtocol.Icmp && packet.flags == IcmpType.EchoRequest;
+  if (!isEcho || !isFromOne(packet)) return Reason.LocalUnserved;
   const ip = packet.ip;
   const icmp = Icmp.view(packet.transport);
   ip.source = packet.destination;
@@ -95,28 +84,21 @@ export function answerLocal(packet: Packet): Reason {
   ip.ttl = TTL;
   ip.refreshChecksum();
   icmp.type = IcmpType.EchoReply;
-  const checksum = apply(
-    icmp.checksum,
-    delta16(IcmpType.EchoRequest << 8, IcmpType.EchoReply << 8),
-  );
-  // An all-zero reply sums to zero, which only a new sum tells from 0xffff.
-  icmp.checksum = checksum;
-  if (checksum == 0) {
-    icmp.checksum = checksumOf(packet.transport, ip.payloadBytes);
-  }
+  const delta = delta16(IcmpType.EchoRequest << 8, IcmpType.EchoReply << 8);
+  icmp.changeChecksum(delta, ip.payloadBytes);
   sendBack(packet, EtherType.Ipv4, packet.totalBytes);
   return Reason.Answered;
 }
 
 /** Tells the sender what became of its packet, where the Reason is one that it should know of. */
 export function reportDrop(packet: Packet, reason: u32, now: u32): void {
-  switch (reason) {
-    case Reason.TtlExceeded:
-      return sendError(packet, IcmpType.TimeExceeded, 0, 0, now);
-    case Reason.FlowReject:
-      return sendError(packet, IcmpType.DestinationUnreachable, UnreachableCode.Prohibited, 0, now);
-    case Reason.NoRoute:
-      return sendError(packet, IcmpType.DestinationUnreachable, UnreachableCode.Network, 0, now);
+  const unreachable = IcmpType.DestinationUnreachable;
+  if (reason == Reason.TtlExceeded) {
+    sendError(packet, IcmpType.TimeExceeded, 0, 0, now);
+  } else if (reason == Reason.FlowReject) {
+    sendError(packet, unreachable, UnreachableCode.Prohibited, 0, now);
+  } else if (reason == Reason.NoRoute) {
+    sendError(packet, unreachable, UnreachableCode.Network, 0, now);
   }
 }
 
@@ -131,7 +113,7 @@ export function reportTooBig(packet: Packet, mtu: u32, now: u32): void {
 function sendError(packet: Packet, type: u32, code: u32, rest: u32, now: u32): void {
   const device = active.device(packet.device);
   const source = sourceTowards(device, packet.source);
-  if (source == 0 || !mayReport(packet.device, now)) return;
+  if (source == 0 || !isFromOne(packet) || !mayReport(packet.device, now)) return;
   const frame = takeOwnFrame();
   if (frame == 0) return;
   const network = frame + NETWORK_OFFSET;
@@ -155,6 +137,18 @@ function sendError(packet: Packet, type: u32, code: u32, rest: u32, now: u32): v
     EtherType.Ipv4,
   );
   outputOwn(prependHeader(network, header, headerBytes), headerBytes + bytes, packet.device);
+}
+
+/** A device begins with its whole budget. */
+export function fillErrorBudget(device: u32, now: u32): void {
+  const state = active.deviceState(device);
+  state.icmpTokens = ERROR_BURST;
+  state.icmpFilled = now;
+}
+
+/** Whether the source is one host's address: nothing is said to any other (RFC 1122 section 3.2.2). */
+function isFromOne(packet: Packet): bool {
+  return !isDirectedBroadcast(active.device(packet.device), packet.source);
 }
 
 /** Takes one error from the device's budget; false when it is used up (RFC 1812 section 4.3.2.8). */

@@ -1,6 +1,7 @@
 /** The ICMP header (RFC 792): eight bytes, of which the last four depend on the type. */
 
 import { Be } from "./bytes";
+import { apply, checksumOf } from "./checksum";
 
 export enum IcmpType {
   EchoReply = 0,
@@ -70,6 +71,18 @@ export class Icmp {
 
   set checksum(value: u32) {
     Be.store16(changetype<usize>(this) + At.Checksum, value);
+  }
+
+  /**
+   * Brings the checksum up to date after a change that adds `delta` to the sum of the message of `bytes`
+   * bytes. Where the increment gives 0, only a look at the message tells that from 0xffff, which a message
+   * of zeros has. A checksum that was wrong stays wrong.
+   */
+  changeChecksum(delta: u32, bytes: u32): void {
+    this.checksum = apply(this.checksum, delta);
+    if (this.checksum == 0 && checksumOf(changetype<usize>(this), bytes) == 0xffff) {
+      this.checksum = 0xffff;
+    }
   }
 
   /** Of an echo. */

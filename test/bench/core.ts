@@ -172,7 +172,8 @@ function steady(bench: Bench, from: Pristine, carrier: number, packets: number):
   let sent = 0;
   const pass = (work: (first: number, frames: number) => void) => {
     if (perBatch > 0) for (let n = 0; n < packets; n += perBatch) work(0, perBatch);
-    else for (let r = 0; r < rounds; r++) for (const [first, n] of batches(from.count)) work(first, n);
+    else
+      for (let r = 0; r < rounds; r++) for (const [first, n] of batches(from.count)) work(first, n);
   };
   const copyNs = timeNs(() => pass((first, n) => bench.copy(from, first, n)));
   const ns = timeNs(() =>
@@ -230,7 +231,12 @@ export interface CoreOptions {
 
 export function* benchCore(options: CoreOptions): Generator<CoreRow> {
   for (const conns of options.conns) {
-    const raw = { out: [] as number[], in: [] as number[], setUp: [] as number[], end: [] as number[] };
+    const raw = {
+      out: [] as number[],
+      in: [] as number[],
+      setUp: [] as number[],
+      end: [] as number[],
+    };
     const copies: number[] = [];
     const out = Pristine.outward(shuffled(conns));
     const wideOut = widened(out);

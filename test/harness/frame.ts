@@ -251,7 +251,8 @@ export interface SeenIp {
   readonly data: Buffer;
   /** Everything behind the IPv4 header. */
   readonly payload: Buffer;
-  /** Every checksum that the packet has is right. */
+  /** The header's checksum is right; every checksum that the packet has is right. */
+  readonly headerSound: boolean;
   readonly sound: boolean;
 }
 
@@ -278,7 +279,7 @@ export function readFrame(bytes: Uint8Array): Seen {
   return type === 0x0800 ? { ...seen, ip: readIp(body) } : seen;
 }
 
-function macText(bytes: Buffer, at: number): string {
+export function macText(bytes: Buffer, at: number): string {
   return (bytes.toString("hex", at, at + 6).match(/../g) ?? []).join(":");
 }
 
@@ -295,6 +296,7 @@ function readIp(body: Buffer): SeenIp {
   const unchecked = protocol === Protocol.Udp && payload.readUInt16BE(6) === 0;
   const summed = (ported || isIcmp) && !unchecked;
   const tcpBytes = protocol === Protocol.Tcp ? ((payload[12] as number) >> 4) * 4 : 8;
+  const headerSound = checksum(body.subarray(0, headerBytes)) === 0;
   return {
     source: formatAddress(source),
     destination: formatAddress(destination),
@@ -308,7 +310,7 @@ function readIp(body: Buffer): SeenIp {
     identifier: isIcmp ? payload.readUInt16BE(4) : 0,
     data: payload.subarray(ported || isIcmp ? tcpBytes : 0),
     payload,
-    sound:
-      checksum(body.subarray(0, headerBytes)) === 0 && (!summed || checksum(payload, start) === 0),
+    headerSound,
+    sound: headerSound && (!summed || checksum(payload, start) === 0),
   };
 }

@@ -1,0 +1,145 @@
+/**
+ * What `npm start` and `npm test` run first: makes a fresh checkout ready, and says nothing when it is.
+ * Plain JavaScript that needs nothing installed. Everything it says goes to standard error.
+ *
+ *     node host/bootstrap.mjs [--tests]    --tests: the tools that the tests call, too
+ */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const NODE_MAJOR = 20;
+
+/** Written behind a successful build: the hash of what it was built from. */
+const STAMP = "dist/.built-from";
+
+/** What a build reads. */
+const SOURCES = ["assembly", "host", "test", "asconfig.json", "tsconfig.json", "package-lock.json"];
+
+/** Debian package → the commands the tests take from it, and which tests are skipped without them. */
+const PACKAGES = {
+  iproute2: { commands: ["ip"], tests: "lab and device tests" },
+  "util-linux": {
+    commands: ["unshare", "nsenter", "setpriv", "lsns"],
+    tests: "lab and device tests",
+  },
+  "iputils-ping": { commands: ["ping"], tests: "lab tests" },
+  nftables: { commands: ["nft"], tests: "lab tests" },
+  tcpdump: { commands: ["tcpdump"], tests: "lab tests" },
+  tshark: { commands: ["tshark"], tests: "lab tests' check of checksums" },
+  "python3-minimal": { commands: ["python3"], tests: "lab tests" },
+  iperf3: { commands: ["iperf3"], tests: "the latency script" },
+};
+
+function say(text) {
+  process.stderr.write(`crosszone: ${text}\n`);
+}
+
+function fail(text) {
+  say(text);
+  process.exit(1);
+}
+
+/** Runs a command with its output on standard error; true when it succeeds. */
+function run(command, args, env = {}) {
+  const options = { stdio: ["ignore", 2, 2], env: { ...process.env, ...env } };
+  return spawnSync(command, args, options).status === 0;
+}
+
+function npm(...args) {
+  const script = process.env.npm_execpath ?? "";
+  if (/npm-cli\.[cm]?js$/.test(script)) return run(process.execPath, [script, ...args]);
+  return run("npm", args);
+}
+
+function json(path) {
+  return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : { packages: {} };
+}
+
+/** npm leaves a lock file inside node_modules, last of all, that says what it put there. */
+function installed() {
+  const wanted = json("package-lock.json").packages;
+  const present = json("node_modules/.package-lock.json").packages;
+  const same = (path) => wanted[path]?.version === present[path]?.version;
+  const needed = Object.keys(wanted).filter((path) => path !== "" && !wanted[path].optional);
+  return needed.every(same) && Object.keys(present).every(same);
+}
+
+function files(path) {
+  if (!existsSync(path)) return [];
+  const entries = readdirSync(path, { withFileTypes: true, recursive: true });
+  return entries
+    .filter((each) => each.isFile())
+    .map((each) => join(each.parentPath ?? each.path, each.name));
+}
+
+/** Contents, not times: a checkout has all its files of one moment, and a file may also go away. */
+function sourceHash() {
+  const hash = createHash("sha256");
+  const isCode = (path) => /\.(ts|json)$/.test(path);
+  for (const source of SOURCES) {
+    const paths = /\.json$/.test(source) ? [source] : files(source).filter(isCode).sort();
+    for (const path of paths) {
+      const text = readFileSync(path);
+      hash.update(`${path} ${text.length}\n`).update(text);
+    }
+  }
+  return hash.digest("hex");
+}
+
+/** The compiler leaves what it once made of a file that is gone; a test among it would still run. */
+function prune() {
+  for (const path of files("dist")) {
+    const source = /^dist[/\\]((?:assembly|host|test)[/\\].+)\.js(\.map)?$/.exec(path)?.[1];
+    if (source !== undefined && !existsSync(`${source}.ts`)) rmSync(path);
+  }
+}
+
+function build() {
+  const hash = sourceHash();
+  const before = existsSync(STAMP) ? readFileSync(STAMP, "utf8") : "";
+  if (before === hash && existsSync("dist/host/main.js")) return;
+  say("building");
+  rmSync(STAMP, { force: true });
+  if (!npm("run", "--silent", "build")) fail("the build failed");
+  prune();
+  writeFileSync(STAMP, hash);
+}
+
+function missingPackages() {
+  const folders = `${process.env.PATH ?? ""}${delimiter}/usr/sbin${delimiter}/sbin`.split(
+    delimiter,
+  );
+  const has = (command) => folders.some((folder) => existsSync(join(folder, command)));
+  return Object.keys(PACKAGES).filter((name) => !PACKAGES[name].commands.every(has));
+}
+
+function installTools() {
+  let missing = missingPackages();
+  if (missing.length > 0 && process.getuid?.() === 0 && existsSync("/usr/bin/apt-get")) {
+    say(`installing ${missing.join(" ")}`);
+    const quiet = { DEBIAN_FRONTEND: "noninteractive" };
+    run("apt-get", ["update", "-qq"], quiet);
+    run("apt-get", ["install", "-qq", "-y", "--no-install-recommends", ...missing], quiet);
+    missing = missingPackages();
+  }
+  for (const name of missing) {
+    say(`${PACKAGES[name].tests} will be skipped: ${name} is not installed`);
+  }
+  if (process.getuid?.() !== 0) say("lab and device tests will be skipped: they need root");
+}
+
+process.chdir(dirname(dirname(fileURLToPath(import.meta.url))));
+if (Number(process.versions.node.split(".")[0]) < NODE_MAJOR) {
+  fail(`needs Node ${NODE_MAJOR} or later; this is ${process.versions.node}`);
+}
+if (!installed()) {
+  say("installing what package-lock.json names");
+  if (!npm("ci", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error")) {
+    fail("npm ci failed");
+  }
+}
+build();
+if (process.argv.includes("--tests")) installTools();

@@ -1,0 +1,210 @@
+/**
+ * The system calls that the devices need, through koffi: no addon to compile.
+ *
+ * A call costs about 0.3 µs on top of the kernel's own time, so it is made once per batch, never once per
+ * frame. The library is loaded by the first call of `libc()`: a system without koffi or without Linux can
+ * import this file and fails only where a device is really opened. Works in worker threads.
+ *
+ * Constants are those of asm-generic, shared by every Linux that Node runs on (x86-64, arm64, riscv64).
+ */
+import { createRequire } from "node:module";
+import { getSystemErrorMap } from "node:util";
+
+/** Pointers are numbers (an address) or the array they point into; a negative result is a failure. */
+export interface Libc {
+  socket(family: number, type: number, protocol: number): number;
+  setsockopt(fd: number, level: number, name: number, value: Pointer, bytes: number): number;
+  getsockopt(fd: number, level: number, name: number, value: Pointer, bytes: Pointer): number;
+  bind(fd: number, address: Pointer, bytes: number): number;
+  sendto(
+    fd: number,
+    buffer: Pointer | null,
+    bytes: number,
+    flags: number,
+    address: Pointer | null,
+    addressBytes: number,
+  ): number;
+  recv(fd: number, buffer: Pointer, bytes: number, flags: number): number;
+  ioctl(fd: number, request: number, argument: Pointer): number;
+  /** The address, or -1. */
+  mmap(
+    at: number,
+    bytes: number,
+    protection: number,
+    flags: number,
+    fd: number,
+    from: number,
+  ): number;
+  poll(fds: Pointer, count: number, timeoutMs: number): number;
+  eventfd(initial: number, flags: number): number;
+  read(fd: number, buffer: Pointer, bytes: number): number;
+  write(fd: number, buffer: Pointer, bytes: number): number;
+  close(fd: number): number;
+}
+
+export type Pointer = number | NodeJS.ArrayBufferView;
+
+/** asm-generic/mman-common.h */
+export enum Protection {
+  Read = 1,
+  Write = 2,
+}
+
+/** asm-generic/mman-common.h, linux/mman.h */
+export enum MapFlag {
+  Shared = 0x01,
+  Private = 0x02,
+  Fixed = 0x10,
+  Anonymous = 0x20,
+}
+
+/** asm-generic/errno-base.h, asm-generic/errno.h */
+export enum Errno {
+  Perm = 1,
+  Intr = 4,
+  Again = 11,
+  Nodev = 19,
+  Netdown = 100,
+  Nobufs = 105,
+}
+
+/** A system call that failed. The message names who, which call and why. */
+export class SystemError extends Error {
+  constructor(
+    who: string,
+    call: string,
+    readonly errno: number,
+  ) {
+    super(`${who}: ${explain(call, errno)}`);
+    this.name = "SystemError";
+  }
+}
+
+function explain(call: string, errno: number): string {
+  if (errno === Errno.Nodev) return `no such interface (${call})`;
+  if (errno === Errno.Perm) return `${call} needs CAP_NET_RAW and CAP_NET_ADMIN (run as root)`;
+  const known = getSystemErrorMap().get(-errno);
+  return known === undefined ? `${call}: errno ${errno}` : `${call}: ${known[1]} (${known[0]})`;
+}
+
+interface Library {
+  readonly calls: Libc;
+  errno(): number;
+  address(view: NodeJS.ArrayBufferView): number;
+}
+
+let library: Library | undefined;
+
+function load(): Library {
+  if (library !== undefined) return library;
+  if (process.platform !== "linux") {
+    throw new Error(`this driver needs Linux, not ${process.platform}`);
+  }
+  const koffi = createRequire(import.meta.url)("koffi") as typeof import("koffi");
+  const c = koffi.load(null);
+  library = {
+    errno: () => koffi.errno(),
+    address: (view) => Number(koffi.address(view)),
+    calls: {
+      socket: c.func("int socket(int family, int type, int protocol)"),
+      setsockopt: c.func(
+        "int setsockopt(int fd, int level, int name, void *value, uint32_t bytes)",
+      ),
+      getsockopt: c.func("int getsockopt(int fd, int level, int name, void *value, void *bytes)"),
+      bind: c.func("int bind(int fd, void *address, uint32_t bytes)"),
+      sendto: c.func(
+        "intptr_t sendto(int fd, void *buffer, size_t bytes, int flags, void *address, uint32_t size)",
+      ),
+      recv: c.func("intptr_t recv(int fd, void *buffer, size_t bytes, int flags)"),
+      ioctl: c.func("int ioctl(int fd, unsigned long request, void *argument)"),
+      mmap: c.func(
+        "intptr_t mmap(intptr_t at, size_t bytes, int protection, int flags, int fd, long from)",
+      ),
+      poll: c.func("int poll(void *fds, unsigned long count, int timeoutMs)"),
+      eventfd: c.func("int eventfd(unsigned int initial, int flags)"),
+      read: c.func("intptr_t read(int fd, void *buffer, size_t bytes)"),
+      write: c.func("intptr_t write(int fd, void *buffer, size_t bytes)"),
+      close: c.func("int close(int fd)"),
+    },
+  };
+  return library;
+}
+
+export function libc(): Libc {
+  return load().calls;
+}
+
+/** The error number of the call before. */
+export function errno(): number {
+  return load().errno();
+}
+
+/**
+ * Passes the result of a system call on.
+ * @throws SystemError when it is negative
+ */
+export function check(result: number, who: string, call: string): number {
+  if (result < 0) throw new SystemError(who, call, errno());
+  return result;
+}
+
+/** Where byte 0 of a linear memory stands in the process. Stays true because the memory is of a fixed size. */
+export function addressOf(memory: WebAssembly.Memory): number {
+  return load().address(new Uint8Array(memory.buffer));
+}
+
+/** The address of an array, valid as long as the caller keeps the array. */
+export function addressOfView(view: NodeJS.ArrayBufferView): number {
+  return load().address(view);
+}
+
+/** struct pollfd: int fd, short events, short revents; asm-generic/poll.h. */
+const POLLFD_BYTES = 8;
+const POLLIN = 1;
+
+let pollfds = new DataView(new ArrayBuffer(64 * POLLFD_BYTES));
+
+/**
+ * Waits until one of the file descriptors can be read, has failed, or the time is over; a signal ends it
+ * early. Returns how many are ready, 0 for none.
+ */
+export function poll(fds: readonly number[], timeoutMs: number): number {
+  if (fds.length * POLLFD_BYTES > pollfds.byteLength) {
+    pollfds = new DataView(new ArrayBuffer(fds.length * 2 * POLLFD_BYTES));
+  }
+  for (let i = 0; i < fds.length; i++) {
+    pollfds.setInt32(i * POLLFD_BYTES, fds[i] ?? -1, true);
+    pollfds.setInt32(i * POLLFD_BYTES + 4, POLLIN, true);
+  }
+  const ready = libc().poll(pollfds, fds.length, timeoutMs);
+  if (ready < 0 && errno() !== Errno.Intr) throw new SystemError("loop", "poll", errno());
+  return Math.max(0, ready);
+}
+
+/** Whether the last poll found something for the file descriptor at this place of its list. */
+export function ready(place: number): boolean {
+  return pollfds.getInt16(place * POLLFD_BYTES + 6, true) !== 0;
+}
+
+/** asm-generic/fcntl.h, linux/eventfd.h: EFD_NONBLOCK and EFD_CLOEXEC. */
+const EVENTFD_FLAGS = 0o4000 | 0o2000000;
+
+/** A file descriptor by which one thread ends another's poll. */
+export class WakeUp {
+  readonly fd = check(libc().eventfd(0, EVENTFD_FLAGS), "loop", "eventfd");
+  private readonly word = new BigUint64Array(1);
+
+  /** Makes `fd` readable; may be called by any thread that knows the number. */
+  static signal(fd: number): void {
+    check(libc().write(fd, new BigUint64Array([1n]), 8), "loop", "write to the eventfd");
+  }
+
+  /** Makes it unreadable again. */
+  drain(): void {
+    libc().read(this.fd, this.word, 8);
+  }
+
+  close(): void {
+    libc().close(this.fd);
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * What the kernel says about an interface by its name: netdevice(7), linux/if.h, linux/ethtool.h.
+ */
+import { addressOfView, check, Errno, errno, libc, SystemError } from "./libc.js";
+import { Socket } from "./packet.js";
+
+/** linux/sockios.h */
+enum Request {
+  Mac = 0x8927,
+  Flags = 0x8913,
+  Mtu = 0x8921,
+  Index = 0x8933,
+  Ethtool = 0x8946,
+}
+
+/** struct ifreq: char name[16], then a union. */
+enum IfreqAt {
+  Value = 16,
+  Bytes = 40,
+}
+
+/** IFNAMSIZ, the closing zero included. */
+const NAME_BYTES = 16;
+
+/** IFF_UP and IFF_RUNNING: switched on, and with a carrier. */
+const OPERATIONAL = 0x1 | 0x40;
+
+/** ETHTOOL_GFLAGS and ETH_FLAG_LRO. */
+const ETHTOOL_GET_FLAGS = 0x25;
+const FLAG_LRO = 1 << 15;
+
+/** Asks about one interface; it need not exist. */
+export class Link {
+  private readonly fd: number;
+  private readonly request = Buffer.alloc(IfreqAt.Bytes);
+  private readonly who: string;
+
+  constructor(driver: string, name: string) {
+    this.who = `${driver} ${name}`;
+    if (name.length === 0 || Buffer.byteLength(name) >= NAME_BYTES) {
+      throw new Error(`${this.who}: an interface's name has 1 to ${NAME_BYTES - 1} bytes`);
+    }
+    this.request.write(name, 0);
+    this.fd = check(
+      libc().socket(Socket.FamilyInet, Socket.Datagram | Socket.CloseOnExec, 0),
+      this.who,
+      "socket",
+    );
+  }
+
+  /** The interface's index, 0 when there is none of this name. */
+  index(): number {
+    return this.ask(Request.Index, "SIOCGIFINDEX") ? this.request.readInt32LE(IfreqAt.Value) : 0;
+  }
+
+  /** Bytes of the longest IP packet, 0 when there is no such interface. */
+  mtu(): number {
+    return this.ask(Request.Mtu, "SIOCGIFMTU") ? this.request.readInt32LE(IfreqAt.Value) : 0;
+  }
+
+  /** The kernel's MAC, undefined when there is no such interface. */
+  mac(): Uint8Array | undefined {
+    if (!this.ask(Request.Mac, "SIOCGIFHWADDR")) return undefined;
+    // struct sockaddr: u16 family, then the address.
+    return new Uint8Array(this.request.subarray(IfreqAt.Value + 2, IfreqAt.Value + 8));
+  }
+
+  /** Switched on and with a carrier. */
+  operational(): boolean {
+    if (!this.ask(Request.Flags, "SIOCGIFFLAGS")) return false;
+    return (this.request.readUInt16LE(IfreqAt.Value) & OPERATIONAL) === OPERATIONAL;
+  }
+
+  /** Whether the card merges received TCP segments (LRO), which loses what a router must forward. */
+  mergesReceived(): boolean {
+    // struct ethtool_value: u32 command, u32 data.
+    const value = new Uint32Array([ETHTOOL_GET_FLAGS, 0]);
+    this.request.writeBigUInt64LE(BigInt(addressOfView(value)), IfreqAt.Value);
+    if (libc().ioctl(this.fd, Request.Ethtool, this.request) < 0) return false;
+    return ((value[1] ?? 0) & FLAG_LRO) !== 0;
+  }
+
+  close(): void {
+    libc().close(this.fd);
+  }
+
+  /** Leaves the answer in `request`; false when there is no such interface. */
+  private ask(request: Request, call: string): boolean {
+    this.request.fill(0, IfreqAt.Value);
+    if (libc().ioctl(this.fd, request, this.request) >= 0) return true;
+    if (errno() === Errno.Nodev) return false;
+    throw new SystemError(this.who, call, errno());
+  }
+}

@@ -1,0 +1,319 @@
+/**
+ * A router for tests: the datapath behind its public exports only, with a clock of its own. Frames go in by
+ * the name of a device, frames come out with theirs.
+ *
+ * After every call the router itself checks what must always hold and throws where it does not:
+ *
+ *     every frame ended with exactly one Reason      nothing was written outside frame and headroom
+ *     every checksum that leaves is right            a frame carries its device's tags and MAC
+ *     a frame goes to a MAC of its device's zone     what left is what the devices counted
+ */
+
+import { DescriptorFlag, DeviceCounterAt, Limit, Reason } from "../../assembly/abi.js";
+import { capacityOf, compileImage } from "../../host/config/compile.js";
+import { virtualMac } from "../../host/config/mac.js";
+import type { Config, Device } from "../../host/config/model.js";
+import { checkConfig } from "../../host/config/parse.js";
+import { type ArenaCapacity, Datapath, loadModule } from "../../host/datapath.js";
+import { seedBytes } from "../../host/replay.js";
+import { type ConnView, readConn } from "../../host/telemetry/conn.js";
+import { type Counters, rawCounters, readCounters } from "../../host/telemetry/counters.js";
+import { macText, readFrame, type Seen } from "./frame.js";
+import { type NeighborView, readNeighbor } from "./neighborview.js";
+
+/** A configuration document, as JSON would give it. */
+export type Document = Record<string, unknown>;
+
+/** A frame that left. */
+export interface Sent extends Seen {
+  readonly device: string;
+  readonly bytes: Buffer;
+}
+
+export interface RouterOptions {
+  /** Of the hash and the port allocation. */
+  readonly seed?: number;
+  /** The clock at the start, milliseconds. */
+  readonly now?: number;
+  /** Frames may be wrong in any way: what their senders summed up wrong stays wrong. */
+  readonly hostile?: boolean;
+  /** Where the arena must be larger than the first configuration asks for. */
+  readonly capacity?: Partial<ArenaCapacity>;
+}
+
+/** How a tag travels: inside the frame, or beside it. */
+export interface Beside {
+  readonly tci: number;
+  readonly service?: boolean;
+}
+
+/** Bytes around a frame's headroom and behind its end that must stay as they are. */
+const GUARD = 64;
+const CANARY = 0xa5;
+const SLOT = 2 * GUARD + Limit.Headroom + Limit.FrameBytes + 66;
+/** A frame that ends where the memory ends: whoever reads on traps. */
+const LAST_SLOT = Limit.Batch;
+const EXPIRE_LIMIT = 256;
+/** Calls of `expire` without the clock moving on, before it is taken for a loop without end. */
+const STUCK = 100_000;
+
+/** Reasons that are counted beside a frame's own end. */
+const BESIDE: readonly Reason[] = [Reason.HeldSent, Reason.NeighborFailed, Reason.OutputFull];
+
+let compiled: WebAssembly.Module | undefined;
+
+/** The release build, compiled once. */
+export function datapathModule(): WebAssembly.Module {
+  compiled ??= loadModule();
+  return compiled;
+}
+
+export class Router {
+  readonly datapath: Datapath;
+  config: Config;
+  /** Milliseconds of the virtual clock; the datapath sees its lowest 32 bits. */
+  now: number;
+  /** What the last call counted, by name of the Reason. */
+  ended: Record<string, number> = {};
+  private readonly memory: Uint8Array;
+  private readonly slots: number;
+  private readonly hostile: boolean;
+
+  constructor(document: Document, options: RouterOptions = {}) {
+    this.config = checkConfig(document);
+    this.now = options.now ?? 1000;
+    this.hostile = options.hostile ?? false;
+    const capacity = { ...capacityOf(this.config), ...options.capacity };
+    const seed = seedBytes(BigInt(options.seed ?? 1));
+    const windowBytes = (Limit.Batch + 1) * SLOT;
+    const module = datapathModule();
+    this.datapath = new Datapath({ capacity, seed, windowBytes, module }, this.now);
+    this.memory = new Uint8Array(this.datapath.memory.buffer);
+    this.slots = this.datapath.window(windowBytes).at;
+    this.datapath.configure(compileImage(this.config), this.now);
+  }
+
+  device(name: string): Device {
+    const device = this.config.devices.find((each) => each.name === name);
+    if (device === undefined) throw new Error(`no device ${name}`);
+    return device;
+  }
+
+  /** The MAC that a device answers with. */
+  macOf(name: string): string {
+    const device = this.device(name);
+    const mac = device.mac ?? virtualMac(device.interface.name);
+    return (mac.toString(16).padStart(12, "0").match(/../g) ?? []).join(":");
+  }
+
+  /** Hands frames in on a device's interface, in batches as large as they may be. */
+  send(device: string, ...frames: readonly Uint8Array[]): Sent[] {
+    return this.take(frames.map((bytes) => ({ on: this.device(device).interface.index, bytes })));
+  }
+
+  /** A frame whose outer tag the kernel has taken off. */
+  sendBeside(device: string, beside: Beside, bytes: Uint8Array): Sent[] {
+    return this.take([{ on: this.device(device).interface.index, bytes, beside }]);
+  }
+
+  /** Frames of several devices in one batch. */
+  sendTogether(frames: readonly { device: string; bytes: Uint8Array }[]): Sent[] {
+    return this.take(
+      frames.map(({ device, bytes }) => ({ on: this.device(device).interface.index, bytes })),
+    );
+  }
+
+  /** A frame that ends with the memory, so that the datapath traps if it reads a byte too many. */
+  sendAtEnd(device: string, bytes: Uint8Array): Sent[] {
+    return this.take([{ on: this.device(device).interface.index, bytes, atEnd: true }]);
+  }
+
+  private take(frames: readonly Input[]): Sent[] {
+    const before = this.counts();
+    const sent: Sent[] = [];
+    for (let first = 0; first < frames.length; first += Limit.Batch) {
+      sent.push(...this.batch(frames.slice(first, first + Limit.Batch)));
+    }
+    this.account(before, frames.length, sent.length);
+    return sent;
+  }
+
+  private batch(frames: readonly Input[]): Sent[] {
+    const { inputs } = this.datapath;
+    const places = frames.map((input, i) => this.place(input, i));
+    for (const [i, { on, bytes, beside }] of frames.entries()) {
+      inputs.interface = on;
+      inputs.limit = Limit.Batch;
+      const service = beside?.service === true ? DescriptorFlag.ServiceTag : 0;
+      const flags = beside === undefined ? 0 : DescriptorFlag.VlanBeside | service;
+      inputs.push(places[i] as number, bytes.length, beside?.tci ?? 0, flags);
+    }
+    const sent = this.drain(this.datapath.process(this.now));
+    for (const [i, { bytes }] of frames.entries()) this.checkCanary(places[i] as number, bytes);
+    return sent;
+  }
+
+  /** Copies a frame in, between canaries. */
+  private place({ bytes, atEnd }: Input, i: number): number {
+    const slot = this.slots + (atEnd ? LAST_SLOT : i) * SLOT;
+    const at = atEnd ? this.memory.length - bytes.length : slot + GUARD + Limit.Headroom;
+    this.memory.fill(CANARY, at - Limit.Headroom - GUARD, at);
+    this.memory.set(bytes, at);
+    this.memory.fill(CANARY, at + bytes.length, at + bytes.length + GUARD);
+    return at;
+  }
+
+  private checkCanary(at: number, bytes: Uint8Array): void {
+    const before = this.memory.subarray(at - Limit.Headroom - GUARD, at - Limit.Headroom);
+    const behind = this.memory.subarray(at + bytes.length, at + bytes.length + GUARD);
+    if (!before.every(isCanary) || !behind.every(isCanary)) {
+      fail("written outside of the frame", bytes);
+    }
+  }
+
+  /** Lets the clock go on; each timer acts at its own time. */
+  wait(ms: number): Sent[] {
+    const until = this.now + ms;
+    const before = this.counts();
+    const sent: Sent[] = [];
+    for (let calls = 0; ; calls++) {
+      const wait = this.datapath.wait(this.now);
+      if (this.now + wait > until) break;
+      if (wait > 0) calls = 0;
+      if (calls > STUCK) throw new Error(`expire has work for ever at ${this.now}`);
+      this.now += wait;
+      sent.push(...this.drain(this.datapath.expire(this.now, EXPIRE_LIMIT)));
+    }
+    this.now = until;
+    this.account(before, 0, sent.length);
+    return sent;
+  }
+
+  /** Switches to another configuration; an ImageError leaves the one in force. */
+  reconfigure(document: Document): void {
+    const config = checkConfig(document);
+    this.install(compileImage(config));
+    this.config = config;
+  }
+
+  /** Any bytes as the next image. */
+  install(image: Uint8Array): void {
+    const before = this.counts();
+    this.datapath.configure(image, this.now);
+    this.ended = named(this.counts(), before);
+  }
+
+  reasons(): Record<string, number> {
+    return named(this.counts());
+  }
+
+  counters(): Counters {
+    return readCounters(rawCounters(this.datapath, this.config), this.config);
+  }
+
+  conns(): ConnView[] {
+    return Array.from(this.datapath.connRows(this.now), readConn);
+  }
+
+  neighbors(): NeighborView[] {
+    return Array.from(this.datapath.neighborRows(this.now), (row) =>
+      readNeighbor(row, this.config),
+    );
+  }
+
+  private counts(): readonly bigint[] {
+    const left = this.datapath
+      .deviceCounters(this.config.devices.length)
+      .reduce((sum, row) => sum + (row[DeviceCounterAt.TxPackets / 8] ?? 0n), 0n);
+    return [...this.datapath.reasons(), left];
+  }
+
+  /** Each of the frames has one end, and what left has been counted. */
+  private account(before: readonly bigint[], frames: number, sent: number): void {
+    const after = this.counts();
+    this.ended = named(after, before);
+    const left = Number((after.at(-1) ?? 0n) - (before.at(-1) ?? 0n));
+    if (left !== sent) throw new Error(`${sent} frames left, the devices counted ${left}`);
+    let ends = 0;
+    for (const [reason, count] of Object.entries(this.ended)) {
+      if (!BESIDE.includes(Reason[reason as keyof typeof Reason])) ends += count;
+    }
+    const full = this.ended.OutputFull ?? 0;
+    if (ends > frames || ends + full < frames) {
+      throw new Error(`${frames} frames ended as ${JSON.stringify(this.ended)}`);
+    }
+  }
+
+  private drain(outputs: number): Sent[] {
+    return Array.from({ length: outputs }, (_, i) => {
+      const device = this.config.devices[this.datapath.outputDevice(i)];
+      const at = this.datapath.outputFrame(i);
+      const bytes = Buffer.from(this.memory.slice(at, at + this.datapath.outputSize(i)));
+      if (device === undefined) return fail(`no device ${this.datapath.outputDevice(i)}`, bytes);
+      if (this.datapath.outputInterface(i) !== device.interface.index) {
+        fail(`${device.name} is not on that interface`, bytes);
+      }
+      const sent = { ...readFrame(bytes), device: device.name, bytes };
+      this.checkLink(sent, device);
+      if (sent.ip !== undefined) this.checkPacket(sent);
+      return sent;
+    });
+  }
+
+  private checkLink(sent: Sent, device: Device): void {
+    const { vlan } = device;
+    const tags =
+      vlan === undefined ? [] : [vlan.outer, vlan.inner].filter((id) => id !== undefined);
+    if (tags.join() !== sent.vlans.join()) fail(`tags ${sent.vlans}, not ${tags}`, sent.bytes);
+    if (sent.from !== this.macOf(device.name)) fail("from another MAC", sent.bytes);
+    const zone = zoneOfMac(sent.to);
+    if (zone !== undefined && zone !== device.zone.id) {
+      fail(`sent in zone ${device.zone.id} to a host of zone ${zone}`, sent.bytes);
+    }
+  }
+
+  private checkPacket(sent: Sent): void {
+    const { ip } = sent;
+    if (ip === undefined) return;
+    if (!ip.headerSound) fail("the IPv4 checksum is wrong", sent.bytes);
+    if (!ip.sound && !this.hostile) fail("a checksum is wrong", sent.bytes);
+  }
+}
+
+interface Input {
+  readonly on: number;
+  readonly bytes: Uint8Array;
+  readonly beside?: Beside;
+  readonly atEnd?: boolean;
+}
+
+function isCanary(byte: number): boolean {
+  return byte === CANARY;
+}
+
+function fail(what: string, bytes: Uint8Array): never {
+  throw new Error(`${what}: ${Buffer.from(bytes).toString("hex")}`);
+}
+
+function named(after: readonly bigint[], before: readonly bigint[] = []): Record<string, number> {
+  const differences = after
+    .slice(0, Reason.Count)
+    .map(
+      (count, reason) => [Reason[reason] ?? "", Number(count - (before[reason] ?? 0n))] as const,
+    );
+  return Object.fromEntries(differences.filter(([, count]) => count !== 0));
+}
+
+/** MACs of test hosts say which zone they are in; undefined for others. */
+export function zoneOfMac(mac: string): number | undefined {
+  return mac.startsWith("06:") ? Number.parseInt(mac.slice(3, 5) + mac.slice(6, 8), 16) : undefined;
+}
+
+/** A host's MAC: 06, two bytes of zone, the low three bytes of its address. */
+export function macIn(zone: number, address: number): string {
+  const bytes = Buffer.alloc(6);
+  bytes[0] = 6;
+  bytes.writeUInt16BE(zone, 1);
+  bytes.writeUIntBE(address & 0xffffff, 3, 3);
+  return macText(bytes, 0);
+}

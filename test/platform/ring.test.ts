@@ -1,0 +1,236 @@
+/** What the driver takes for granted of kernel rings in linear memory (packet(7), packet_mmap.rst). */
+import { readFileSync } from "node:fs";
+import t, { type Test } from "tap";
+import { DescriptorFlag, Limit } from "../../assembly/abi.js";
+import { Lab, labSupport } from "../../host/demo/lab.js";
+import { addressOf, poll } from "../../host/device/libc.js";
+import { Arena, etherFrame, macOf } from "../harness/interface.js";
+
+const NEAR = macOf("02:00:5e:00:00:01");
+const FAR = macOf("02:00:5e:00:00:02");
+const OTHER = macOf("02:00:5e:00:00:03");
+const BROADCAST = macOf("ff:ff:ff:ff:ff:ff");
+const IPV4 = 0x0800;
+const ARP = 0x0806;
+
+const reason = labSupport();
+
+/** A cable with an interface of ours on both ends. */
+async function cable(t: Test) {
+  const lab = await Lab.create();
+  t.teardown(() => lab.close());
+  const near = await lab.namespace("near");
+  const far = await lab.namespace("far");
+  await lab.veth(near, "eth0", far, "eth0");
+  const arena = await Arena.create();
+  const ours = arena.open(near, {
+    name: "eth0",
+    macs: [NEAR],
+    receiveSlots: 64,
+    transmitSlots: 64,
+  });
+  const theirs = arena.open(far, { name: "eth0", macs: [FAR] });
+  t.teardown(() => {
+    ours.close();
+    theirs.close();
+  });
+  return { arena, ours, theirs, near, far };
+}
+
+function payload(bytes: number, first = 0): Uint8Array {
+  return Uint8Array.from({ length: bytes }, (_, i) => first + i);
+}
+
+/** Mappings of sockets inside the memory, as the kernel lists them. */
+function socketMappings(memory: WebAssembly.Memory): number {
+  const begin = addressOf(memory);
+  const end = begin + memory.buffer.byteLength;
+  const lines = readFileSync("/proc/self/maps", "utf8").split("\n");
+  return lines.filter((line) => {
+    const at = Number.parseInt(line, 16);
+    return at >= begin && at < end && line.includes("socket:");
+  }).length;
+}
+
+t.test("rings in linear memory", { skip: reason ?? false }, async (t) => {
+  t.test("the rings stand in the memory, and close makes it plain memory again", async (t) => {
+    const { arena, ours, theirs } = await cable(t);
+    t.ok(socketMappings(arena.memory) >= 2);
+    arena.send(theirs, etherFrame(NEAR, FAR, [], IPV4, payload(46)));
+    const [frame] = arena.receive(ours);
+    t.ok(frame);
+    ours.close();
+    theirs.close();
+    t.equal(socketMappings(arena.memory), 0);
+    const window = arena.bytes.subarray(1 << 20, 5 << 20);
+    t.ok(window.every((byte) => byte === 0));
+    window.fill(0xa5);
+    t.ok(window.every((byte) => byte === 0xa5));
+  });
+
+  t.test("a frame has its headroom, stands on a word, and goes back to the kernel", async (t) => {
+    const { arena, ours, theirs } = await cable(t);
+    const sent = etherFrame(NEAR, FAR, [], IPV4, payload(100));
+    for (let i = 0; i < 200; i++) {
+      arena.send(theirs, sent);
+      const frames = arena.receive(ours);
+      if (frames.length !== 1) t.fail(`${frames.length} frames in turn ${i}`);
+      const at = frames[0]?.at ?? 0;
+      if (Buffer.compare(frames[0]?.bytes ?? sent.subarray(1), sent) !== 0)
+        t.fail(`frame ${i} differs`);
+      // Slots are aligned to their size, and the kernel's 52 bytes stand in front of the headroom.
+      if (at % 4 !== 0 || (at % 2048) - Limit.Headroom < 52) t.fail(`frame ${i} at ${at}`);
+      arena.bytes.fill(0xee, at - Limit.Headroom, at);
+    }
+    t.same(ours.counters, { rxMissed: 0, rxRefused: 0, txDropped: 0 });
+  });
+
+  t.test("a full ring loses the newest, and says how many", async (t) => {
+    const { arena, ours, theirs } = await cable(t);
+    for (let i = 0; i < 80; i++)
+      arena.send(theirs, etherFrame(NEAR, FAR, [], IPV4, payload(46, i)));
+    const frames = arena.receiveAll(ours, 64, 100);
+    t.same(
+      frames.map(({ bytes }) => bytes[14]),
+      Array.from({ length: 64 }, (_, i) => i),
+    );
+    ours.check();
+    t.equal(ours.counters.rxMissed, 16);
+  });
+
+  t.test("frames that were not given back stay untouched, the others wait", async (t) => {
+    const { arena, ours, theirs } = await cable(t);
+    for (let i = 0; i < 6; i++) arena.send(theirs, etherFrame(NEAR, FAR, [], IPV4, payload(46, i)));
+    const taken: number[] = [];
+    const room = { room: 2, push: (at: number) => taken.push(arena.bytes[at + 14] ?? -1) };
+    for (let turn = 0; turn < 3; turn++) {
+      ours.receive({
+        get room() {
+          return 2 * (turn + 1) - taken.length;
+        },
+        push: room.push,
+      });
+    }
+    t.same(taken, [0, 1, 2, 3, 4, 5]);
+    t.equal(poll(ours.fds, 0), 1, "the ring can be read until its slots are given back");
+    ours.release();
+    t.equal(poll(ours.fds, 0), 0);
+  });
+
+  t.test("only our MAC and broadcast ARP pass the kernel's filter", async (t) => {
+    const { arena, ours, theirs } = await cable(t);
+    const wanted = [
+      etherFrame(NEAR, FAR, [], IPV4, payload(46)),
+      etherFrame(BROADCAST, FAR, [], ARP, payload(46)),
+      etherFrame(BROADCAST, FAR, [[0x8100, 7]], ARP, payload(46)),
+      etherFrame(
+        BROADCAST,
+        FAR,
+        [
+          [0x88a8, 7],
+          [0x8100, 8],
+        ],
+        ARP,
+        payload(46),
+      ),
+    ];
+    const unwanted = [
+      etherFrame(OTHER, FAR, [], IPV4, payload(46)),
+      etherFrame(BROADCAST, FAR, [], IPV4, payload(46)),
+      etherFrame(macOf("01:00:5e:00:00:01"), FAR, [], IPV4, payload(46)),
+      etherFrame(macOf("02:00:5e:00:ff:01"), FAR, [], IPV4, payload(46)),
+      etherFrame(macOf("03:00:5e:00:00:01"), FAR, [], ARP, payload(46)),
+    ];
+    for (const frame of [...unwanted, ...wanted]) arena.send(theirs, frame);
+    const frames = arena.receiveAll(ours, wanted.length + 1, 100);
+    t.equal(frames.length, wanted.length);
+  });
+
+  t.test("above 64 MACs every unicast frame passes, and the user is told", async (t) => {
+    const { arena, near, theirs } = await cable(t);
+    const macs = Array.from({ length: 65 }, (_, i) => macOf(`02:00:5e:00:01:${i.toString(16)}`));
+    const warnings: string[] = [];
+    const onWarning = (text: string) => warnings.push(text);
+    const many = arena.open(near, { name: "eth0", macs, onWarning });
+    t.teardown(() => many.close());
+    t.match(warnings, [/^afpacket eth0: more than 64 MACs/]);
+    arena.send(theirs, etherFrame(OTHER, FAR, [], IPV4, payload(46)));
+    arena.send(theirs, etherFrame(BROADCAST, FAR, [], IPV4, payload(46)));
+    t.equal(arena.receiveAll(many, 2, 100).length, 1);
+    many.close();
+    const few = arena.open(near, { name: "eth0", macs: macs.slice(0, 64) });
+    t.teardown(() => few.close());
+    arena.send(theirs, etherFrame(macs[63] ?? OTHER, FAR, [], IPV4, payload(46)));
+    arena.send(theirs, etherFrame(OTHER, FAR, [], IPV4, payload(46)));
+    t.equal(arena.receiveAll(few, 2, 100).length, 1);
+  });
+
+  t.test("a tag arrives beside the frame and leaves inside it", async (t) => {
+    const { arena, ours, theirs } = await cable(t);
+    const body = payload(46);
+    const plain = etherFrame(NEAR, FAR, [], IPV4, body);
+    const rows: [tags: [number, number][], frame: Uint8Array, tci: number, flags: number][] = [
+      [[], plain, 0, 0],
+      [[[0x8100, 0x600a]], plain, 0x600a, DescriptorFlag.VlanBeside],
+      [[[0x8100, 0]], plain, 0, DescriptorFlag.VlanBeside],
+      [[[0x88a8, 100]], plain, 100, DescriptorFlag.VlanBeside | DescriptorFlag.ServiceTag],
+      [
+        [
+          [0x88a8, 100],
+          [0x8100, 10],
+        ],
+        etherFrame(NEAR, FAR, [[0x8100, 10]], IPV4, body),
+        100,
+        DescriptorFlag.VlanBeside | DescriptorFlag.ServiceTag,
+      ],
+    ];
+    for (const [tags, frame, tci, flags] of rows) {
+      // What left inside at their end arrives beside at ours: the tag was on the wire.
+      arena.send(theirs, etherFrame(NEAR, FAR, tags, IPV4, body));
+      const [received] = arena.receive(ours);
+      t.same(received?.bytes, frame);
+      t.equal(received?.vlanTci, tci);
+      t.equal(received?.flags, flags);
+    }
+  });
+
+  t.test("what does not fit a slot is not sent, and is counted", async (t) => {
+    const { arena, ours, theirs } = await cable(t);
+    arena.send(theirs, new Uint8Array(2007));
+    t.equal(theirs.counters.txDropped, 1);
+    // Longer than the MTU: refused by the interface, and nothing behind it is held up.
+    arena.send(theirs, etherFrame(NEAR, FAR, [], IPV4, payload(1900)));
+    t.equal(theirs.counters.txDropped, 2);
+    arena.send(theirs, etherFrame(NEAR, FAR, [], IPV4, payload(46)));
+    t.equal(arena.receiveAll(ours, 2, 100).length, 1);
+    // The same for many in one flush, good and bad ones mixed.
+    for (let i = 0; i < 60; i++) {
+      const frame = etherFrame(NEAR, FAR, [], IPV4, payload(i % 3 === 0 ? 46 : 1900, i));
+      arena.bytes.set(frame, 4096);
+      theirs.send(4096, frame.length);
+    }
+    theirs.flush();
+    t.same(
+      arena.receiveAll(ours, 60, 100).map(({ bytes }) => bytes[14]),
+      Array.from({ length: 20 }, (_, i) => 3 * i),
+    );
+    t.equal(theirs.counters.txDropped, 42);
+  });
+
+  t.test("a thousand frames in one flush arrive, in order", async (t) => {
+    const { arena, theirs, near } = await cable(t);
+    const big = arena.open(near, { name: "eth0", macs: [OTHER], receiveSlots: 2048 });
+    t.teardown(() => big.close());
+    const frame = etherFrame(OTHER, FAR, [], IPV4, payload(46));
+    for (let i = 0; i < 1500; i++) {
+      arena.bytes.set(frame, 4096);
+      arena.bytes[4096 + 14] = i & 0xff;
+      theirs.send(4096, frame.length);
+    }
+    theirs.flush();
+    const frames = arena.receiveAll(big, 1500, 200);
+    t.equal(frames.length, 1500, "beyond the ring's 1024 slots the first are handed over at once");
+    t.ok(frames.every(({ bytes }, i) => bytes[14] === (i & 0xff)));
+    t.equal(theirs.counters.txDropped, 0);
+  });
+});

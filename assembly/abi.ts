@@ -24,8 +24,11 @@ export enum Abi {
 export enum Limit {
   /** Frames in one call of `process`. */
   Batch = 256,
-  /** Frames that one call of `process` or `expire` may hand out; beyond it they are dropped and counted. */
-  Outputs = 1024,
+  /**
+   * Frames that one call of `process` or `expire` may hand out: a batch, all that waits for neighbours and
+   * all frames of the datapath's own. Beyond it they would be dropped and counted.
+   */
+  Outputs = 1536,
   /** Writable bytes a host leaves in front of every frame, for a longer link header. */
   Headroom = 32,
   /** The longest frame that the datapath accepts: a jumbo frame with two tags. */
@@ -56,7 +59,7 @@ export enum Limit {
   /** Flows in a configuration: a conn remembers its flow in 16 bits. */
   Flows = 65534,
   Devices = 65534,
-  /** Addresses of all pools together; each owns 25 KiB of bitmaps. */
+  /** Addresses of all pools together; each owns 24.6 KiB of bitmaps. */
   PoolAddresses = 65534,
 }
 
@@ -114,8 +117,11 @@ export enum Reason {
   TcpBadHeader,
   UdpBadHeader,
   IcmpBadHeader,
+  SctpBadHeader,
   /** ICMP that is neither echo request nor reply. */
   IcmpUnsupported,
+  /** A protocol whose checksum covers the addresses and that is not translated: DCCP, UDP-Lite. */
+  ProtocolUnsupported,
 
   // decision
   /** For an address of our own, where nothing serves it. */
@@ -132,6 +138,8 @@ export enum Reason {
   TcpNotSyn,
   /** A conn must begin with an echo request. */
   EchoNotRequest,
+  /** It would go on to an address of the router's own, or of a pool: hairpin is not supported yet. */
+  Hairpin,
   /** The zone has as many conns as its limit allows. */
   ZoneConnLimit,
   ConnTableFull,
@@ -145,6 +153,7 @@ export enum Reason {
 
   // way out
   NoRoute,
+  /** The next hop did not answer to ARP (counted beside Held, not a frame's own end). */
   NeighborFailed,
   NeighborTableFull,
   HoldQueueFull,
@@ -629,7 +638,7 @@ export enum Exchange {
   /** Limit.Outputs descriptors out. */
   Outputs = 8192,
   /** Limit.Rows rows of a listing. */
-  Rows = 32768,
+  Rows = 40960,
   /** Where the arena begins. */
   Arena = 65536,
 }

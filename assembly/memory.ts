@@ -1,7 +1,7 @@
 /**
  * The arena: everything the datapath knows, in one stretch of the linear memory.
  *
- *     0        1024      2048     8192      32768    65536                                    arenaBytes
+ *     0        1024      2048     8192      40960    65536                                    arenaBytes
  *     ├────────┼─────────┼────────┼─────────┼────────┼──────────────────────────────────────┼──────────
  *     │ unused │ start   │ inputs │ outputs │ rows   │ arena                                │ device
  *     │        │ record  │        │         │        │                                      │ windows

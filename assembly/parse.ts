@@ -21,6 +21,7 @@ import { sameMac } from "./wire/bytes";
 import { Ethernet, EtherType } from "./wire/ethernet";
 import { Icmp, IcmpType } from "./wire/icmp";
 import { IpProtocol, Ipv4 } from "./wire/ipv4";
+import { Sctp } from "./wire/sctp";
 import { Tcp } from "./wire/tcp";
 import { Udp } from "./wire/udp";
 import { Vlan } from "./wire/vlan";
@@ -139,6 +140,11 @@ function parseIpv4(packet: Packet, end: u32): u32 {
       return parseUdp(packet, ip);
     case IpProtocol.Icmp:
       return parseIcmp(packet, ip);
+    case IpProtocol.Sctp:
+      return parseSctp(packet, ip);
+    case IpProtocol.Dccp:
+    case IpProtocol.UdpLite:
+      return Reason.ProtocolUnsupported;
     default:
       return carry(packet, ip, 0, 0);
   }
@@ -178,6 +184,13 @@ function parseUdp(packet: Packet, ip: Ipv4): u32 {
   const udp = Udp.view(packet.transport);
   if (!udp.fits(ip.payloadBytes)) return Reason.UdpBadHeader;
   return carry(packet, ip, udp.sourcePort, udp.destinationPort);
+}
+
+/** Translated by address only: the ports tell conns apart, and stay as they are. */
+function parseSctp(packet: Packet, ip: Ipv4): u32 {
+  const sctp = Sctp.view(packet.transport);
+  if (!sctp.fits(ip.payloadBytes)) return Reason.SctpBadHeader;
+  return carry(packet, ip, sctp.sourcePort, sctp.destinationPort);
 }
 
 /** Whoever asks has the identifier as its port; whoever answers has none (RFC 5508 section 3). */

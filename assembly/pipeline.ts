@@ -89,6 +89,9 @@ function admit(packet: Packet, now: u32): u32 {
     if (packet.protocol == IpProtocol.Icmp && !fitsEcho(packet)) return Reason.EchoNotRequest;
     if (conn.decided(direction, packet.port)) {
       active.countFlow(conn.flow(direction), packet.totalBytes);
+      if (active.flowsTracked != NONE && conn.tracked(direction) != None.Short) {
+        active.countFlow(conn.tracked(direction), packet.totalBytes);
+      }
       if (conn.drops(direction)) return Reason.FlowDrop;
       packet.adjacency = conn.adjacency(direction);
       return packet.ip.ttl > 1 ? CONTINUE : <u32>Reason.TtlExceeded;

@@ -3,9 +3,9 @@
 import { EventEmitter } from "node:events";
 import { Worker } from "node:worker_threads";
 import { ConnRowAt } from "../assembly/abi.js";
-import { macBytes } from "./config/address.js";
+import { macBytes, macFromBytes } from "./config/address.js";
 import { capacityOf, compileImage } from "./config/compile.js";
-import { virtualMac } from "./config/mac.js";
+import { type MacOf, virtualMac } from "./config/mac.js";
 import type { Config } from "./config/model.js";
 import { WakeUp } from "./device/libc.js";
 import { type InterfaceOrder, kernelMac, slotsFor } from "./device/open.js";
@@ -46,8 +46,7 @@ export class Forwarder extends EventEmitter<Events> {
     const workerData: WorkerStart = {
       capacity: capacityOf(config),
       seed,
-      image: compileImage(config, { macOf: kernelMac }),
-      interfaces: ordersOf(config),
+      ...compile(config),
     };
     const worker = new Worker(new URL("worker.js", import.meta.url), { workerData });
     const wakeFd = await new Promise<number>((resolve, reject) => {
@@ -63,8 +62,7 @@ export class Forwarder extends EventEmitter<Events> {
 
   /** Switches to another configuration, or rejects and goes on with the one in force. */
   async reconfigure(config: Config): Promise<void> {
-    const image = compileImage(config, { macOf: kernelMac });
-    const interfaces = ordersOf(config);
+    const { image, interfaces } = compile(config);
     const done = await this.ask("done", (id) => ({ kind: "configure", id, image, interfaces }));
     if (done.error !== undefined) throw new Error(done.error);
     this.config = config;
@@ -155,12 +153,29 @@ function splitRows(rows: Uint8Array): DataView[] {
   );
 }
 
+/** The image, and the interfaces to open for it: both with the same look at the kernel's MACs. */
+function compile(config: Config) {
+  const macs = new Map(config.interfaces.map(({ name }) => [name, kernelMac(name)]));
+  refuseKernelMacs(config, macs);
+  const macOf = (name: string) => macs.get(name);
+  return { image: compileImage(config, { macOf }), interfaces: ordersOf(config, macOf) };
+}
+
+/** On a MAC that the kernel has too, both would answer: the kernel with resets. */
+function refuseKernelMacs(config: Config, macs: ReadonlyMap<string, Uint8Array | undefined>): void {
+  for (const { name, mac, interface: carrier } of config.devices) {
+    const kernels = macs.get(carrier.name);
+    if (mac === undefined || kernels === undefined || mac !== macFromBytes(kernels)) continue;
+    throw new Error(`device ${name}: its mac is the kernel's own on ${carrier.name}`);
+  }
+}
+
 /** The interfaces of a configuration, with the MACs of their devices, in its order. */
-function ordersOf(config: Config): InterfaceOrder[] {
+function ordersOf(config: Config, macOf: MacOf): InterfaceOrder[] {
   const slots = slotsFor(config.interfaces.length);
   return config.interfaces.map(({ name, driver }) => {
     const devices = config.devices.filter((device) => device.interface.name === name);
-    const macs = new Set(devices.map((device) => device.mac ?? virtualMac(name, kernelMac)));
+    const macs = new Set(devices.map((device) => device.mac ?? virtualMac(name, macOf)));
     return { name, driver, macs: [...macs].map(macBytes), slots };
   });
 }

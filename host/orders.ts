@@ -25,6 +25,8 @@ export interface RawCounters {
   readonly devices: readonly (readonly bigint[])[];
   readonly zones: readonly (readonly bigint[])[];
   readonly flows: readonly (readonly bigint[])[];
+  /** One per open interface; none where there is no device. */
+  readonly links: readonly NamedLinkCounters[];
 }
 
 export interface NamedLinkCounters extends LinkCounters {
@@ -37,7 +39,7 @@ export type Answer =
   | { kind: "failed"; text: string; isImage: boolean }
   | { kind: "stopped" }
   | { kind: "done"; id: number; error: string | undefined }
-  | { kind: "counters"; id: number; counters: RawCounters & { links: NamedLinkCounters[] } }
+  | { kind: "counters"; id: number; counters: RawCounters }
   | { kind: "conns"; id: number; rows: Uint8Array[] }
   | { kind: "link"; interface: string; event: LinkEvent }
   | { kind: "warning"; text: string };

@@ -25,6 +25,7 @@ import {
   ZoneAt,
 } from "../abi";
 import { NONE } from "../table/none";
+import { prefixMask } from "../table/prefix";
 import { Configuration } from "./configuration";
 import { DeviceRecord, FlowRecord, NeighborRecord } from "./records";
 
@@ -176,11 +177,6 @@ function checkAddresses(config: Configuration): ImageStatus {
     }
   }
   return ImageStatus.Ok;
-}
-
-/** The bits of a prefix of `length` bits. */
-export function prefixMask(length: u32): u32 {
-  return length == 0 ? 0 : (<u32>0xffffffff) << (32 - length);
 }
 
 function checkRoutes(config: Configuration): ImageStatus {

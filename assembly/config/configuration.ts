@@ -191,7 +191,7 @@ export class Configuration {
     store<u64>(at, load<u64>(at, 8) + bytes, 8);
   }
 
-  /** Reads the places of the sections from the image, which `checkSections` has found sound. */
+  /** Reads the places of the sections from the image, which `checkImage` has found sound. */
   openSections(image: usize): void {
     this.image = image;
     this.zones = this.sectionAt(Section.Zones);

@@ -6,6 +6,7 @@
  *
  *     hot line   0  original tuple    16  reply tuple    (their tags: phase and ConnFlag bits)
  *               32  expiry            36  adjacency ×2   44  generation ×2   52  ingress ×2   56  flow ×2
+ *               60  flow of the second pass ×2
  *     cold line 64  packets ×2 and bytes ×2             96  born   100  created   104  validated
  *              108  external            112  reserved for the TCP window
  *
@@ -55,7 +56,8 @@ export class Conn {
   private ingress1: u16;
   private flow0: u16;
   private flow1: u16;
-  private spare: u32;
+  private tracked0: u16;
+  private tracked1: u16;
 
   private packets0: u64;
   private packets1: u64;
@@ -115,6 +117,13 @@ export class Conn {
   flow(direction: Direction): u32 {
     return load<u16>(this.field(direction, 1), offsetof<Conn>("flow0"));
   }
+  /** Index of the flow that matched +tracked, None.Short for none; good while there are such flows. */
+  tracked(direction: Direction): u32 {
+    return load<u16>(this.field(direction, 1), offsetof<Conn>("tracked0"));
+  }
+  track(direction: Direction, flow: u32): void {
+    store<u16>(this.field(direction, 1), <u16>flow, offsetof<Conn>("tracked0"));
+  }
   ingress(direction: Direction): u32 {
     return load<u16>(this.field(direction, 1), offsetof<Conn>("ingress0"));
   }
@@ -133,6 +142,10 @@ export class Conn {
     store<u16>(this.field(direction, 1), <u16>flow, offsetof<Conn>("flow0"));
     const bit = (<u8>ConnFlag.DropOriginal) << (<u8>direction);
     this.flags = drop ? this.flags | bit : this.flags & ~bit;
+  }
+  /** The next packet of this direction asks the flows again. */
+  undecide(direction: Direction): void {
+    store<u32>(this.field(direction, 2), 0, offsetof<Conn>("generation0"));
   }
   /** Remembers where a direction came in, without a decision. */
   arrive(direction: Direction, port: u16): void {
@@ -180,8 +193,7 @@ export function isFree(tuple: Tuple): bool {
 }
 
 /**
- * A new conn with both tuples filled in by the caller, reachable from now on. NO_CONN, and nothing
- * changed, when the index cannot take both tuples. `index` is one that `connSlab.take` gave.
+ * Makes a conn, with both tuples filled in by the caller, reachable from now on. False, and nothing changed, when the index cannot take both tuples. `index` is one that `connSlab.take` gave.
  */
 export function openConn(index: u32, now: u32, expiry: u32): bool {
   const conn = Conn.at(index);

@@ -172,15 +172,24 @@ function translateTuples(conn: Conn, packet: Packet, flow: FlowRecord): u32 {
   reply.zone = active.zone(target).number;
   if (flow.action == FlowAction.Destination) {
     reply.source = flow.targetAddress;
-    if (flow.targetPort != 0) reply.sourcePort = flow.targetPort;
+    if (flow.targetPort != 0 && hasTargetPort(packet.protocol)) reply.sourcePort = flow.targetPort;
     conn.flags = <u8>ConnFlag.Dnat;
   }
-  if (isOurs(target, reply.source)) return Reason.LocalUnserved;
-  if (flow.action != FlowAction.Masquerade) return isFree(reply) ? CONTINUE : Reason.TupleInUse;
+  if (isOurs(target, reply.source)) return Reason.Hairpin;
+  if (flow.action != FlowAction.Masquerade) {
+    // Nor does anybody send from an address that is ours where the packet goes to.
+    if (isOurs(target, reply.destination)) return Reason.IpBadSource;
+    return isFree(reply) ? CONTINUE : Reason.TupleInUse;
+  }
   conn.flags = <u8>ConnFlag.Snat;
   conn.external = takeExternal(active.pool(flow.pool), packet, reply);
   if (conn.external != NONE) return CONTINUE;
   return hasPorts(packet.protocol) ? Reason.PoolExhausted : Reason.ProtocolAmbiguous;
+}
+
+/** Whether a new destination port means anything to the protocol: an echo's identifier is its asker's. */
+function hasTargetPort(protocol: u32): bool {
+  return protocol == IpProtocol.Tcp || protocol == IpProtocol.Udp;
 }
 
 /** Whether an address of a zone is the router's own, or a pool's: nothing is sent on to it. */
@@ -201,6 +210,7 @@ function decideTracked(packet: Packet): u32 {
   query.icmpType = packet.flags;
   query.icmpCode = packet.code;
   const flow = findTrackedFlow(query);
+  conn.track(direction, flow);
   if (flow == NONE) return CONTINUE;
   active.countFlow(flow, packet.totalBytes);
   const record = active.flow(flow);
@@ -236,7 +246,9 @@ export function stillAllowed(conn: Conn): bool {
         conn.has(ConnFlag.Dnat) &&
         namesZonesOf(record, conn, Direction.Original) &&
         record.targetAddress == reply.source &&
-        (record.targetPort == 0 || record.targetPort == reply.sourcePort)
+        (record.targetPort == 0 ||
+          !hasTargetPort(reply.protocol) ||
+          record.targetPort == reply.sourcePort)
       );
     case FlowAction.Route:
       return (

@@ -16,12 +16,15 @@ import { advanceTcp } from "./tcp";
 /** Notes that the conn was used by a packet of this direction. */
 export function refresh(conn: Conn, direction: Direction, packet: Packet, now: u32): void {
   let timeout: Timeout;
+  const wasNew = conn.phase == ConnPhase.New;
   if (packet.protocol == IpProtocol.Tcp) {
     timeout = advanceTcp(conn, direction, packet.flags);
   } else {
     if (direction == Direction.Reply) conn.phase = ConnPhase.Established;
     timeout = timeoutOf(packet.protocol);
   }
+  // Flows may tell +new from +established: what was decided for the one does not hold for the other.
+  if (wasNew != (conn.phase == ConnPhase.New)) conn.undecide(Direction.Original);
   conn.expiry = now + active.timeout(timeout);
 }
 

@@ -3,7 +3,7 @@
  *
  * An external address is one of ours in one zone. It has a record and a bitmap of ports per protocol, kept
  * for as long as a configuration lists it or a conn holds one of its ports, and shared by all pools that
- * name it. A free port is found whenever there is one: the bitmap is searched from a keyed random place
+ * name it. A free port is found whenever there is one (but for a run of 64 that conns of forwards hold): the bitmap is searched from a keyed random place
  * (RFC 6056 section 3.3.1), all addresses of the pool are tried, beginning with the one that the host is
  * paired with (RFC 4787 REQ-2).
  */

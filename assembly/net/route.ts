@@ -1,8 +1,8 @@
 /** Routes per zone, longest prefix first, and which of our addresses speaks for us on a device. */
 
-import { prefixMask } from "../config/check";
 import { active } from "../config/configuration";
 import { DeviceRecord } from "../config/records";
+import { prefixMask } from "../table/prefix";
 
 /** Index of the zone's best route to an address, NONE when there is none. */
 export function findRoute(zoneIndex: u32, address: u32): u32 {

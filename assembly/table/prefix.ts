@@ -22,9 +22,9 @@ function mapOffset(zones: u32): usize {
   return (HEADER_BYTES + ((<usize>zones) << 3) + 63) & ~63;
 }
 
-/** The bits of `address` that a prefix of `length` bits (0 to 32) keeps. */
-function keep(address: u32, length: u32): u32 {
-  return address & <u32>(<u64>0xffffffff00000000 >> <u64>length);
+/** The bits that a prefix of `length` bits (0 to 32) keeps. */
+export function prefixMask(length: u32): u32 {
+  return <u32>(<u64>0xffffffff00000000 >> <u64>length);
 }
 
 function keyOf(zone: u32, length: u32, prefix: u32): u64 {
@@ -65,7 +65,7 @@ export class Prefix {
    */
   put(zone: u32, prefix: u32, length: u32, value: u32): bool {
     if (zone >= this.zones || length > 32) return false;
-    if (!this.map().put(keyOf(zone, length, keep(prefix, length)), value)) return false;
+    if (!this.map().put(keyOf(zone, length, prefix & prefixMask(length)), value)) return false;
     const lengths = this.lengths(zone);
     store<u64>(lengths, load<u64>(lengths) | ((<u64>1) << (<u64>length)));
     return true;
@@ -78,7 +78,7 @@ export class Prefix {
     let lengths = load<u64>(this.lengths(zone));
     while (lengths) {
       const length = 63 - <u32>clz<u64>(lengths);
-      const value = map.get(keyOf(zone, length, keep(address, length)));
+      const value = map.get(keyOf(zone, length, address & prefixMask(length)));
       if (value != NONE) return value;
       lengths ^= (<u64>1) << (<u64>length);
     }

@@ -8,7 +8,9 @@ export enum IpProtocol {
   Icmp = 1,
   Tcp = 6,
   Udp = 17,
+  Dccp = 33,
   Sctp = 132,
+  UdpLite = 136,
 }
 
 enum At {

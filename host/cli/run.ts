@@ -105,8 +105,24 @@ function statsLine(before: Counters, now: Counters): string {
   const conns = Object.values(now.zones).reduce((sum, zone) => sum + zone.conns, 0);
   return (
     `${new Date().toISOString()} received ${rate("rxPackets")}/s sent ${rate("txPackets")}/s ` +
-    `dropped ${rate("rxDropped")}/s conns ${conns}${reasonsLine(before, now)}`
+    `dropped ${rate("rxDropped")}/s conns ${conns}` +
+    reasonsLine(before, now) +
+    linksLine(before, now)
   );
+}
+
+/** What interfaces lost since the last line. */
+function linksLine(before: Counters, now: Counters): string {
+  return Object.entries(now.links)
+    .flatMap(([name, counters]) =>
+      Object.entries(counters).map(([what, count]) => {
+        const earlier = before.links[name]?.[what as keyof typeof counters] ?? 0;
+        return { text: ` ${name}.${what}`, more: count - earlier };
+      }),
+    )
+    .filter(({ more }) => more > 0)
+    .map(({ text, more }) => `${text} ${more}`)
+    .join("");
 }
 
 /** How many frames ended with each Reason since the last line; Forwarded is in the line already. */

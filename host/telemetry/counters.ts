@@ -3,6 +3,7 @@
 import { DeviceCounterAt, FlowCounterAt, Reason, ZoneCounterAt } from "../../assembly/abi.js";
 import type { Config } from "../config/model.js";
 import type { Datapath } from "../datapath.js";
+import type { LinkCounters } from "../device/device.js";
 import type { RawCounters } from "../orders.js";
 
 export interface Traffic {
@@ -35,6 +36,8 @@ export interface Counters {
   readonly devices: Readonly<Record<string, DeviceCounters>>;
   readonly zones: Readonly<Record<string, ZoneCounters>>;
   readonly flows: readonly FlowCounters[];
+  /** Frames that the kernel or a driver could not carry, by interface. */
+  readonly links: Readonly<Record<string, LinkCounters>>;
 }
 
 /** Reads the counters of a datapath in which this configuration is in force. */
@@ -44,12 +47,13 @@ export function rawCounters(datapath: Datapath, config: Config): RawCounters {
     devices: datapath.deviceCounters(config.devices.length),
     zones: datapath.zoneCounters(),
     flows: datapath.flowCounters(config.flows.length),
+    links: [],
   };
 }
 
 /** Gives them names. */
 export function readCounters(raw: RawCounters, config: Config): Counters {
-  const { devices, zones, flows } = raw;
+  const { devices, zones, flows, links } = raw;
   return {
     reasons: readReasons(raw.reasons),
     devices: byName(config.devices, (device) => readDevice(devices[device.index] ?? [])),
@@ -59,6 +63,7 @@ export function readCounters(raw: RawCounters, config: Config): Counters {
       packets: field(flows[index] ?? [], FlowCounterAt.Packets),
       bytes: field(flows[index] ?? [], FlowCounterAt.PacketBytes),
     })),
+    links: Object.fromEntries(links.map(({ name, ...counters }) => [name, counters])),
   };
 }
 

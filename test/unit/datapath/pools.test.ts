@@ -90,7 +90,12 @@ t.test("a range at either end of the ports", async (t) => {
 });
 
 t.test("RFC 4787 R2: one internal address keeps one external address", async (t) => {
-  const router = new Router(pooled({ addresses: ["203.0.113.64/28", "203.0.113.40"] }));
+  const router = new Router(
+    pooled(
+      { addresses: ["203.0.113.64/28", "203.0.113.40"] },
+      { capacity: { conns: 1024, poolAddresses: 17 } },
+    ),
+  );
   const used = new Map<string, Set<string>>();
   for (let host = 2; host < 60; host++) {
     const tenant = new Host(router, host % 2 === 0 ? "lan-a" : "lan-b", `192.168.0.${host}`);

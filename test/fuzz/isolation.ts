@@ -1,0 +1,193 @@
+/** One round of random traffic over random configurations, every frame that leaves judged by the oracle. */
+
+import { ConfigError } from "../../host/config/error.js";
+import type { Device } from "../../host/config/model.js";
+import { checkConfig } from "../../host/config/parse.js";
+import { ImageRefused } from "../../host/datapath.js";
+import { icmp, numberOf, type Payload, raw, TcpFlags, tcp, udp } from "../harness/frame.js";
+import { Host } from "../harness/host.js";
+import { type Document, Router, type Sent } from "../harness/router.js";
+import {
+  another,
+  GATEWAY,
+  network,
+  POOL_ADDRESSES,
+  PORTS,
+  PUBLIC_HOSTS,
+  TENANT_HOSTS,
+  TIMEOUTS,
+} from "./network.js";
+import { mirror, Oracle, type Wire, wireOf } from "./oracle.js";
+import { Random } from "./random.js";
+
+/** What the rounds of a run have seen, to show that something happened. */
+export type Tally = Record<string, number>;
+
+const STEPS = 250;
+const OWN = ["192.168.0.1", "203.0.113.2"];
+const FLAGS = [TcpFlags.Syn, TcpFlags.Syn, TcpFlags.Ack, TcpFlags.Fin | TcpFlags.Ack, TcpFlags.Rst];
+
+/** Throws where isolation, or one of the Router's own invariants, is broken. */
+export function isolationRound(seed: number): Tally {
+  return new Round(seed).run();
+}
+
+class Round {
+  private readonly random: Random;
+  private readonly router: Router;
+  private readonly oracle: Oracle;
+  /** What left of late, to be answered. */
+  private recent: Sent[] = [];
+  private document: Document;
+
+  constructor(seed: number) {
+    this.random = new Random(seed);
+    this.document = accepted(() => network(this.random));
+    const now = this.random.chance(0.1) ? 2 ** 32 - this.random.below(20_000) : 1000;
+    this.router = new Router(this.document, { seed, now });
+    const shortest = Math.min(...Object.values(TIMEOUTS)) * 1000;
+    this.oracle = new Oracle(this.router.config, shortest);
+  }
+
+  run(): Tally {
+    for (let step = 0; step < STEPS; step++) this.step();
+    return this.router.reasons();
+  }
+
+  private step(): void {
+    const { random } = this;
+    const dice = random.below(100);
+    if (dice < 45) this.sendNew();
+    else if (dice < 80) this.sendAnswer();
+    else if (dice < 90) this.sendArp();
+    else if (dice < 97) this.take(this.router.wait(random.pick([0, 10, 500, 1500, 5000])));
+    else this.reconfigure();
+  }
+
+  private take(sent: readonly Sent[]): void {
+    for (const each of sent) {
+      this.oracle.check(each);
+      if (each.ip !== undefined) this.recent.push(each);
+      else if (each.arp?.operation === 1) this.answerQuestion(each);
+    }
+    this.recent = this.recent.slice(-24);
+  }
+
+  /** Most hosts that are asked for exist. */
+  private answerQuestion(question: Sent): void {
+    const target = question.arp?.target ?? "";
+    if (this.random.chance(0.3) || !this.exists(question.device)) return;
+    const host = new Host(this.router, question.device, target);
+    this.take(host.answerArp(question.arp?.sender ?? ""));
+  }
+
+  private exists(device: string): boolean {
+    return this.router.config.devices.some(({ name }) => name === device);
+  }
+
+  private sendNew(): void {
+    const { random } = this;
+    const device = random.pick(this.router.config.devices);
+    const inside = device.zone.id < 20;
+    const source = random.chance(0.95)
+      ? random.pick(inside ? TENANT_HOSTS : PUBLIC_HOSTS)
+      : random.pick([...OWN, ...POOL_ADDRESSES, ...TENANT_HOSTS, ...PUBLIC_HOSTS]);
+    const destination = random.pick([
+      ...PUBLIC_HOSTS,
+      ...TENANT_HOSTS,
+      ...(random.chance(0.3) ? [...OWN, ...POOL_ADDRESSES, GATEWAY] : []),
+    ]);
+    const protocol = random.pick([1, 6, 6, 17, 17, 17, 47]);
+    this.send(device, {
+      protocol,
+      source: numberOf(source),
+      destination: numberOf(destination),
+      sourcePort: protocol === 1 ? random.pick([8, 8, 8, 0]) : ported(protocol, random),
+      destinationPort: protocol === 1 ? random.pick(PORTS) : ported(protocol, random),
+    });
+  }
+
+  /** The answer to something that left: from where it arrived or, to see what happens, from elsewhere. */
+  private sendAnswer(): void {
+    const { random } = this;
+    const sent = this.recent[random.below(this.recent.length)];
+    if (sent === undefined) {
+      this.sendNew();
+      return;
+    }
+    const { devices } = this.router.config;
+    const there = devices.find(({ name }) => name === sent.device);
+    const device = there === undefined || random.chance(0.25) ? random.pick(devices) : there;
+    const answer = mirror(wireOf(sent));
+    this.send(device, random.chance(0.9) ? answer : { ...answer, sourcePort: random.pick(PORTS) });
+  }
+
+  private send(device: Device, wire: Wire): void {
+    const host = new Host(this.router, device.name, "192.0.2.1");
+    const mark = this.oracle.mark(device, effective(wire), this.router.now);
+    const extras = { source: wire.source, ttl: this.random.chance(0.05) ? 1 : 64 };
+    const payload = this.payload(wire, mark);
+    const sent = host.send(wire.destination, payload, extras);
+    const { Held, HoldQueueFull } = this.router.ended;
+    if (Held !== undefined || HoldQueueFull !== undefined) this.oracle.isWaiting();
+    this.take(sent);
+  }
+
+  private payload(wire: Wire, data: Buffer): Payload {
+    const { protocol, sourcePort, destinationPort } = wire;
+    if (protocol === 17) return udp({ sourcePort, destinationPort, data });
+    if (protocol === 6) {
+      return tcp({ sourcePort, destinationPort, flags: this.random.pick(FLAGS), data });
+    }
+    if (protocol === 1) return icmp({ type: sourcePort, identifier: destinationPort, data });
+    return raw(protocol, data);
+  }
+
+  private sendArp(): void {
+    const { random } = this;
+    const device = random.pick(this.router.config.devices);
+    const host = new Host(
+      this.router,
+      device.name,
+      random.pick([...TENANT_HOSTS, ...PUBLIC_HOSTS]),
+    );
+    const target = random.pick([...OWN, ...POOL_ADDRESSES, ...TENANT_HOSTS]);
+    this.take(random.chance(0.7) ? host.ask(target) : host.answerArp(target));
+  }
+
+  private reconfigure(): void {
+    const next = this.random.chance(0.3)
+      ? this.document
+      : accepted(() => another(this.random, this.document));
+    try {
+      this.router.reconfigure(next);
+    } catch (error) {
+      if (error instanceof ImageRefused) return;
+      throw error;
+    }
+    this.document = next;
+    this.oracle.reconfigured(this.router.config);
+  }
+}
+
+function ported(protocol: number, random: Random): number {
+  return protocol === 47 ? 0 : random.pick(PORTS);
+}
+
+/** Protocols without ports have none in their wire. */
+function effective(wire: Wire): Wire {
+  return wire.protocol === 47 ? { ...wire, sourcePort: 0, destinationPort: 0 } : wire;
+}
+
+/** A document that the check accepts: random flows may contradict each other. */
+function accepted(make: () => Document): Document {
+  for (;;) {
+    const document = make();
+    try {
+      checkConfig(document);
+      return document;
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+    }
+  }
+}

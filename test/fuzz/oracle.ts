@@ -1,0 +1,260 @@
+/**
+ * What the isolation of zones means, in plain TypeScript: no packet of one zone ever reaches another zone
+ * except through a conn, a forward or a flow that names both. The oracle sees what is sent and what leaves,
+ * never the datapath's own tables.
+ *
+ * Each packet carries a mark that says which one it is. For each frame that leaves, its mark leads to the
+ * packet that came in, and that one either
+ *
+ *     answers   a packet that left before: then it leaves in that one's zone, as the mirror of it, or
+ *     begins    something that a flow of its configuration allows from its zone to the one it leaves in, or
+ *     is told   of an error, or its echo answered, on the device that it came in by.
+ */
+
+import { prefixMask } from "../../host/config/address.js";
+import type { Config, Device, FlowRule } from "../../host/config/model.js";
+import { numberOf } from "../harness/frame.js";
+import type { Sent } from "../harness/router.js";
+
+/** A packet as it stands on a wire; ICMP: type and identifier stand for the ports. */
+export interface Wire {
+  readonly protocol: number;
+  readonly source: number;
+  readonly destination: number;
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+}
+
+interface Origin {
+  readonly wire: Wire;
+  readonly device: Device;
+  readonly config: Config;
+  readonly incarnation: number;
+  readonly epoch: number;
+  readonly sentAt: number;
+}
+
+/** Something that left its zone: what it was there, and where its answers belong. */
+interface Passage {
+  readonly wire: Wire;
+  readonly zone: number;
+  readonly incarnations: readonly [number, number];
+  epoch: number;
+  usedAt: number;
+}
+
+const MARK = Buffer.from("crosszone");
+export const MARK_BYTES = MARK.length + 4;
+
+export class Violation extends Error {
+  override readonly name = "Violation";
+}
+
+export class Oracle {
+  private readonly origins: Origin[] = [];
+  private readonly passages = new Map<string, Passage>();
+  /** Packets that have a conn, though they did not leave (yet). */
+  private readonly waiting: Origin[] = [];
+  /** Zones by number: which tenant has it. A number that changes hands gets another incarnation. */
+  private incarnations = new Map<number, { name: string; incarnation: number }>();
+  private config: Config;
+  private epoch = 0;
+  private nextIncarnation = 1;
+
+  constructor(
+    config: Config,
+    /** Milliseconds that the shortest-lived conn lives at least. */
+    private readonly lifetimeMs: number,
+  ) {
+    this.config = config;
+    this.reconfigured(config);
+  }
+
+  reconfigured(config: Config): void {
+    const next = new Map<number, { name: string; incarnation: number }>();
+    for (const { id, name } of config.zones) {
+      const known = this.incarnations.get(id);
+      next.set(id, known?.name === name ? known : { name, incarnation: this.nextIncarnation++ });
+    }
+    this.incarnations = next;
+    this.config = config;
+    this.epoch++;
+  }
+
+  /** The mark that the next packet must carry. */
+  mark(device: Device, wire: Wire, now: number): Buffer {
+    const incarnation = this.incarnationOf(device.zone.id);
+    const number = Buffer.alloc(4);
+    number.writeUInt32BE(this.origins.length);
+    const { config, epoch } = this;
+    this.origins.push({ wire, device, config, incarnation, epoch, sentAt: now });
+    return Buffer.concat([MARK, number]);
+  }
+
+  /** The packet that was marked last has to wait, or found no place to. */
+  isWaiting(): void {
+    const last = this.origins.at(-1);
+    if (last !== undefined) this.waiting.push(last);
+  }
+
+  private incarnationOf(zone: number): number {
+    return this.incarnations.get(zone)?.incarnation ?? 0;
+  }
+
+  /** Throws a Violation where the frame should not have left, or not there. */
+  check(sent: Sent): void {
+    const { ip } = sent;
+    if (ip === undefined) return;
+    const at = sent.bytes.indexOf(MARK);
+    const origin = at < 0 ? undefined : this.origins[sent.bytes.readUInt32BE(at + MARK.length)];
+    if (origin === undefined) throw violation(sent, "nobody sent this");
+    const device = this.config.devices.find(({ name }) => name === sent.device);
+    if (device === undefined) throw violation(sent, "no such device");
+    const zone = device.zone.id;
+    const left = wireOf(sent);
+    if (this.answers(origin, left, zone)) return;
+    if (this.isOwn(zone, left.source)) this.checkTold(sent, origin, left);
+    else this.checkBegins(sent, origin, left, zone);
+  }
+
+  private isOwn(zone: number, address: number): boolean {
+    const devices = this.config.devices.filter((each) => each.zone.id === zone);
+    return devices.some(({ addresses }) => addresses.some((each) => each.address === address));
+  }
+
+  /** What the router says itself goes back to where the packet came from. */
+  private checkTold(sent: Sent, origin: Origin, left: Wire): void {
+    if (origin.device.name !== sent.device) throw violation(sent, "told on another device");
+    if (left.destination !== origin.wire.source) throw violation(sent, "told somebody else");
+  }
+
+  /** Whether the packet answers one that left before, and leaves where that one came from. */
+  private answers(origin: Origin, left: Wire, zone: number): boolean {
+    const passage = this.passages.get(keyOf(origin.device.zone.id, origin.wire));
+    if (passage === undefined || passage.zone !== zone)
+      return this.answersWaiting(origin, left, zone);
+    const [there, here] = passage.incarnations;
+    if (there !== this.incarnationOf(passage.zone)) return false;
+    if (here !== this.incarnationOf(origin.device.zone.id)) return false;
+    if (keyOf(zone, left) !== keyOf(zone, mirror(passage.wire))) return false;
+    passage.usedAt = Math.max(passage.usedAt, origin.sentAt);
+    return true;
+  }
+
+  /** Whether it answers a packet that only the router has seen. */
+  private answersWaiting(origin: Origin, left: Wire, zone: number): boolean {
+    const key = keyOf(zone, mirror(left));
+    const seen = mirror(origin.wire);
+    return this.waiting.some(
+      (asked) =>
+        keyOf(asked.device.zone.id, asked.wire) === key &&
+        asked.incarnation === this.incarnationOf(zone) &&
+        asked.config.flows.some((each) => allows(each, asked, seen, origin.device.zone.id)),
+    );
+  }
+
+  private checkBegins(sent: Sent, origin: Origin, left: Wire, zone: number): void {
+    const rule = origin.config.flows.find((each) => allows(each, origin, left, zone));
+    // What waited while the configuration changed was decided by the one before.
+    if (rule === undefined && origin.epoch !== this.epoch) return;
+    if (rule === undefined) {
+      throw violation(sent, `no flow leads from zone ${origin.device.zone.id} to zone ${zone}`);
+    }
+    const key = keyOf(zone, mirror(left));
+    const other = this.passages.get(key);
+    const from = origin.device.zone.id;
+    const same = other?.zone === from && keyOf(from, other.wire) === keyOf(from, origin.wire);
+    if (other !== undefined && !same && other.epoch === this.epoch) {
+      const idle = origin.sentAt - other.usedAt;
+      if (idle < this.lifetimeMs) throw violation(sent, "its answers are another's");
+    }
+    this.passages.set(key, {
+      wire: origin.wire,
+      zone: from,
+      incarnations: [origin.incarnation, this.incarnationOf(zone)],
+      epoch: origin.epoch,
+      usedAt: origin.sentAt,
+    });
+  }
+}
+
+function violation(sent: Sent, what: string): Violation {
+  return new Violation(`${what}: ${sent.device} ${sent.bytes.toString("hex")}`);
+}
+
+/** Whether a flow lets the packet leave in that zone, looking as it does. */
+function allows(rule: FlowRule, origin: Origin, left: Wire, zone: number): boolean {
+  const { wire, device } = origin;
+  const { action } = rule;
+  if (rule.device !== undefined && rule.device.name !== device.name) return false;
+  if (rule.zone !== undefined && rule.zone.id !== device.zone.id) return false;
+  if (rule.protocol !== undefined && rule.protocol !== wire.protocol) return false;
+  if (!within(rule.source, wire.source) || !within(rule.destination, wire.destination))
+    return false;
+  if (wire.protocol !== 1) {
+    if (!inRange(rule.sourcePorts, wire.sourcePort)) return false;
+    if (!inRange(rule.destinationPorts, wire.destinationPort)) return false;
+  }
+  const keepsDestination = left.destination === wire.destination;
+  switch (action.kind) {
+    case "masquerade":
+      return (
+        action.sourceZone.id === device.zone.id &&
+        action.targetZone.id === zone &&
+        keepsDestination &&
+        action.pool.ranges.some(({ first, last }) => first <= left.source && left.source <= last)
+      );
+    case "destination":
+      return (
+        (action.sourceZone?.id ?? device.zone.id) === device.zone.id &&
+        action.targetZone.id === zone &&
+        left.source === wire.source &&
+        left.destination === action.address
+      );
+    case "route":
+      return (
+        (action.zone?.id ?? device.zone.id) === zone &&
+        keepsDestination &&
+        left.source === wire.source
+      );
+    default:
+      return false;
+  }
+}
+
+function within(prefix: { address: number; length: number } | undefined, address: number): boolean {
+  return prefix === undefined || (address & prefixMask(prefix.length)) >>> 0 === prefix.address;
+}
+
+function inRange(range: { low: number; high: number } | undefined, port: number): boolean {
+  return range === undefined || (range.low <= port && port <= range.high);
+}
+
+/** What an answer to a packet looks like. */
+export function mirror(wire: Wire): Wire {
+  const isEcho = wire.protocol === 1;
+  return {
+    protocol: wire.protocol,
+    source: wire.destination,
+    destination: wire.source,
+    sourcePort: isEcho ? (wire.sourcePort === 8 ? 0 : 8) : wire.destinationPort,
+    destinationPort: isEcho ? wire.destinationPort : wire.sourcePort,
+  };
+}
+
+export function wireOf({ ip }: Sent): Wire {
+  if (ip === undefined) throw new Error("not IPv4");
+  const isEcho = ip.protocol === 1;
+  return {
+    protocol: ip.protocol,
+    source: numberOf(ip.source),
+    destination: numberOf(ip.destination),
+    sourcePort: isEcho ? ip.icmpType : ip.sourcePort,
+    destinationPort: isEcho ? ip.identifier : ip.destinationPort,
+  };
+}
+
+function keyOf(zone: number, wire: Wire): string {
+  const { protocol, source, destination, sourcePort, destinationPort } = wire;
+  return `${zone} ${protocol} ${source}:${sourcePort} ${destination}:${destinationPort}`;
+}

@@ -77,7 +77,7 @@ function fillTables(next: Configuration): ImageStatus {
   }
   for (let i: u32 = 0; i < next.deviceCount; i++) {
     const device = next.device(i);
-    const tags = tagKey(device.carrier, device.vlanOuter, device.vlanInner);
+    const tags = tagKey(device.interfaceIndex, device.vlanOuter, device.vlanInner);
     if (!next.deviceByTags.put(tags, i)) return ImageStatus.Duplicate;
     if (!next.deviceByPort.put(device.port, i)) return ImageStatus.Duplicate;
   }
@@ -164,17 +164,8 @@ function carryZones(old: Configuration, next: Configuration): void {
 
 /** The device of `next` that is what device `index` of `old` was, or NONE. */
 function successor(old: Configuration, index: u32, next: Configuration): u32 {
-  const was = old.device(index);
-  const found = next.deviceByPort.get(was.port);
-  if (found == NONE) return NONE;
-  const is = next.device(found);
-  const same =
-    next.sameZone(is.zone, old, was.zone) &&
-    is.vlanOuter == was.vlanOuter &&
-    is.vlanInner == was.vlanInner &&
-    is.nameBytes == was.nameBytes &&
-    memory.compare(next.strings + is.name, old.strings + was.name, is.nameBytes) == 0;
-  return same ? found : NONE;
+  const found = next.deviceByPort.get(old.device(index).port);
+  return found != NONE && next.sameDevice(found, old, index) ? found : NONE;
 }
 
 /** Counters go on where the device does; those of one that is gone stay in its zone's sum. */

@@ -105,6 +105,7 @@ function admit(packet: Packet, now: u32): u32 {
   if (verdict == CONTINUE) {
     verdict = packet.ip.ttl > 1 ? route(packet, now) : <u32>Reason.TtlExceeded;
   }
+  if (verdict == CONTINUE) verdict = fit(packet, now);
   // A packet that goes nowhere leaves no conn behind, nor a port taken.
   if (verdict != CONTINUE && !known && packet.handle != NO_CONN) endConn(packet.handle >> 1);
   return verdict;

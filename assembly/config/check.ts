@@ -103,6 +103,7 @@ function recordBytes(section: u32): u32 {
 /** Every record of an image whose sections are sound. Also counts the pool addresses. */
 export function checkRecords(config: Configuration): ImageStatus {
   let status = checkZones(config);
+  if (status == ImageStatus.Ok) status = checkInterfaces(config);
   if (status == ImageStatus.Ok) status = checkDevices(config);
   if (status == ImageStatus.Ok) status = checkAddresses(config);
   if (status == ImageStatus.Ok) status = checkRoutes(config);
@@ -117,6 +118,7 @@ function isText(config: Configuration, at: u32, bytes: u32, most: u32): bool {
 }
 
 function checkZones(config: Configuration): ImageStatus {
+  if (config.zoneCount > <u32>Limit.Zones) return ImageStatus.TooLarge;
   let last: i32 = -1;
   for (let i: u32 = 0; i < config.zoneCount; i++) {
     const zone = config.zone(i);
@@ -124,6 +126,17 @@ function checkZones(config: Configuration): ImageStatus {
       return fault(config, changetype<usize>(zone), ImageStatus.BadRecord);
     }
     last = zone.number;
+  }
+  return ImageStatus.Ok;
+}
+
+function checkInterfaces(config: Configuration): ImageStatus {
+  if (config.interfaceCount > <u32>Limit.Devices) return ImageStatus.TooLarge;
+  for (let i: u32 = 0; i < config.interfaceCount; i++) {
+    const each = config.networkInterface(i);
+    if (!isText(config, each.name, each.nameBytes, Limit.NameBytes)) {
+      return fault(config, changetype<usize>(each), ImageStatus.BadRecord);
+    }
   }
   return ImageStatus.Ok;
 }
@@ -147,7 +160,7 @@ function checkDevices(config: Configuration): ImageStatus {
 function isSoundDevice(config: Configuration, device: DeviceRecord): bool {
   return (
     device.zone < config.zoneCount &&
-    device.carrier < config.carrierCount &&
+    device.interfaceIndex < config.interfaceCount &&
     isTag(device.vlanOuter) &&
     isTag(device.vlanInner) &&
     (device.vlanInner == None.Short || device.vlanOuter != None.Short) &&

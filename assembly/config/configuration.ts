@@ -12,6 +12,7 @@ import {
   FlowAt,
   FlowCounterAt,
   ImageAt,
+  InterfaceAt,
   PoolAt,
   PoolRangeAt,
   RouteAt,
@@ -28,6 +29,7 @@ import {
   AddressRecord,
   DeviceRecord,
   FlowRecord,
+  InterfaceRecord,
   PoolRangeRecord,
   PoolRecord,
   RouteRecord,
@@ -86,8 +88,8 @@ export function pairKey(high: u32, low: u32): u64 {
 }
 
 /** Key of a device: its interface and its tags. */
-export function tagKey(carrier: u32, outer: u32, inner: u32): u64 {
-  return ((<u64>carrier) << 32) | ((<u64>outer) << 16) | <u64>inner;
+export function tagKey(interfaceIndex: u32, outer: u32, inner: u32): u64 {
+  return ((<u64>interfaceIndex) << 32) | ((<u64>outer) << 16) | <u64>inner;
 }
 
 @final
@@ -96,7 +98,8 @@ export class Configuration {
   image: usize;
   zones: usize;
   zoneCount: u32;
-  carrierCount: u32;
+  interfaces: usize;
+  interfaceCount: u32;
   devices: usize;
   deviceCount: u32;
   addresses: usize;
@@ -141,6 +144,9 @@ export class Configuration {
 
   zone(index: u32): ZoneRecord {
     return changetype<ZoneRecord>(this.zones + <usize>index * ZoneAt.Bytes);
+  }
+  networkInterface(index: u32): InterfaceRecord {
+    return changetype<InterfaceRecord>(this.interfaces + <usize>index * InterfaceAt.Bytes);
   }
   device(index: u32): DeviceRecord {
     return changetype<DeviceRecord>(this.devices + <usize>index * DeviceAt.Bytes);
@@ -196,7 +202,8 @@ export class Configuration {
     this.image = image;
     this.zones = this.sectionAt(Section.Zones);
     this.zoneCount = this.sectionCount(Section.Zones);
-    this.carrierCount = this.sectionCount(Section.Interfaces);
+    this.interfaces = this.sectionAt(Section.Interfaces);
+    this.interfaceCount = this.sectionCount(Section.Interfaces);
     this.devices = this.sectionAt(Section.Devices);
     this.deviceCount = this.sectionCount(Section.Devices);
     this.addresses = this.sectionAt(Section.Addresses);
@@ -269,14 +276,39 @@ export class Configuration {
     return this.zoneByNumber.get(number);
   }
 
+  /** Whether a name of ours is the same as one of another configuration. */
+  private sameName(
+    name: u32,
+    nameBytes: u32,
+    other: Configuration,
+    otherName: u32,
+    otherNameBytes: u32,
+  ): bool {
+    return (
+      nameBytes == otherNameBytes &&
+      memory.compare(this.strings + name, other.strings + otherName, nameBytes) == 0
+    );
+  }
+
   /** Whether this zone of ours is the same tenant's as that zone of another configuration. */
   sameZone(index: u32, other: Configuration, otherIndex: u32): bool {
-    const mine = this.zone(index);
-    const theirs = other.zone(otherIndex);
+    const a = this.zone(index);
+    const b = other.zone(otherIndex);
+    return a.number == b.number && this.sameName(a.name, a.nameBytes, other, b.name, b.nameBytes);
+  }
+
+  /** Whether this device of ours is what that device of another configuration is: hosts on it stay. */
+  sameDevice(index: u32, other: Configuration, otherIndex: u32): bool {
+    const a = this.device(index);
+    const b = other.device(otherIndex);
+    const on = this.networkInterface(a.interfaceIndex);
+    const off = other.networkInterface(b.interfaceIndex);
     return (
-      mine.number == theirs.number &&
-      mine.nameBytes == theirs.nameBytes &&
-      memory.compare(this.strings + mine.name, other.strings + theirs.name, mine.nameBytes) == 0
+      this.sameZone(a.zone, other, b.zone) &&
+      a.vlanOuter == b.vlanOuter &&
+      a.vlanInner == b.vlanInner &&
+      this.sameName(a.name, a.nameBytes, other, b.name, b.nameBytes) &&
+      this.sameName(on.name, on.nameBytes, other, off.name, off.nameBytes)
     );
   }
 }

@@ -7,6 +7,7 @@ import {
   AddressAt,
   DeviceAt,
   FlowAt,
+  InterfaceAt,
   NeighborAt,
   PoolAt,
   PoolRangeAt,
@@ -29,11 +30,20 @@ if (offsetof<ZoneRecord>("portsPerHost") != ZoneAt.PortsPerHost) ERROR("ZoneReco
 
 @final
 @unmanaged
+export class InterfaceRecord {
+  nameBytes: u16;
+  driver: u16;
+  name: u32;
+}
+if (offsetof<InterfaceRecord>() != InterfaceAt.Bytes) ERROR("InterfaceRecord is not InterfaceAt");
+
+@final
+@unmanaged
 export class DeviceRecord {
   port: u16;
   zone: u16;
   /** Index of its interface. */
-  carrier: u16;
+  interfaceIndex: u16;
   vlanOuter: u16;
   vlanInner: u16;
   serviceTag: u16;

@@ -28,7 +28,7 @@ export function output(frame: usize, bytes: u32, device: u32, input: u32): bool 
   const at = <usize>Exchange.Outputs + produced * DescriptorAt.Bytes;
   store<u32>(at, <u32>frame, DescriptorAt.Frame);
   store<u32>(at, bytes, DescriptorAt.Size);
-  store<u16>(at, active.device(device).carrier, DescriptorAt.Interface);
+  store<u16>(at, active.device(device).interfaceIndex, DescriptorAt.Interface);
   store<u16>(at, <u16>input, DescriptorAt.Input);
   store<u16>(at, <u16>device, DescriptorAt.Device);
   produced++;

@@ -34,7 +34,8 @@ export function answerArp(packet: Packet, now: u32): Reason {
   const sender = arp.senderAddress;
   const forUs = speaksFor(packet, arp.targetAddress);
   const asks = forUs && arp.operation == ArpOperation.Request;
-  if ((load<u8>(arp.senderMac) & 1) != 0 || speaksFor(packet, sender)) return Reason.ArpBad;
+  if (isFromGroup(packet) || (load<u8>(arp.senderMac) & 1) != 0) return Reason.ArpBad;
+  if (speaksFor(packet, sender)) return Reason.ArpBad;
   if (!isOnLink(active.device(packet.device), sender)) {
     // A probe (RFC 5227), or a host that asks with an address of another of its links: no neighbor.
     return asks ? replyTo(packet, arp) : Reason.ArpBad;
@@ -148,7 +149,12 @@ export function fillErrorBudget(device: u32, now: u32): void {
 
 /** Whether the source is one host's address: nothing is said to any other (RFC 1122 section 3.2.2). */
 function isFromOne(packet: Packet): bool {
-  return !isDirectedBroadcast(active.device(packet.device), packet.source);
+  return !isFromGroup(packet) && !isDirectedBroadcast(active.device(packet.device), packet.source);
+}
+
+/** Whether the frame says that it comes from a group of stations, to which an answer would go. */
+function isFromGroup(packet: Packet): bool {
+  return (load<u8>(Ethernet.view(packet.frame).source) & 1) != 0;
 }
 
 /** Takes one error from the device's budget; false when it is used up (RFC 1812 section 4.3.2.8). */

@@ -13,6 +13,7 @@ import { Random } from "./random.js";
 /** A document with records of every section. */
 export function everySection(): Document {
   return edge({
+    capacity: { conns: 64, neighbors: 32, poolAddresses: 16, imageBytes: 16384 },
     forwards: [
       {
         protocol: "tcp",
@@ -80,10 +81,7 @@ export function exercise(
 
 /** The frames of `exercise`, made while the configuration is sound, and a place for them. */
 export function prepared() {
-  const router = new Router(everySection(), {
-    hostile: true,
-    capacity: { conns: 64, neighbors: 32, poolAddresses: 16, imageBytes: 16384 },
-  });
+  const router = new Router(everySection(), { hostile: true });
   const { a, b, server } = around(router);
   const grab = (host: typeof a, make: (host: typeof a) => unknown): Buffer => {
     let kept = Buffer.alloc(0);

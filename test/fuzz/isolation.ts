@@ -51,7 +51,27 @@ class Round {
 
   run(): Tally {
     for (let step = 0; step < STEPS; step++) this.step();
+    this.checkLeaks();
     return this.router.reasons();
+  }
+
+  /** When nobody has said anything for long, nothing is left: no conn, no frame that waits, no address. */
+  private checkLeaks(): void {
+    const { router } = this;
+    this.take(router.wait(3_600_000));
+    const { zones, reasons } = router.counters();
+    const left = router.conns().length;
+    const counted = Object.values(zones).reduce((sum, { conns }) => sum + conns, 0);
+    if (left !== 0 || counted !== 0) throw new Error(`${left} conns are left, ${counted} counted`);
+    const { Held = 0, HeldSent = 0, NeighborFailed = 0 } = reasons;
+    if (Held !== HeldSent + NeighborFailed)
+      throw new Error(`frames wait: ${JSON.stringify(reasons)}`);
+    const pools = [{ name: "p20", zone: 20, addresses: ["198.18.0.0-198.18.0.23"] }];
+    const { capacity } = this.document;
+    const zone = { id: 20, name: "last" };
+    const device = { name: "last", zone: 20, interface: "eth9" };
+    router.reconfigure({ version: 1, zones: [zone], devices: [device], capacity });
+    router.reconfigure({ version: 1, zones: [zone], devices: [device], pools, capacity });
   }
 
   private step(): void {

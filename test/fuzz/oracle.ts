@@ -130,15 +130,23 @@ export class Oracle {
 
   /** Whether the packet answers one that left before, and leaves where that one came from. */
   private answers(origin: Origin, left: Wire, zone: number): boolean {
-    const passage = this.passages.get(keyOf(origin.device.zone.id, origin.wire));
-    if (passage === undefined || passage.zone !== zone)
+    const here = origin.device.zone.id;
+    const passage = this.passages.get(keyOf(here, origin.wire));
+    if (passage === undefined || !this.leadsBack(passage, left, zone, here)) {
       return this.answersWaiting(origin, left, zone);
-    const [there, here] = passage.incarnations;
-    if (there !== this.incarnationOf(passage.zone)) return false;
-    if (here !== this.incarnationOf(origin.device.zone.id)) return false;
-    if (keyOf(zone, left) !== keyOf(zone, mirror(passage.wire))) return false;
+    }
     passage.usedAt = Math.max(passage.usedAt, origin.sentAt);
     return true;
+  }
+
+  private leadsBack(passage: Passage, left: Wire, zone: number, here: number): boolean {
+    const [back, seen] = passage.incarnations;
+    return (
+      passage.zone === zone &&
+      back === this.incarnationOf(zone) &&
+      seen === this.incarnationOf(here) &&
+      keyOf(zone, left) === keyOf(zone, mirror(passage.wire))
+    );
   }
 
   /** Whether it answers a packet that only the router has seen. */

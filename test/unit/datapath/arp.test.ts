@@ -1,7 +1,8 @@
 /** ARP (RFC 826): what the router answers, asks, learns and forgets. */
 
 import t from "tap";
-import { arpFrame } from "../../harness/frame.js";
+import { Limit } from "../../../assembly/abi.js";
+import { arpFrame, macOf, udp } from "../../harness/frame.js";
 import { around, EXTERNAL, edge, Host, SERVER, TENANT } from "../../harness/host.js";
 import { type Document, Router } from "../../harness/router.js";
 
@@ -106,18 +107,25 @@ t.test("believes no sender that cannot be one", async (t) => {
   const router = unresolved();
   const { a } = around(router);
   for (const [name, sender] of [
-    ["our own address", "192.168.0.1"],
     ["an address of another network", "192.168.1.10"],
     ["another zone's network", "203.0.113.9"],
   ] as const) {
-    t.same(router.send("lan-a", a.arp({ target: "192.168.0.1", sender })), [], name);
+    t.equal(router.send("lan-a", a.arp({ target: "192.168.0.1", sender })).length, 1, name);
+    t.same(router.ended, { Answered: 1 }, `${name}: answered, and not learned`);
+    t.same(router.send("lan-a", a.arp({ target: TENANT, sender })), [], name);
     t.same(router.ended, { ArpBad: 1 }, name);
   }
+  t.same(router.send("lan-a", a.arp({ target: "192.168.0.1", sender: "192.168.0.1" })), []);
+  t.same(router.ended, { ArpBad: 1 }, "our own address");
   for (const senderMac of ["ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01"]) {
     const bytes = a.arp({ target: "192.168.0.1", senderMac });
-    Buffer.from(a.mac.replaceAll(":", ""), "hex").copy(bytes, 6);
+    macOf(a.mac).copy(bytes, 6);
     t.same(router.send("lan-a", bytes), [], senderMac);
     t.same(router.ended, { ArpBad: 1 }, senderMac);
+    const group = a.arp({ target: "192.168.0.1" });
+    macOf(senderMac).copy(group, 6);
+    t.same(router.send("lan-a", group), [], `a frame from ${senderMac}`);
+    t.same(router.ended, { ArpBad: 1 }, `a frame from ${senderMac}`);
   }
   t.same(router.neighbors(), []);
 });
@@ -138,7 +146,7 @@ t.test("ARP that is not IPv4 over Ethernet", async (t) => {
   t.same(router.ended, { FrameTruncated: 1 });
 });
 
-t.test("resolves the next hop: three frames wait and leave in order", async (t) => {
+t.test("resolves the next hop: frames wait and leave in order", async (t) => {
   const router = unresolved();
   const { a, server } = around(router);
   const [question, ...others] = a.udp(SERVER, 1, 53, "first");
@@ -150,8 +158,6 @@ t.test("resolves the next hop: three frames wait and leave in order", async (t) 
   t.same(question?.arp, { operation: 1, senderMac, sender: "203.0.113.2", target: SERVER });
   t.same(a.udp(SERVER, 1, 53, "second"), [], "asks once");
   a.udp(SERVER, 2, 53, "third");
-  a.udp(SERVER, 3, 53, "fourth");
-  t.same(router.ended, { HoldQueueFull: 1 });
   const sent = server.answerArp("203.0.113.2");
   t.same(router.ended, { Learned: 1, HeldSent: 3 });
   t.same(
@@ -257,16 +263,25 @@ t.test("a MAC that changes changes for the conns that are open", async (t) => {
   t.equal(a.udp(SERVER, 1, 53)[0]?.to, "06:00:14:00:00:42");
 });
 
-t.test("bounds: frames that wait for one device's neighbors", async (t) => {
+t.test("bounds: frames that wait for one neighbor, and for one device's", async (t) => {
   const router = unresolved();
   const { a } = around(router);
-  for (let host = 100; host < 132; host++) a.udp(`203.0.113.${host}`, 1, 53);
-  t.equal(router.reasons().Held, 32);
+  const first = Array.from({ length: Limit.HeldPerNeighbor + 1 }, (_, port) =>
+    a.frame(SERVER, udp({ sourcePort: port, destinationPort: 53 })),
+  );
+  router.send("lan-a", ...first);
+  t.same(router.ended, { Held: Limit.HeldPerNeighbor, HoldQueueFull: 1 }, "one neighbor");
+  const others = Array.from({ length: Limit.HeldPerDevice + 1 }, (_, i) =>
+    a.frame(`203.0.113.${100 + (i % 100)}`, udp({ sourcePort: i, destinationPort: 53 })),
+  );
+  router.send("lan-a", ...others);
+  t.equal(router.reasons().Held, Limit.HeldPerDevice, "one device");
   a.udp("203.0.113.200", 1, 53);
   t.same(router.ended, { HoldQueueFull: 1 });
-  const answering = new Host(router, "wan", "203.0.113.100");
-  t.equal(answering.answerArp("203.0.113.2").length, 1);
-  a.udp("203.0.113.200", 1, 53);
+  const server = new Host(router, "wan", SERVER);
+  t.equal(server.answerArp("203.0.113.2").length, Limit.HeldPerNeighbor, "all of them leave");
+  t.same(router.ended, { Learned: 1, HeldSent: Limit.HeldPerNeighbor });
+  a.udp("203.0.113.201", 1, 53);
   t.same(router.ended, { Held: 1 }, "room again");
 });
 

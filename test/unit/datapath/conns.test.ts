@@ -1,7 +1,7 @@
 /** The conn table: whose reply it is, how long a conn lives, and what happens when there is no room. */
 
 import t from "tap";
-import { numberOf, raw, TcpFlags } from "../../harness/frame.js";
+import { numberOf, raw, TcpFlags, udp } from "../../harness/frame.js";
 import { around, bareEdge, EXTERNAL, edge, Host, SERVER, TENANT } from "../../harness/host.js";
 import { type Document, macIn, Router } from "../../harness/router.js";
 
@@ -101,11 +101,23 @@ t.test("100 tenants ping, and connect from port 10000, all at once", async (t) =
 t.test("2,000 tenants with one UDP tuple", async (t) => {
   const router = new Router(tenants(2000));
   const server = new Host(router, "wan", "10.3.0.99");
-  for (const { name } of router.config.devices.slice(0, -1)) {
-    const [sent] = new Host(router, name, "10.1.0.3").udp("10.3.0.99", 10000, 5201);
-    const [back] = server.answer(sent);
-    if (back?.device !== name) t.equal(back?.device, name);
-  }
+  const names = router.config.devices.slice(0, -1).map(({ name }) => name);
+  const question = udp({ sourcePort: 10000, destinationPort: 5201 });
+  const sent = router.sendTogether(
+    names.map((device) => ({
+      device,
+      bytes: new Host(router, device, "10.1.0.3").frame("10.3.0.99", question),
+    })),
+  );
+  const answers = sent.map(({ ip }) => {
+    const ports = { sourcePort: 5201, destinationPort: ip?.sourcePort ?? 0 };
+    return server.frame("10.3.0.7", udp(ports));
+  });
+  const back = router.send("wan", ...answers);
+  t.same(
+    back.map(({ device }) => device),
+    names,
+  );
   t.equal(router.conns().length, 2000);
 });
 
@@ -131,7 +143,7 @@ t.test("RFC 4787 R5, RFC 5382 R5, RFC 5508 R2: timeouts by protocol", async (t) 
   for (const [name, send] of Object.entries(cases)) {
     const router = new Router(edge({ timeouts: TIMEOUTS }));
     const { a, server } = around(router);
-    const [sent] = send(a);
+    send(a);
     const seconds = TIMEOUTS[name as keyof typeof TIMEOUTS];
     t.equal(lifetime(router), seconds, name);
     send(a);
@@ -143,7 +155,6 @@ t.test("RFC 4787 R5, RFC 5382 R5, RFC 5508 R2: timeouts by protocol", async (t) 
       server.answer(again);
       t.equal(lifetime(router), seconds, `${name}: answered`);
     }
-    t.ok(sent);
   }
 });
 

@@ -1,13 +1,13 @@
 /** Flows: what they match, in which order, and what they do. */
 
 import t from "tap";
-import { echoRequest, icmp, raw, TcpFlags, tcp, udp } from "../../harness/frame.js";
+import { echoRequest, icmp, Protocol, raw, TcpFlags, tcp, udp } from "../../harness/frame.js";
 import { around, bareEdge, EXTERNAL, edge, Host, SERVER, TENANT } from "../../harness/host.js";
 import { type Document, Router, type Sent } from "../../harness/router.js";
 
 const { Syn, Ack } = TcpFlags;
 
-/** What becomes of a packet of tenant a where these flows stand above a drop that is counted apart. */
+/** What becomes of a packet of tenant a where these flows are in force. */
 function meets(flows: readonly string[], send: (a: Host) => Sent[]): string {
   const router = new Router(bareEdge(flows));
   send(around(router).a);
@@ -56,7 +56,7 @@ t.test("matches on protocol", async (t) => {
     tcp: tcpTo(80),
     udp: udpTo(53),
     icmp: (a) => a.ping(SERVER, 1),
-    sctp: (a) => a.send(SERVER, raw(132, "sctp")),
+    sctp: (a) => a.send(SERVER, raw(Protocol.Sctp, Buffer.alloc(16))),
     "nw_proto=47": (a) => a.send(SERVER, raw(47, "gre")),
   };
   for (const match of Object.keys(sends)) {
@@ -154,9 +154,8 @@ t.test("conn_state follows a conn", async (t) => {
   const packets = () => router.counters().flows.map((each) => each.packets);
   const [out] = a.tcp(SERVER, 1, 80, Syn);
   t.same(packets(), [1, 0, 0, 0], "+new");
-  const other = new Host(router, "lan-a", TENANT);
   router.reconfigure(bareEdge(flows));
-  other.tcp(SERVER, 1, 80, Syn);
+  a.tcp(SERVER, 1, 80, Syn);
   t.same(packets(), [1, 1, 0, 0], "the same packet again is of a conn that no answer was seen of");
   server.answer(out);
   t.same(packets(), [1, 1, 1, 0], "+established+reply");
@@ -380,6 +379,32 @@ t.test("a flow that names another zone than the conn's does not serve it", async
   const [out] = a.udp(SERVER, 1, 53);
   t.same(server.answer(out), []);
   t.same(router.ended, { ZoneMismatch: 1 });
+});
+
+t.test("src_zone= alone says whom a flow serves", async (t) => {
+  const router = new Router(bareEdge([`ip actions=${TO_PUBLIC}`]));
+  const { a, b } = around(router);
+  a.udp(SERVER, 1, 53);
+  t.same(router.ended, { Forwarded: 1 });
+  t.same(b.udp(SERVER, 1, 53), []);
+  t.same(router.ended, { ZoneMismatch: 1 });
+});
+
+t.test("what was decided for one device does not hold for another of its zone", async (t) => {
+  const document = bareEdge([
+    `zone=a actions=${TO_PUBLIC}`,
+    "priority=40000,in_port(lan-a2) actions=drop",
+  ]);
+  const lan = { name: "lan-a2", zone: "a", interface: "eth3", addresses: ["10.9.0.1/24"] };
+  const router = new Router({ ...document, devices: [...(document.devices as []), lan] });
+  const { a } = around(router);
+  const there = new Host(router, "lan-a2", TENANT);
+  for (let i = 0; i < 2; i++) {
+    a.udp(SERVER, 1, 53);
+    t.same(router.ended, { Forwarded: 1 });
+    there.udp(SERVER, 1, 53);
+    t.same(router.ended, { FlowDrop: 1 });
+  }
 });
 
 t.test("no flow: dropped and counted, whatever it is", async (t) => {

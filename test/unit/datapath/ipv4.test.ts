@@ -1,7 +1,7 @@
 /** The IPv4 header (RFC 791, RFC 1812): what is forwarded, what is not, and what the sender is told. */
 
 import t from "tap";
-import { checksum, type Ipv4Fields, ipv4Packet, numberOf, udp } from "../../harness/frame.js";
+import { checksum, type Ipv4Fields, icmp, ipv4Packet, numberOf, udp } from "../../harness/frame.js";
 import { around, bareEdge, EXTERNAL, edge, SERVER, TENANT } from "../../harness/host.js";
 import { type Document, Router } from "../../harness/router.js";
 
@@ -242,7 +242,6 @@ t.test("a packet for the router itself needs no TTL", async (t) => {
   const router = new Router(edge());
   const { a } = around(router);
   const request = { type: 8, identifier: 1 };
-  const { icmp } = await import("../../harness/frame.js");
   const [reply] = a.send("192.168.0.1", icmp(request), { ttl: 1 });
   t.equal(reply?.ip?.icmpType, 0);
   t.equal(reply?.ip?.ttl, 64);

@@ -194,3 +194,63 @@ t.test("protocols without ports need none", async (t) => {
   t.same(router.conns(), []);
   t.equal(a.send(SERVER, gre).length, 1);
 });
+
+t.test("whatever ends a conn, or keeps it from beginning, gives its port back", async (t) => {
+  const nat = "zone=a actions=nat(src_zone=a,dst_zone=public,masq=p1)";
+  const base = { ports: "5000-5000" };
+  const flowing = (...flows: string[]) => pooled(base, { nat: [], flows: [nat, ...flows] });
+  const short = { capacity: { conns: 1, neighbors: 16 } };
+  const datagram = udp({ sourcePort: 1, destinationPort: 53, data: "x".repeat(100) });
+  const devices = edge().devices as Document[];
+  const narrow = devices.map((each) => (each.name === "wan" ? { ...each, mtu: 68 } : each));
+  const ways: Record<string, [Document, (router: Router, a: Host) => unknown]> = {
+    expiry: [
+      flowing(),
+      (router, a) => {
+        a.send(SERVER, datagram);
+        router.wait(301_000);
+      },
+    ],
+    "time exceeded": [flowing(), (_, a) => a.send(SERVER, datagram, { ttl: 1 })],
+    "no route": [{ ...flowing(), routes: [] }, (_, a) => a.send("8.8.8.8", datagram)],
+    broadcast: [flowing(), (_, a) => a.send("203.0.113.255", datagram)],
+    "a second pass that drops": [
+      flowing("conn_state=+tracked,udp,tp_dst=53 actions=drop"),
+      (_, a) => a.send(SERVER, datagram),
+    ],
+    "too big": [{ ...flowing(), devices: narrow }, (_, a) => a.send(SERVER, datagram)],
+    "revoked by a packet": [
+      flowing(),
+      (router, a) => {
+        a.send(SERVER, datagram);
+        router.reconfigure(pooled(base, { nat: [], flows: [] }));
+        a.send(SERVER, datagram);
+        router.reconfigure(flowing());
+      },
+    ],
+    "revoked by the sweep": [
+      flowing(),
+      (router, a) => {
+        a.send(SERVER, datagram);
+        router.reconfigure(pooled(base, { nat: [], flows: [] }));
+        router.wait(0);
+        router.reconfigure(flowing());
+      },
+    ],
+    "a full table": [
+      { ...flowing(), ...short },
+      (router, a) => {
+        a.send(SERVER, datagram);
+        a.send("203.0.113.98", datagram);
+        router.wait(301_000);
+      },
+    ],
+  };
+  for (const [name, [document, end]] of Object.entries(ways)) {
+    const router = new Router(document);
+    const { a } = around(router);
+    end(router, a);
+    const [sent] = a.udp(SERVER, 2, 54, "");
+    t.equal(sent?.ip?.sourcePort, 5000, name);
+  }
+});

@@ -152,6 +152,22 @@ t.test("a pool that loses an address: its conns end, the others go on", async (t
   }
 });
 
+t.test("a tenant that moves to another pool, while its old one still serves another", async (t) => {
+  const pools = [
+    { name: "p1", zone: "public", addresses: ["203.0.113.7"] },
+    { name: "p2", zone: "public", addresses: ["203.0.113.8"] },
+  ];
+  const nat = (a: string) => [
+    { from: ["a"], to: "public", pool: a },
+    { from: ["b"], to: "public", pool: "p1" },
+  ];
+  const { router, a, b, fare } = opened(edge({ pools, nat: nat("p1") }));
+  router.reconfigure(edge({ pools, nat: nat("p2") }));
+  t.equal(fare(a), "ConnRevoked");
+  t.equal(a.udp(SERVER, 1, 53)[0]?.ip?.source, "203.0.113.8");
+  t.equal(b.udp(SERVER, 1, 53)[0]?.ip?.source, "203.0.113.7");
+});
+
 t.test("a pool's address that is taken away and comes back before the sweep", async (t) => {
   const pools = (address: string) => [{ name: "p1", zone: "public", addresses: [address] }];
   const { router, a, b, server, fromA } = opened(edge({ pools: pools(EXTERNAL) }));
@@ -230,6 +246,17 @@ t.test(
     t.equal(a.udp(SERVER, 1, 53)[0]?.device, "wan-new");
   },
 );
+
+t.test("a device that moves to another interface leaves its neighbors behind", async (t) => {
+  const router = new Router(edge({ neighbors: [] }));
+  around(router).server.ask("203.0.113.2");
+  t.equal(router.neighbors().length, 1);
+  const devices = (edge().devices as Document[]).map((each) =>
+    each.name === "wan" ? { ...each, interface: "elsewhere" } : each,
+  );
+  router.reconfigure(edge({ neighbors: [], devices }));
+  t.same(router.neighbors(), [], "the hosts on the other wire are others");
+});
 
 t.test("a frame that waits goes on waiting", async (t) => {
   const router = new Router(edge({ neighbors: [] }));

@@ -25,7 +25,7 @@ export enum Limit {
   /** Frames in one call of `process`. */
   Batch = 256,
   /**
-   * Frames that one call of `process` or `expire` may hand out: a batch, all that waits for neighbours and
+   * Frames that one call of `process` or `expire` may hand out: a batch, all that waits for neighbors and
    * all frames of the datapath's own. Beyond it they would be dropped and counted.
    */
   Outputs = 1536,
@@ -33,21 +33,24 @@ export enum Limit {
   Headroom = 32,
   /** The longest frame that the datapath accepts: a jumbo frame with two tags. */
   FrameBytes = 9238,
-  /** The longest frame that can wait for a neighbour; longer ones are dropped and counted. */
+  /** The longest frame that can wait for a neighbor; longer ones are dropped and counted. */
   HeldFrameBytes = 1984,
   /**
-   * Frames that wait for one neighbour (RFC 1122 section 2.3.2.2 asks for at least one). Many tenants may
-   * begin at once towards the same next hop, so it is as many as may wait for one device.
+   * Frames that wait for one neighbor (RFC 1122 section 2.3.2.2 asks for at least one). Many tenants may
+   * begin at once towards the same next hop.
    */
-  HeldPerNeighbor = 256,
-  /** Frames that wait for the neighbours of one device. */
+  HeldPerNeighbor = 128,
+  /** Frames that wait for the neighbors of one device. */
   HeldPerDevice = 256,
-  /** Frames that wait for neighbours in all. */
+  /** Frames that wait for neighbors in all. */
   Held = 1024,
   /** Frames of its own (ARP requests, ICMP errors) that the datapath makes in one call. */
   OwnFrames = 256,
-  /** Neighbours that one device may fill the table with. */
+  /** Neighbors that one device may have in the table: an even share of it, but within these two. */
   NeighborsPerDevice = 1024,
+  NeighborsPerDeviceMin = 64,
+  /** Neighbors of one device that have not answered yet; next hops of routes are not counted out. */
+  IncompletePerDevice = 256,
   /** Rows that one call of `listConns` hands out. */
   Rows = 256,
   /** Zone numbers are 16 bits. */
@@ -354,14 +357,14 @@ export enum RouteAt {
   PrefixLength = 2,
   /** u32, the bits behind the prefix are zero. */
   Prefix = 4,
-  /** u32, the next hop, 0 where the destination itself is the neighbour. */
+  /** u32, the next hop, 0 where the destination itself is the neighbor. */
   Via = 8,
   /** u16, index of the egress device, which is of the same zone. */
   Device = 12,
   Bytes = 16,
 }
 
-/** A static neighbour: replaces ARP for its address on its device. */
+/** A static neighbor: replaces ARP for its address on its device. */
 export enum NeighborAt {
   /** u32 */
   Address = 0,

@@ -23,7 +23,8 @@ import {
 } from "./config/configuration";
 import { NeighborRecord } from "./config/records";
 import { arena, neighborSlab, slotBytes } from "./memory";
-import { External } from "./nat/pool";
+import { External } from "./nat/external";
+import { linkForwards } from "./nat/forward";
 import { addPermanent, findNeighbor, moveNeighbor, Neighbor, removeNeighbor } from "./net/neighbor";
 import { beginOutputs } from "./net/output";
 import { fillErrorBudget } from "./net/responder";
@@ -147,6 +148,7 @@ function switchTo(next: Configuration, which: u32, now: u32): void {
     keepNeighbors(old, next);
   }
   listExternals(next);
+  linkForwards(next);
   addStaticNeighbors(next, now);
 }
 
@@ -235,7 +237,9 @@ function listExternals(next: Configuration): void {
     const pool = next.pool(p);
     for (let n: u32 = 0; n < pool.addressCount; n++) {
       const key = pairKey(pool.zone, next.poolAddress(pool, n));
-      External.at(next.externalByAddress.get(key)).listed = arena.configured;
+      const external = External.at(next.externalByAddress.get(key));
+      external.listed = arena.configured;
+      external.forwards = NONE;
     }
   }
 }

@@ -68,6 +68,8 @@ export class ArenaHeader {
   /** The next address to announce, and the next device to announce it on; NONE when all are announced. */
   announceNext: u32;
   announceDevice: u32;
+  /** Where the search for a neighbor to give up goes on. */
+  neighborHand: u32;
   /** Raised when a tuple enters or leaves the index. */
   connChanges: u32;
   /** Random draws so far: with the seed, all that the port allocation depends on. */

@@ -136,7 +136,7 @@ function route(packet: Packet, now: u32): u32 {
     found == NONE || active.route(found).device != device ? 0 : active.route(found).via;
   if (via != 0) hop = via;
   if (isDirectedBroadcast(egress, hop)) return Reason.IpBadDestination;
-  packet.adjacency = resolveNeighbor(device, hop, now);
+  packet.adjacency = resolveNeighbor(device, hop, via != 0, now);
   if (packet.adjacency == NONE) return Reason.NeighborTableFull;
   const neighbor = Neighbor.at(packet.adjacency);
   if (neighbor.isUsable) {
@@ -181,7 +181,7 @@ export function expireTimers(now: u32, limit: u32): u32 {
   if (arena.configured == 0) return 0;
   expireConns(now, limit);
   tendNeighbors(now, limit);
-  sweepConns(limit);
+  sweepConns(limit, now);
   sendAnnouncements();
   return produced;
 }

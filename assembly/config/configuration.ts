@@ -68,19 +68,21 @@ export class ZoneState {
 export class DeviceState {
   icmpTokens: u32;
   icmpFilled: u32;
-  /** Neighbors in the table, static ones excepted, and frames that wait for them. */
+  /** Neighbors in the table, static ones excepted, how many of them are incomplete, and frames that wait. */
   neighbors: u32;
+  incomplete: u32;
   held: u32;
+  private pad: u32;
 }
 
 const ZONE_STATE_BYTES: usize = 64;
-const DEVICE_STATE_BYTES: usize = 16;
+const DEVICE_STATE_BYTES: usize = 24;
 const CONFIGURATION_BYTES: usize = 256;
 
 if (offsetof<ZoneState>() != ZONE_STATE_BYTES) ERROR("a ZoneState is 64 bytes");
 if (offsetof<ZoneState>("dropped") != ZoneCounterAt.Dropped)
   ERROR("ZoneState begins as ZoneCounterAt");
-if (offsetof<DeviceState>() != DEVICE_STATE_BYTES) ERROR("a DeviceState is 16 bytes");
+if (offsetof<DeviceState>() != DEVICE_STATE_BYTES) ERROR("a DeviceState is 24 bytes");
 
 /** Key of a pair in the derived tables. */
 export function pairKey(high: u32, low: u32): u64 {
@@ -131,6 +133,9 @@ export class Configuration {
   deviceStates: usize;
   deviceCounters: usize;
   flowCounters: usize;
+  /** u32 per flow, and the first of the list that belongs to no one address (nat/forward.ts). */
+  forwardLinks: usize;
+  wideForwards: u32;
 
   /** The configuration of slot 0 or 1. */
   static slot(which: u32): Configuration {
@@ -190,6 +195,13 @@ export class Configuration {
     return load<u32>(this.image + ImageAt.Timeouts + ((<usize>which) << 2));
   }
 
+  nextForward(flow: u32): u32 {
+    return load<u32>(this.forwardLinks + ((<usize>flow) << 2));
+  }
+  setNextForward(flow: u32, next: u32): void {
+    store<u32>(this.forwardLinks + ((<usize>flow) << 2), next);
+  }
+
   /** Counts one packet of a flow. */
   countFlow(flow: u32, bytes: u32): void {
     const at = this.flowCounters + <usize>flow * FlowCounterAt.Bytes;
@@ -242,8 +254,8 @@ export class Configuration {
       Prefix.bytes(this.zoneCount, this.routeCount) +
       <usize>this.zoneCount * ZONE_STATE_BYTES +
       <usize>this.deviceCount * (DEVICE_STATE_BYTES + DeviceCounterAt.Bytes) +
-      <usize>this.flowCount * FlowCounterAt.Bytes +
-      10 * 64;
+      <usize>this.flowCount * (FlowCounterAt.Bytes + 4) +
+      11 * 64;
     if (imageEnd + need > slotEnd) return false;
     const key = arena.mapSecret;
     let at = align(imageEnd);
@@ -267,6 +279,8 @@ export class Configuration {
     at = align(at + <usize>this.deviceCount * DeviceCounterAt.Bytes);
     this.flowCounters = at;
     at = align(at + <usize>this.flowCount * FlowCounterAt.Bytes);
+    this.forwardLinks = at;
+    at = align(at + ((<usize>this.flowCount) << 2));
     memory.fill(this.zoneStates, 0, at - this.zoneStates);
     return true;
   }

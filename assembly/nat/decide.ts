@@ -15,9 +15,11 @@ import { NONE } from "../table/none";
 import { IcmpType } from "../wire/icmp";
 import { IpProtocol } from "../wire/ipv4";
 import { Conn, ConnFlag, isFree, NO_EXTERNAL, openConn, opposite } from "./conn";
+import { giveExternal, hasPorts } from "./external";
 import { FlowQuery, findFlow, findTrackedFlow } from "./flow";
+import { forwardedUpTo } from "./forward";
 import { endConn, firstTimeout } from "./lifetime";
-import { giveExternal, hasPorts, poolHas, takeExternal } from "./pool";
+import { poolHas, takeExternal } from "./pool";
 import { beginsTcp } from "./tcp";
 
 /**
@@ -40,6 +42,8 @@ function decideKnown(packet: Packet): u32 {
     conn.validated = arena.configured;
   }
   const direction = packet.direction;
+  // What a former configuration's second pass said names a flow of that configuration.
+  conn.track(direction, None.Short);
   const flow = flowFor(packet, stateOf(conn, direction));
   if (flow == NONE) return Reason.NoFlow;
   const record = active.flow(flow);
@@ -147,6 +151,8 @@ function open(packet: Packet, flow: FlowRecord, now: u32): u32 {
   const conn = Conn.at(index);
   memory.fill(changetype<usize>(conn), 0, RecordBytes.Conn);
   conn.external = NO_EXTERNAL;
+  conn.track(Direction.Original, None.Short);
+  conn.track(Direction.Reply, None.Short);
   conn.original.copy(packet);
   conn.reply.mirror(packet);
   let verdict = translateTuples(conn, packet, flow);
@@ -239,7 +245,11 @@ export function stillAllowed(conn: Conn): bool {
       if (!conn.has(ConnFlag.Snat) || !namesZonesOf(record, conn, Direction.Original)) return false;
       const pool = active.pool(record.pool);
       const key = pairKey(pool.zone, reply.destination);
-      return poolHas(pool, reply.destination) && active.externalByAddress.get(key) == conn.external;
+      return (
+        poolHas(pool, reply.destination) &&
+        active.externalByAddress.get(key) == conn.external &&
+        forwardedUpTo(conn.external, pool.zone, reply) == NONE
+      );
     }
     case FlowAction.Destination:
       return (

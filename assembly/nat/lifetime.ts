@@ -10,8 +10,8 @@ import { Direction, Packet } from "../packet";
 import { NONE } from "../table/none";
 import { IpProtocol } from "../wire/ipv4";
 import { Conn, NO_EXTERNAL, removeConn } from "./conn";
-import { giveExternal } from "./pool";
-import { advanceTcp } from "./tcp";
+import { giveExternal } from "./external";
+import { advanceTcp, tcpTimeout } from "./tcp";
 
 /** Notes that the conn was used by a packet of this direction. */
 export function refresh(conn: Conn, direction: Direction, packet: Packet, now: u32): void {
@@ -25,7 +25,25 @@ export function refresh(conn: Conn, direction: Direction, packet: Packet, now: u
   }
   // Flows may tell +new from +established: what was decided for the one does not hold for the other.
   if (wasNew != (conn.phase == ConnPhase.New)) conn.undecide(Direction.Original);
-  conn.expiry = now + active.timeout(timeout);
+  setExpiry(packet.handle >> 1, conn, now + active.timeout(timeout));
+}
+
+/** The wheel finds a deadline that has moved later by itself; one that moves earlier must be filed again. */
+function setExpiry(index: u32, conn: Conn, expiry: u32): void {
+  const earlier = <i32>(expiry - conn.expiry) < 0;
+  conn.expiry = expiry;
+  if (earlier) connWheel.add(index, expiry);
+}
+
+/** Lets a conn live no longer than the timeouts in force allow from now on. */
+export function shorten(index: u32, conn: Conn, now: u32): void {
+  const expiry = now + active.timeout(timeoutNow(conn));
+  if (<i32>(expiry - conn.expiry) < 0) setExpiry(index, conn, expiry);
+}
+
+function timeoutNow(conn: Conn): Timeout {
+  const protocol = conn.original.protocol;
+  return protocol == IpProtocol.Tcp ? tcpTimeout(conn.phase) : timeoutOf(protocol);
 }
 
 /** The timeout of a conn's first packet. */
@@ -52,14 +70,13 @@ function release(index: u32, conn: Conn): void {
   removeConn(index);
 }
 
-/** Ends at most `limit` conns whose time has come. True when there may be more. */
-export function expireConns(now: u32, limit: u32): bool {
+/** Ends at most `limit` conns whose time has come. */
+export function expireConns(now: u32, limit: u32): void {
   for (let n: u32 = 0; n < limit; n++) {
     const index = connWheel.due(now);
-    if (index == NONE) return false;
+    if (index == NONE) return;
     const conn = Conn.at(index);
     if (<i32>(conn.expiry - now) > 0) connWheel.add(index, conn.expiry);
     else release(index, conn);
   }
-  return true;
 }

@@ -1,68 +1,20 @@
 /**
  * Pools: external addresses and their ports (RFC 4787 section 4).
  *
- * An external address is one of ours in one zone. It has a record and a bitmap of ports per protocol, kept
- * for as long as a configuration lists it or a conn holds one of its ports, and shared by all pools that
- * name it. A free port is found whenever there is one (but for a run of 64 that conns of forwards hold): the bitmap is searched from a keyed random place
- * (RFC 6056 section 3.3.1), all addresses of the pool are tried, beginning with the one that the host is
- * paired with (RFC 4787 REQ-2).
+ * A free port is found whenever there is one: the bitmap of an external address (nat/external.ts) is searched
+ * from a keyed random place (RFC 6056 section 3.3.1), all addresses of the pool are tried, beginning with the
+ * one that the host is paired with (RFC 4787 REQ-2).
  */
 
 import { active, pairKey } from "../config/configuration";
 import { PoolRecord } from "../config/records";
-import { arena, EXTERNAL_BYTES, externals, RecordBytes } from "../memory";
-import { BITMAP_BYTES, Bitmap } from "../table/bitmap";
+import { arena } from "../memory";
 import { mix64, sipHash } from "../table/hash";
 import { NONE } from "../table/none";
-import { IpProtocol } from "../wire/ipv4";
 import { isFree } from "./conn";
+import { bitmapOf, External } from "./external";
+import { forwardedUpTo } from "./forward";
 import { Tuple } from "./tuple";
-
-@final
-@unmanaged
-export class External {
-  address: u32;
-  /** Ports, and uses by protocols without ports, that conns hold. */
-  used: u32;
-  /** The last configuration that lists it, 0 for none yet. */
-  listed: u32;
-
-  static at(index: u32): External {
-    return changetype<External>(externals + <usize>index * EXTERNAL_BYTES);
-  }
-
-  /** Nothing refers to it any more. */
-  get isFree(): bool {
-    return this.used == 0 && (this.listed == 0 || this.listed != arena.configured);
-  }
-
-  /** Takes the place of whatever was here. */
-  begin(address: u32): void {
-    this.address = address;
-    this.used = 0;
-    for (let which: u32 = 0; which < 3; which++) this.bitmap(which).clear();
-  }
-
-  bitmap(which: u32): Bitmap {
-    return Bitmap.view(
-      changetype<usize>(this) + RecordBytes.ExternalHeader + <usize>which * BITMAP_BYTES,
-    );
-  }
-}
-if (offsetof<External>() > <usize>RecordBytes.ExternalHeader)
-  ERROR("an External outgrew its header");
-
-/** Which bitmap of an external address is the protocol's; NONE for protocols without ports. */
-function bitmapOf(protocol: u32): u32 {
-  if (protocol == IpProtocol.Tcp) return 0;
-  if (protocol == IpProtocol.Udp) return 1;
-  return protocol == IpProtocol.Icmp ? 2 : NONE;
-}
-
-/** Whether conns of this protocol are told apart by ports (ICMP: by identifiers). */
-export function hasPorts(protocol: u32): bool {
-  return bitmapOf(protocol) != NONE;
-}
 
 /** Whether this external address is one of the pool's. */
 export function poolHas(pool: PoolRecord, address: u32): bool {
@@ -102,7 +54,7 @@ export function takeExternal(pool: PoolRecord, original: Tuple, reply: Tuple): u
     const address = active.poolAddress(pool, which);
     const index = active.externalByAddress.get(pairKey(pool.zone, address));
     reply.destination = address;
-    if (bitmap == NONE ? isFree(reply) : takePort(index, bitmap, pool, reply)) {
+    if (bitmap == NONE ? isUnused(index, pool, reply) : takePort(index, bitmap, pool, reply)) {
       External.at(index).used++;
       return index;
     }
@@ -110,35 +62,31 @@ export function takeExternal(pool: PoolRecord, original: Tuple, reply: Tuple): u
   return NONE;
 }
 
+/** For protocols without ports: no other conn has the remote endpoint, and no forward the address. */
+function isUnused(index: u32, pool: PoolRecord, reply: Tuple): bool {
+  return forwardedUpTo(index, pool.zone, reply) == NONE && isFree(reply);
+}
+
 /**
- * Takes a port that no other conn uses towards the same remote endpoint. A port that is free in the bitmap
- * may still be in use by a conn that came in through a static mapping; then the next one is tried.
+ * Takes a port that is nobody's: neither held by a conn, nor kept for a forward, nor that of a conn that
+ * came in by one from the same remote endpoint. Goes round the pool's ports once.
  */
 function takePort(index: u32, which: u32, pool: PoolRecord, reply: Tuple): bool {
   const bitmap = External.at(index).bitmap(which);
-  let start = <u32>pool.portLow + below(<u32>pool.portHigh - pool.portLow + 1, draw());
-  let refused: u32 = NONE;
-  let port: u32 = NONE;
-  for (let tries = 0; tries < TRIES; tries++) {
-    port = bitmap.take(start, pool.portLow, pool.portHigh);
-    if (refused != NONE) bitmap.give(refused);
+  const low: u32 = pool.portLow;
+  const high: u32 = pool.portHigh;
+  const size = high - low + 1;
+  let start = low + below(size, draw());
+  for (let passed: u32 = 0; passed < size; ) {
+    const port = bitmap.take(start, low, high);
     if (port == NONE) return false;
     reply.destinationPort = <u16>port;
-    if (isFree(reply)) return true;
-    refused = port;
-    start = port == pool.portHigh ? pool.portLow : port + 1;
+    const forwarded = forwardedUpTo(index, pool.zone, reply);
+    if (forwarded == NONE && isFree(reply)) return true;
+    bitmap.give(port);
+    const next = (forwarded == NONE ? port : min(forwarded, high)) + 1;
+    passed += (port >= start ? 0 : size) + next - start;
+    start = next > high ? low : next;
   }
-  bitmap.give(port);
   return false;
-}
-
-/** Ports that conns of static mappings may occupy in one run before a search gives up. */
-const TRIES: i32 = 64;
-
-/** Gives back what a conn held. */
-export function giveExternal(index: u32, protocol: u32, port: u32): void {
-  const external = External.at(index);
-  const which = bitmapOf(protocol);
-  if (which != NONE) external.bitmap(which).give(port);
-  external.used--;
 }

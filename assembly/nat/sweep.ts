@@ -6,25 +6,24 @@
 import { arena, connSlab } from "../memory";
 import { Conn } from "./conn";
 import { stillAllowed } from "./decide";
-import { endConn } from "./lifetime";
+import { endConn, shorten } from "./lifetime";
 
 /**
  * Looks at no more than `limit` conns for ones that the configuration in force no longer allows, and ends
- * them. True while the sweep that follows a configuration is not done. A packet of such a conn does not
+ * them; the others live no longer than its timeouts say. A packet of a conn that is not allowed does not
  * wait for the sweep: it finds out by itself (nat/decide.ts).
  */
-export function sweepConns(limit: u32): bool {
-  if (arena.sweepDone == arena.configured) return false;
+export function sweepConns(limit: u32, now: u32): void {
+  if (arena.sweepDone == arena.configured) return;
   const to = <u32>min<u64>(<u64>arena.sweepCursor + limit, connSlab.fresh);
   for (let index = arena.sweepCursor; index < to; index++) {
     if (!connSlab.holds(index)) continue;
     const conn = Conn.at(index);
-    if (conn.validated == arena.configured) continue;
-    if (stillAllowed(conn)) conn.validated = arena.configured;
-    else endConn(index);
+    if (conn.validated == arena.configured || stillAllowed(conn)) {
+      conn.validated = arena.configured;
+      shorten(index, conn, now);
+    } else endConn(index);
   }
   arena.sweepCursor = to;
-  if (to < connSlab.fresh) return true;
-  arena.sweepDone = arena.configured;
-  return false;
+  if (to == connSlab.fresh) arena.sweepDone = arena.configured;
 }

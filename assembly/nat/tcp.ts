@@ -24,5 +24,10 @@ export function advanceTcp(conn: Conn, direction: Direction, flags: u8): Timeout
   } else if (direction == Direction.Reply && (flags & TcpFlag.Ack) != 0) {
     conn.phase = ConnPhase.Established;
   }
-  return conn.phase == ConnPhase.Established ? Timeout.TcpEstablished : Timeout.TcpTransitory;
+  return tcpTimeout(conn.phase);
+}
+
+/** RFC 5382 REQ-5: what is neither established nor forgotten is transitory. */
+export function tcpTimeout(phase: ConnPhase): Timeout {
+  return phase == ConnPhase.Established ? Timeout.TcpEstablished : Timeout.TcpTransitory;
 }

@@ -98,14 +98,21 @@ export function findNeighbor(device: u32, address: u32): u32 {
   return NONE;
 }
 
-/** The neighbor, asked for if it is new; NONE when the table, or the device's share of it, is full. */
-export function resolveNeighbor(device: u32, address: u32, now: u32): u32 {
+/**
+ * The neighbor, asked for if it is new. NONE when the table has no room for it, or its device too many that
+ * do not answer; a route's next hop (`isHop`) is let in as long as anything in the table can make room.
+ */
+export function resolveNeighbor(device: u32, address: u32, isHop: bool, now: u32): u32 {
   const known = findNeighbor(device, address);
   if (known != NONE) return known;
-  const index = mayAdd(device) ? addNeighbor(device, address, now) : NONE;
+  const state = active.deviceState(device);
+  if (!isHop && state.incomplete >= <u32>Limit.IncompletePerDevice) return NONE;
+  if (!hasRoom(device) && !makeRoom(device, isHop)) return NONE;
+  const index = addNeighbor(device, address, now);
   if (index == NONE) return NONE;
   const neighbor = Neighbor.at(index);
   neighbor.state = <u8>NeighborState.Incomplete;
+  state.incomplete++;
   ask(neighbor);
   neighborWheel.add(index, now + RETRY_MS);
   return index;
@@ -130,8 +137,35 @@ function addNeighbor(device: u32, address: u32, now: u32): u32 {
 }
 
 /** Whether a device may have one more neighbor that is not in the configuration. */
-function mayAdd(device: u32): bool {
-  return active.deviceState(device).neighbors < <u32>Limit.NeighborsPerDevice;
+function hasRoom(device: u32): bool {
+  if (neighborSlab.count == neighborSlab.capacity) return false;
+  const even = neighborSlab.capacity / active.deviceCount;
+  const share = min<u32>(max<u32>(even, Limit.NeighborsPerDeviceMin), Limit.NeighborsPerDevice);
+  return active.deviceState(device).neighbors < share;
+}
+
+/** Neighbors that one search for room looks at. */
+const ROOM_SEARCH: u32 = 64;
+
+/**
+ * Forgets a neighbor that is not in use: a stale one of the device's own or, for a next hop, a stale or
+ * unanswered one of any device.
+ */
+function makeRoom(device: u32, forHop: bool): bool {
+  for (let n: u32 = 0; n < min(ROOM_SEARCH, neighborSlab.fresh); n++) {
+    const index = arena.neighborHand < neighborSlab.fresh ? arena.neighborHand : 0;
+    arena.neighborHand = index + 1;
+    if (!neighborSlab.holds(index)) continue;
+    const neighbor = Neighbor.at(index);
+    const isStale = neighbor.state == NeighborState.Stale;
+    const yields = forHop
+      ? isStale || neighbor.state == NeighborState.Incomplete
+      : isStale && neighbor.device == device;
+    if (!yields) continue;
+    removeNeighbor(index);
+    return true;
+  }
+  return false;
 }
 
 /** Copies what a neighbor keeps of its device, the header's MAC excepted. */
@@ -173,6 +207,7 @@ export function removeNeighbor(index: u32): void {
   const state = active.deviceState(neighbor.device);
   state.held -= neighbor.held;
   if (neighbor.state != NeighborState.Permanent) state.neighbors--;
+  if (neighbor.state == NeighborState.Incomplete) state.incomplete--;
   neighborIndex.remove(neighbor.hash, index);
   release(index, neighbor);
 }
@@ -213,6 +248,9 @@ function ask(neighbor: Neighbor): void {
 export function confirmNeighbor(index: u32, mac: usize, now: u32): void {
   const neighbor = Neighbor.at(index);
   if (neighbor.state == NeighborState.Permanent) return;
+  if (neighbor.state == NeighborState.Incomplete) {
+    active.deviceState(neighbor.device).incomplete--;
+  }
   neighbor.state = <u8>NeighborState.Reachable;
   neighbor.probes = 0;
   neighbor.confirmed = now;
@@ -224,7 +262,9 @@ export function confirmNeighbor(index: u32, mac: usize, now: u32): void {
 /** Like `confirmNeighbor`, for one that may be new: somebody on the link asked for us (RFC 826). */
 export function learnNeighbor(device: u32, address: u32, mac: usize, now: u32): void {
   let index = findNeighbor(device, address);
-  if (index == NONE && mayAdd(device)) index = addNeighbor(device, address, now);
+  if (index == NONE && (hasRoom(device) || makeRoom(device, false))) {
+    index = addNeighbor(device, address, now);
+  }
   if (index != NONE) confirmNeighbor(index, mac, now);
 }
 
@@ -285,14 +325,13 @@ function probe(index: u32, neighbor: Neighbor, now: u32): void {
   neighborWheel.add(index, now + RETRY_MS);
 }
 
-/** Looks after at most `limit` neighbors whose timer has run out. True when there may be more. */
-export function tendNeighbors(now: u32, limit: u32): bool {
+/** Looks after at most `limit` neighbors whose timer has run out. */
+export function tendNeighbors(now: u32, limit: u32): void {
   for (let n: u32 = 0; n < limit; n++) {
     const index = neighborWheel.due(now);
-    if (index == NONE) return false;
+    if (index == NONE) return;
     tend(index, Neighbor.at(index), now);
   }
-  return true;
 }
 
 function tend(index: u32, neighbor: Neighbor, now: u32): void {
@@ -330,5 +369,6 @@ export function moveNeighbor(index: u32, device: u32): void {
   const state = active.deviceState(device);
   state.neighbors++;
   state.held += neighbor.held;
+  if (neighbor.state == NeighborState.Incomplete) state.incomplete++;
   neighbor.remembered = 0;
 }

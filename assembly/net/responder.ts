@@ -60,18 +60,18 @@ function replyTo(packet: Packet, arp: Arp): Reason {
   const asker = arp.senderAddress;
   copyMac(scratch, arp.senderMac);
   Arp.write(packet.network, ArpOperation.Reply, device.mac, asked, scratch, asker);
-  sendBack(packet, EtherType.Arp, Arp.BYTES);
-  return Reason.Answered;
+  return sendBack(packet, EtherType.Arp, Arp.BYTES);
 }
 
 /** Turns the frame around where it stands: back to the MAC it came from, with a new header. */
-function sendBack(packet: Packet, type: EtherType, bytes: u32): void {
+function sendBack(packet: Packet, type: EtherType, bytes: u32): Reason {
   const to = scratch + 8;
   const header = scratch + 16;
   copyMac(to, Ethernet.view(packet.frame).source);
   const headerBytes = writeLinkHeader(header, active.device(packet.device), to, type);
   const frame = prependHeader(packet.network, header, headerBytes);
-  output(frame, headerBytes + bytes, packet.device, packet.input);
+  const sent = output(frame, headerBytes + bytes, packet.device, packet.input);
+  return sent ? Reason.Answered : Reason.OutputFull;
 }
 
 /** Answers a packet for the router itself: an echo request is the only thing it serves. */
@@ -87,8 +87,7 @@ export function answerLocal(packet: Packet): Reason {
   icmp.type = IcmpType.EchoReply;
   const delta = delta16(IcmpType.EchoRequest << 8, IcmpType.EchoReply << 8);
   icmp.changeChecksum(delta, ip.payloadBytes);
-  sendBack(packet, EtherType.Ipv4, packet.totalBytes);
-  return Reason.Answered;
+  return sendBack(packet, EtherType.Ipv4, packet.totalBytes);
 }
 
 /** Tells the sender what became of its packet, where the Reason is one that it should know of. */
@@ -162,7 +161,7 @@ function mayReport(device: u32, now: u32): bool {
   const state = active.deviceState(device);
   const earned = (now - state.icmpFilled) / ERROR_INTERVAL_MS;
   if (earned > 0) {
-    state.icmpTokens = min<u32>(ERROR_BURST, <u32>min<u64>(<u64>state.icmpTokens + earned, 1000));
+    state.icmpTokens = min<u32>(ERROR_BURST, state.icmpTokens + earned);
     state.icmpFilled += earned * ERROR_INTERVAL_MS;
   }
   if (state.icmpTokens == 0) return false;

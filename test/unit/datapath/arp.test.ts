@@ -271,8 +271,8 @@ t.test("bounds: frames that wait for one neighbor, and for one device's", async 
   );
   router.send("lan-a", ...first);
   t.same(router.ended, { Held: Limit.HeldPerNeighbor, HoldQueueFull: 1 }, "one neighbor");
-  const others = Array.from({ length: Limit.HeldPerDevice + 1 }, (_, i) =>
-    a.frame(`203.0.113.${100 + (i % 100)}`, udp({ sourcePort: i, destinationPort: 53 })),
+  const others = Array.from({ length: Limit.HeldPerDevice - Limit.HeldPerNeighbor }, (_, i) =>
+    a.frame(`203.0.113.${100 + (i % 40)}`, udp({ sourcePort: i, destinationPort: 53 })),
   );
   router.send("lan-a", ...others);
   t.equal(router.reasons().Held, Limit.HeldPerDevice, "one device");
@@ -311,12 +311,25 @@ t.test("bounds: a device fills no more than its share of the table", async (t) =
       }),
     );
   learn(2, 1030);
-  t.equal(router.neighbors().length, 1024);
+  t.equal(router.neighbors().length, Math.floor(1100 / 3), "an even share of three devices");
   const { a } = around(router);
   t.equal(a.udp(SERVER, 1, 53)[0]?.arp?.target, SERVER, "another device has room");
   const limited = new Host(router, "lan-a", "10.0.0.2");
   limited.udp("10.0.200.1", 1, 53);
   t.equal(router.reasons().NeighborTableFull ?? 0, 0);
+});
+
+t.test("a tenant that asks for many silent hosts keeps nobody from the next hop", async (t) => {
+  const devices = (edge().devices as Document[]).map((each) =>
+    each.name === "wan" ? { ...each, addresses: ["203.0.113.2/21"] } : each,
+  );
+  const routes = [{ zone: "public", to: "0.0.0.0/0", via: "203.0.113.1" }];
+  const router = unresolved({ devices, routes });
+  const { a, b } = around(router);
+  for (let i = 0; i < 1400; i++) a.udp(`203.0.${112 + (i >> 8)}.${(i & 127) + 8}`, 1, 53);
+  t.ok((router.reasons().NeighborTableFull ?? 0) > 0 || router.neighbors().length <= 257);
+  const [request] = b.udp("8.8.8.8", 1, 53);
+  t.equal(request?.arp?.target, "203.0.113.1", "the gateway is asked for all the same");
 });
 
 t.test("bounds: a full table, and static neighbors that always have room", async (t) => {

@@ -377,3 +377,21 @@ t.test("packets and bytes, by direction", async (t) => {
   );
   t.same([conn?.replyPackets, conn?.replyBytes], [1, 34]);
 });
+
+t.test("a deadline that moves earlier is kept: FIN late in a long life", async (t) => {
+  const router = new Router(edge({ timeouts: { ...TIMEOUTS, tcpEstablished: 7440 } }));
+  const { a, server } = around(router);
+  const [out] = a.tcp(SERVER, 1, 80, Syn);
+  server.answer(out);
+  a.tcp(SERVER, 1, 80, Ack);
+  router.wait(245_000);
+  a.tcp(SERVER, 1, 80, Fin | Ack);
+  t.equal(lifetime(router), 50);
+});
+
+t.test("a timeout that a configuration makes shorter holds for conns that are there", async (t) => {
+  const router = new Router(edge({ timeouts: { udp: 1000 } }));
+  around(router).a.udp(SERVER, 1, 53);
+  router.reconfigure(edge({ timeouts: { udp: 10 } }));
+  t.equal(lifetime(router), 10);
+});

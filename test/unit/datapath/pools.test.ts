@@ -162,7 +162,7 @@ t.test("RFC 6888 R15: the seed decides which ports, and nobody foresees them", a
   t.ok(steps.length < 20, "they do not follow each other");
 });
 
-t.test("a port that a forward uses towards the same endpoint is passed over", async (t) => {
+t.test("a port that a forward leads inside is nobody else's, whatever it talks to", async (t) => {
   const forwards = [
     {
       protocol: "udp",
@@ -179,8 +179,28 @@ t.test("a port that a forward uses towards the same endpoint is passed over", as
   const [out] = a.udp(SERVER, 1, 700);
   t.equal(out?.ip?.sourcePort, 5001);
   a.udp(SERVER, 2, 700);
-  t.same(router.ended, { PoolExhausted: 1 }, "not the forward's, towards this server and port");
-  t.equal(a.udp(SERVER, 1, 701)[0]?.ip?.sourcePort, 5000, "towards another it is free");
+  t.same(router.ended, { PoolExhausted: 1 }, "not the forward's");
+  a.udp(SERVER, 1, 701);
+  t.same(router.ended, { PoolExhausted: 1 }, "nor towards another endpoint");
+});
+
+t.test("a forward that is configured later takes its port from the conn that has it", async (t) => {
+  const forwards = [
+    {
+      protocol: "udp",
+      zone: "public",
+      address: EXTERNAL,
+      port: 5000,
+      to: { zone: "b", address: "192.168.0.10", port: 53 },
+    },
+  ];
+  const router = new Router(pooled({ ports: "5000-5000" }));
+  const { a, server } = around(router);
+  t.equal(a.udp(SERVER, 1, 700)[0]?.ip?.sourcePort, 5000);
+  router.reconfigure(pooled({ ports: "5000-5000" }, { forwards }));
+  t.equal(server.udp(EXTERNAL, 700, 5000).length, 0, "the old conn ends");
+  t.same(router.ended, { ConnRevoked: 1 });
+  t.equal(server.udp(EXTERNAL, 700, 5000)[0]?.device, "lan-b", "then it is the forward's");
 });
 
 t.test("protocols without ports need none", async (t) => {

@@ -398,3 +398,26 @@ t.test("an image for more than the arena holds", async (t) => {
   );
   t.equal(fare(a), "Forwarded");
 });
+
+t.test(
+  "a drop after a reload counts on its own flow, whatever +tracked flows there are",
+  async (t) => {
+    const many = Array.from(
+      { length: 50 },
+      (_, i) =>
+        `priority=${40_000 + i},conn_state=+tracked,zone=public,tcp,tp_dst=${i + 1} actions=drop`,
+    );
+    const tracked =
+      "priority=39000,conn_state=+tracked,zone=public,udp,tp_dst=53 actions=output(wan)";
+    const { router, a } = opened(edge({ flows: [...many, tracked] }));
+    a.udp(SERVER, 1, 53);
+    const drop = "priority=50000,zone=a,udp,conn_state=+established actions=drop";
+    const other = "priority=40000,conn_state=+tracked,zone=public,icmp actions=drop";
+    router.reconfigure(edge({ flows: [other, drop] }));
+    for (let i = 0; i < 3; i++) a.udp(SERVER, 1, 53);
+    t.same(router.ended, { FlowDrop: 1 });
+    const packetsOf = (word: string) =>
+    router.counters().flows.find(({ flow }) => flow.includes(word))?.packets;
+  t.equal(packetsOf("+established"), 3);
+  t.equal(packetsOf("icmp"), 0, "nothing on another flow's account");
+});

@@ -118,7 +118,7 @@ t.test("tupleHash: each byte of the key counts", async (t) => {
   }
 });
 
-t.test("tupleHash: neighbouring tuples spread evenly over both halves", async (t) => {
+t.test("tupleHash: neighboring tuples spread evenly over both halves", async (t) => {
   setKey(33);
   const low = new Array<number>(64).fill(0);
   const high = new Array<number>(64).fill(0);

@@ -12,7 +12,7 @@ import { arena, scratch } from "../memory";
 import { NONE } from "../table/none";
 import { Arp, ArpOperation } from "../wire/arp";
 import { EtherType } from "../wire/ethernet";
-import { prependHeader, writeLinkHeader } from "./link";
+import { writeBroadcastMac } from "./link";
 import { NETWORK_OFFSET, outputOwn, takeOwnFrame } from "./output";
 
 /** Pairs of address and device that one call looks at: half of the own frames that it could make. */
@@ -70,11 +70,7 @@ function announce(index: u32, address: u32): void {
   const frame = takeOwnFrame();
   if (frame == 0) return;
   const device = active.device(index);
-  store<u32>(scratch, 0xffffffff);
-  store<u16>(scratch, 0xffff, 4);
   const network = frame + NETWORK_OFFSET;
   Arp.write(network, ArpOperation.Request, device.mac, address, 0, address);
-  const header = frame + 8;
-  const bytes = writeLinkHeader(header, device, scratch, EtherType.Arp);
-  outputOwn(prependHeader(network, header, bytes), bytes + Arp.BYTES, index);
+  outputOwn(frame, index, writeBroadcastMac(scratch), EtherType.Arp, Arp.BYTES);
 }

@@ -33,6 +33,13 @@ function writeTag(at: usize, type: EtherType, id: u32): usize {
   return at + 4;
 }
 
+/** Writes the MAC that means everybody on the link; returns where it stands. */
+export function writeBroadcastMac(at: usize): usize {
+  store<u32>(at, 0xffffffff);
+  store<u16>(at, 0xffff, 4);
+  return at;
+}
+
 /** Puts a header of 14, 18 or 22 bytes in front of `network`; returns where the frame begins. */
 export function prependHeader(network: usize, header: usize, bytes: u32): usize {
   const frame = network - bytes;

@@ -22,6 +22,7 @@ import {
   neighbors,
   neighborWheel,
   RecordBytes,
+  scratch,
 } from "../memory";
 import { tupleHash } from "../table/hash";
 import { Index } from "../table/index";
@@ -29,7 +30,7 @@ import { NONE } from "../table/none";
 import { Arp, ArpOperation } from "../wire/arp";
 import { EtherType } from "../wire/ethernet";
 import { giveHeld, heldAt, heldBytes, hold, nextHeld, setNextHeld } from "./held";
-import { LINK_HEADER_BYTES, prependHeader, writeLinkHeader } from "./link";
+import { LINK_HEADER_BYTES, prependHeader, writeBroadcastMac, writeLinkHeader } from "./link";
 import { NETWORK_OFFSET, output, outputOwn, takeOwnFrame } from "./output";
 import { sourceTowards } from "./route";
 
@@ -232,16 +233,11 @@ function ask(neighbor: Neighbor): void {
   const frame = takeOwnFrame();
   if (frame == 0) return;
   const device = active.device(neighbor.device);
-  const broadcast = frame;
-  store<u32>(broadcast, 0xffffffff);
-  store<u16>(broadcast, 0xffff, 4);
-  const to = neighbor.isUsable ? neighbor.header : broadcast;
+  const to = neighbor.isUsable ? neighbor.header : writeBroadcastMac(scratch);
   const network = frame + NETWORK_OFFSET;
   const source = sourceTowards(device, neighbor.address);
   Arp.write(network, ArpOperation.Request, device.mac, source, 0, neighbor.address);
-  const header = frame + 8;
-  const bytes = writeLinkHeader(header, device, to, EtherType.Arp);
-  outputOwn(prependHeader(network, header, bytes), bytes + Arp.BYTES, neighbor.device);
+  outputOwn(frame, neighbor.device, to, EtherType.Arp, Arp.BYTES);
 }
 
 /** Takes in that a MAC speaks for a neighbor, and sends what waited for it. */

@@ -6,9 +6,12 @@
 import { DescriptorAt, DeviceCounterAt, Exchange, Limit, None, Reason } from "../abi";
 import { active } from "../config/configuration";
 import { count, ownFrames, RecordBytes } from "../memory";
+import { EtherType } from "../wire/ethernet";
+import { LINK_HEADER_BYTES, prependHeader, writeLinkHeader } from "./link";
 
 /** Where the IP packet begins in a buffer: room for the longest link header, and the host's headroom. */
 export const NETWORK_OFFSET: usize = 64;
+if (NETWORK_OFFSET < 2 * LINK_HEADER_BYTES) ERROR("a header is made in front of where it goes");
 
 /** Frames in the list now. */
 export let produced: u32 = 0;
@@ -53,7 +56,12 @@ export function takeOwnFrame(): usize {
   return ownFrames + <usize>index * RecordBytes.OwnFrame;
 }
 
-/** Lists a frame of our own. */
-export function outputOwn(frame: usize, bytes: u32, device: u32): bool {
-  return output(frame, bytes, device, None.Short);
+/**
+ * Lists a frame of our own, whose packet of `bytes` bytes stands at its NETWORK_OFFSET, to leave through a
+ * device towards the MAC at `to`.
+ */
+export function outputOwn(frame: usize, device: u32, to: usize, type: EtherType, bytes: u32): void {
+  const header = writeLinkHeader(frame, active.device(device), to, type);
+  const start = prependHeader(frame + NETWORK_OFFSET, frame, header);
+  output(start, header + bytes, device, None.Short);
 }

@@ -129,14 +129,8 @@ function sendError(packet: Packet, type: u32, code: u32, rest: u32, now: u32): v
   icmp.checksum = checksumOf(transport, Icmp.BYTES + quoted);
   const bytes = Ipv4.BYTES + Icmp.BYTES + quoted;
   Ipv4.write(network, bytes, 0, TTL, IpProtocol.Icmp, source, packet.source);
-  const header = frame + 8;
-  const headerBytes = writeLinkHeader(
-    header,
-    device,
-    Ethernet.view(packet.frame).source,
-    EtherType.Ipv4,
-  );
-  outputOwn(prependHeader(network, header, headerBytes), headerBytes + bytes, packet.device);
+  const to = Ethernet.view(packet.frame).source;
+  outputOwn(frame, packet.device, to, EtherType.Ipv4, bytes);
 }
 
 /** A device begins with its whole budget. */

@@ -3,16 +3,11 @@
  * change of a port would make it wrong.
  */
 
-import { Be } from "./bytes";
-
-enum At {
-  SourcePort = 0,
-  DestinationPort = 2,
-}
+import { Ports } from "./ports";
 
 @final
 @unmanaged
-export class Sctp {
+export class Sctp extends Ports {
   static readonly BYTES: u32 = 12;
 
   static view(at: usize): Sctp {
@@ -22,13 +17,5 @@ export class Sctp {
   /** True when every accessor stays inside `available` bytes. */
   fits(available: u32): bool {
     return available >= Sctp.BYTES;
-  }
-
-  get sourcePort(): u32 {
-    return Be.load16(changetype<usize>(this) + At.SourcePort);
-  }
-
-  get destinationPort(): u32 {
-    return Be.load16(changetype<usize>(this) + At.DestinationPort);
   }
 }

@@ -1,6 +1,7 @@
 /** The TCP header (RFC 9293 section 3.1). Options are carried, not read. */
 
 import { Be } from "./bytes";
+import { Ports } from "./ports";
 
 export enum TcpFlag {
   Fin = 0x01,
@@ -15,8 +16,6 @@ export enum TcpFlag {
 }
 
 enum At {
-  SourcePort = 0,
-  DestinationPort = 2,
   Sequence = 4,
   Acknowledgment = 8,
   DataOffset = 12,
@@ -27,7 +26,7 @@ enum At {
 
 @final
 @unmanaged
-export class Tcp {
+export class Tcp extends Ports {
   /** Of a header without options. */
   static readonly BYTES: u32 = 20;
 
@@ -40,22 +39,6 @@ export class Tcp {
     if (available < Tcp.BYTES) return false;
     const header = this.headerBytes;
     return header >= Tcp.BYTES && header <= available;
-  }
-
-  get sourcePort(): u32 {
-    return Be.load16(changetype<usize>(this) + At.SourcePort);
-  }
-
-  set sourcePort(value: u32) {
-    Be.store16(changetype<usize>(this) + At.SourcePort, value);
-  }
-
-  get destinationPort(): u32 {
-    return Be.load16(changetype<usize>(this) + At.DestinationPort);
-  }
-
-  set destinationPort(value: u32) {
-    Be.store16(changetype<usize>(this) + At.DestinationPort, value);
   }
 
   get sequence(): u32 {

@@ -1,17 +1,16 @@
 /** The UDP header (RFC 768). */
 
 import { Be } from "./bytes";
+import { Ports } from "./ports";
 
 enum At {
-  SourcePort = 0,
-  DestinationPort = 2,
   Length = 4,
   Checksum = 6,
 }
 
 @final
 @unmanaged
-export class Udp {
+export class Udp extends Ports {
   static readonly BYTES: u32 = 8;
 
   static view(at: usize): Udp {
@@ -23,22 +22,6 @@ export class Udp {
     if (available < Udp.BYTES) return false;
     const length = this.length;
     return length >= Udp.BYTES && length <= available;
-  }
-
-  get sourcePort(): u32 {
-    return Be.load16(changetype<usize>(this) + At.SourcePort);
-  }
-
-  set sourcePort(value: u32) {
-    Be.store16(changetype<usize>(this) + At.SourcePort, value);
-  }
-
-  get destinationPort(): u32 {
-    return Be.load16(changetype<usize>(this) + At.DestinationPort);
-  }
-
-  set destinationPort(value: u32) {
-    Be.store16(changetype<usize>(this) + At.DestinationPort, value);
   }
 
   /** Bytes of header and data. */

@@ -10,9 +10,10 @@ import { Abi, ImageStatus } from "./abi";
 import { faultAt } from "./config/check";
 import { activate, active } from "./config/configuration";
 import { configureArena, stagingAt } from "./configure";
-import { arenaBytes as arenaBytesWanted, attachArena, reasons, startArena } from "./memory";
+import { arena, arenaBytes as arenaBytesWanted, attachArena, reasons, startArena } from "./memory";
 import { announceAll } from "./net/announce";
 import { startHeld } from "./net/held";
+import { forgetNeighbors } from "./net/neighbor";
 import { expireTimers, processBatch, timerWait } from "./pipeline";
 import { listConnRows, listNeighborRows, listZoneCounters } from "./readout";
 import { completeChecksum as complete, segment as cut } from "./wire/offload";
@@ -57,6 +58,11 @@ export function imageFault(): u32 {
 /** Tells the neighbors of all devices our addresses, with the following calls of `expire`. */
 export function announce(): void {
   announceAll();
+}
+
+/** Forgets the neighbors behind an interface (index in the image in force) whose link was down. */
+export function linkLost(interfaceIndex: u32): void {
+  if (arena.configured != 0) forgetNeighbors(interfaceIndex);
 }
 
 /** Takes in `received` descriptors at Exchange.Inputs; returns how many stand at Exchange.Outputs. */

@@ -6,7 +6,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -69,10 +69,11 @@ function installed() {
 
 function files(path) {
   if (!existsSync(path)) return [];
-  const entries = readdirSync(path, { withFileTypes: true, recursive: true });
-  return entries
-    .filter((each) => each.isFile())
-    .map((each) => join(each.parentPath ?? each.path, each.name));
+  return readdirSync(path, { withFileTypes: true }).flatMap((each) => {
+    const inside = join(path, each.name);
+    if (each.isDirectory()) return files(inside);
+    return each.isFile() ? [inside] : [];
+  });
 }
 
 /** Contents, not times: a checkout has all its files of one moment, and a file may also go away. */
@@ -105,6 +106,7 @@ function build() {
   rmSync(STAMP, { force: true });
   if (!npm("run", "--silent", "build")) fail("the build failed");
   prune();
+  chmodSync("dist/host/main.js", 0o755);
   writeFileSync(STAMP, hash);
 }
 

@@ -33,6 +33,7 @@ interface Exports extends Record<string, unknown> {
   imageAt(): number;
   configure(bytes: number, now: number): ImageStatus;
   imageFault(): number;
+  linkLost(interfaceIndex: number): void;
   announce(): void;
   process(received: number, now: number): number;
   expire(now: number, limit: number): number;
@@ -120,11 +121,15 @@ export class Datapath implements Offload {
   }
 
   /** Lends a device the next `bytes` of the memory behind the arena. */
-  window(bytes: number): Window {
+  window(bytes: number, name = "device"): Window {
     const at = this.nextWindow;
     const size = roundUp(bytes, PAGE_BYTES);
-    if (at + size > this.memory.buffer.byteLength) {
-      throw new RangeError(`devices: ${size} bytes asked for, none are left in the memory`);
+    const left = this.memory.buffer.byteLength - at;
+    if (size > left) {
+      throw new RangeError(
+        `${name}: wants ${size} bytes of the memory that was set aside for interfaces at the start, ` +
+          `${left} are left; a restart sets aside what the configuration needs`,
+      );
     }
     this.nextWindow = at + size;
     return { memory: this.memory, at, bytes: size };
@@ -138,6 +143,11 @@ export class Datapath implements Offload {
     new Uint8Array(this.memory.buffer, at, image.length).set(image);
     const status = this.exports.configure(image.length, now);
     if (status !== ImageStatus.Ok) throw new ImageRefused(status, this.exports.imageFault());
+  }
+
+  /** Forgets the neighbors behind an interface (index in the image) whose link was down. */
+  linkLost(interfaceIndex: number): void {
+    this.exports.linkLost(interfaceIndex);
   }
 
   /** Tells the neighbors of all devices our addresses (gratuitous ARP), with the next calls of `expire`. */

@@ -3,18 +3,25 @@
 import { EventEmitter } from "node:events";
 import { Worker } from "node:worker_threads";
 import { ConnRowAt } from "../assembly/abi.js";
+import { outgrown } from "./capacity.js";
 import { macBytes, macFromBytes } from "./config/address.js";
-import { capacityOf, compileImage } from "./config/compile.js";
+import { type Capacity, capacityOf, compileImage } from "./config/compile.js";
 import { type MacOf, virtualMac } from "./config/mac.js";
 import type { Config } from "./config/model.js";
 import { WakeUp } from "./device/libc.js";
 import { type InterfaceOrder, kernelMac, slotsFor } from "./device/open.js";
-import type { Answer, Order, WorkerStart } from "./orders.js";
+import type { Answer, ConfigurationOrder, Order, WorkerStart } from "./orders.js";
 import { type ConnView, readConn } from "./telemetry/conn.js";
 import { type Counters, readCounters } from "./telemetry/counters.js";
 
 /** Milliseconds in which the thread must answer an order. */
 const ANSWER_MS = 10_000;
+
+/** Milliseconds in which it must end. */
+const STOP_MS = 10_000;
+
+/** The id of what has none: that it forwards. */
+const START = 0;
 
 type Waiting = { resolve(answer: Answer): void; reject(error: Error): void };
 
@@ -26,53 +33,84 @@ interface Events {
 }
 
 export class Forwarder extends EventEmitter<Events> {
+  private readonly worker: Worker;
+  private readonly wake = WakeUp.make();
+  private readonly capacity: Capacity;
   private readonly waiting = new Map<number, Waiting>();
-  private nextId = 1;
+  private nextId = START + 1;
+  /** By number: the one in force, and those sent that have not been answered. */
+  private readonly configs = new Map<number, Config>();
+  private nextNumber = 0;
+  private readonly ready: Promise<Answer>;
+  private readonly ended: Promise<void>;
+  private isEnded = false;
   private stopping = false;
+  /** Events from before anyone could listen; undefined when they have been told. */
+  private early: (() => void)[] | undefined = [];
 
-  private constructor(
-    private readonly worker: Worker,
-    private readonly wakeFd: number,
-    private config: Config,
-  ) {
+  private constructor(config: Config, seed: Uint8Array) {
     super();
-    worker.on("message", (answer: Answer) => this.receive(answer));
-    worker.on("error", (error) => this.fail(error));
-    worker.on("exit", () => this.fail(new Error("the forwarding thread ended")));
-  }
-
-  /** Resolves when frames are being forwarded; rejects with why they cannot be. */
-  static async start(config: Config, seed: Uint8Array): Promise<Forwarder> {
-    const workerData: WorkerStart = {
-      capacity: capacityOf(config),
-      seed,
-      ...compile(config),
-    };
-    const worker = new Worker(new URL("worker.js", import.meta.url), { workerData });
-    const wakeFd = await new Promise<number>((resolve, reject) => {
-      worker.once("error", reject);
-      worker.once("message", (answer: Answer) => {
-        if (answer.kind === "ready") resolve(answer.wakeFd);
-        else reject(new Error(answer.kind === "failed" ? answer.text : answer.kind));
+    this.capacity = capacityOf(config);
+    this.ready = new Promise((resolve, reject) => this.waiting.set(START, { resolve, reject }));
+    try {
+      const { capacity, wake } = this;
+      const first = this.order(config);
+      const workerData: WorkerStart = { capacity, seed, wakeFd: wake.fd, first };
+      this.worker = new Worker(new URL("worker.js", import.meta.url), { workerData });
+    } catch (error) {
+      this.wake.close();
+      throw error;
+    }
+    this.worker.on("message", (answer: Answer) => this.receive(answer));
+    this.worker.on("error", (error) => this.fail(error));
+    this.ended = new Promise((resolve) => {
+      this.worker.on("exit", () => {
+        this.isEnded = true;
+        this.wake.close();
+        this.fail(new Error("the forwarding thread ended"));
+        resolve();
       });
     });
-    worker.removeAllListeners("error");
-    return new Forwarder(worker, wakeFd, config);
+  }
+
+  /**
+   * Resolves when frames are being forwarded; rejects with why they cannot be, and then nothing of it is
+   * left. Events of the start itself come after that, when there has been time to listen to them.
+   */
+  static async start(config: Config, seed: Uint8Array): Promise<Forwarder> {
+    const forwarder = new Forwarder(config, seed);
+    try {
+      await forwarder.ready;
+    } catch (error) {
+      await forwarder.worker.terminate();
+      throw error;
+    }
+    setImmediate(() => forwarder.tellEarly());
+    return forwarder;
   }
 
   /** Switches to another configuration, or rejects and goes on with the one in force. */
   async reconfigure(config: Config): Promise<void> {
-    const { image, interfaces } = compile(config);
-    const done = await this.ask("done", (id) => ({ kind: "configure", id, image, interfaces }));
-    if (done.error !== undefined) throw new Error(done.error);
-    this.config = config;
+    const next = this.order(config);
+    const { number } = next;
+    const present = [...this.configs.values()].filter((each) => each !== config);
+    const wrong = outgrown(config, next.image.length, this.capacity, present);
+    if (wrong.length > 0) {
+      this.configs.delete(number);
+      throw new Error(wrong.join("\n"));
+    }
+    const done = await this.ask("done", (id) => ({ kind: "configure", id, next }));
+    if (done.error !== undefined) {
+      this.configs.delete(number);
+      throw new Error(done.error);
+    }
+    for (const each of this.configs.keys()) if (each < number) this.configs.delete(each);
   }
 
   async counters(): Promise<Counters> {
-    const { config } = this;
-    const devices = config.devices.length;
-    const flows = config.flows.length;
-    const answer = await this.ask("counters", (id) => ({ kind: "counters", id, devices, flows }));
+    const answer = await this.ask("counters", (id) => ({ kind: "counters", id }));
+    const config = this.configs.get(answer.configuration);
+    if (config === undefined) throw new Error("counters of a configuration that is gone");
     return readCounters(answer.counters, config);
   }
 
@@ -89,16 +127,31 @@ export class Forwarder extends EventEmitter<Events> {
     }
   }
 
-  /** Resolves when all interfaces are closed. */
+  /** Resolves when all interfaces are closed, or the thread was ended because it did not close them. */
   async stop(): Promise<void> {
     this.stopping = true;
-    const ended = new Promise<void>((resolve) => this.worker.once("exit", () => resolve()));
+    if (this.isEnded) return;
     this.send({ kind: "stop" });
-    await ended;
+    const timer = setTimeout(() => void this.worker.terminate(), STOP_MS);
+    await this.ended;
+    clearTimeout(timer);
   }
 
-  private ask<K extends Answer["kind"]>(kind: K, make: (id: number) => Order) {
+  /** Gives a configuration its number. */
+  private order(config: Config): ConfigurationOrder {
+    const { devices, flows } = config;
+    const compiled = compile(config);
+    const number = this.nextNumber++;
+    this.configs.set(number, config);
+    return { number, ...compiled, devices: devices.length, flows: flows.length };
+  }
+
+  private ask<K extends Answer["kind"]>(
+    kind: K,
+    make: (id: number) => Order,
+  ): Promise<Extract<Answer, { kind: K }>> {
     type Expected = Extract<Answer, { kind: K }>;
+    if (this.isEnded) return Promise.reject(new Error("the forwarding thread ended"));
     const id = this.nextId++;
     return new Promise<Expected>((resolve, reject) => {
       const timer = setTimeout(
@@ -121,7 +174,7 @@ export class Forwarder extends EventEmitter<Events> {
 
   private send(order: Order): void {
     this.worker.postMessage(order);
-    WakeUp.signal(this.wakeFd);
+    this.wake.signal();
   }
 
   private settle(id: number): Waiting | undefined {
@@ -132,8 +185,10 @@ export class Forwarder extends EventEmitter<Events> {
 
   private receive(answer: Answer): void {
     if ("id" in answer) this.settle(answer.id)?.resolve(answer);
-    else if (answer.kind === "link") this.emit("link", answer.interface, answer.event);
-    else if (answer.kind === "warning") this.emit("warning", answer.text);
+    else if (answer.kind === "ready") this.settle(START)?.resolve(answer);
+    else if (answer.kind === "link") {
+      this.tell(() => this.emit("link", answer.interface, answer.event));
+    } else if (answer.kind === "warning") this.tell(() => this.emit("warning", answer.text));
     else if (answer.kind === "failed") this.fail(new Error(answer.text));
   }
 
@@ -141,7 +196,18 @@ export class Forwarder extends EventEmitter<Events> {
     for (const id of [...this.waiting.keys()]) this.settle(id)?.reject(error);
     if (this.stopping) return;
     this.stopping = true;
-    this.emit("failure", error);
+    this.tell(() => this.emit("failure", error));
+  }
+
+  private tell(event: () => void): void {
+    if (this.early === undefined) event();
+    else this.early.push(event);
+  }
+
+  private tellEarly(): void {
+    const events = this.early ?? [];
+    this.early = undefined;
+    for (const event of events) event();
   }
 }
 

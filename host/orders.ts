@@ -8,15 +8,27 @@ import type { InterfaceOrder } from "./device/open.js";
 export interface WorkerStart {
   readonly capacity: ArenaCapacity;
   readonly seed: Uint8Array;
+  /** Ends its sleep when there are orders; the main thread's. */
+  readonly wakeFd: number;
+  readonly first: ConfigurationOrder;
+}
+
+/** A configuration as the thread takes it. */
+export interface ConfigurationOrder {
+  /** By which answers name it. */
+  readonly number: number;
   readonly image: Uint8Array;
   readonly interfaces: readonly InterfaceOrder[];
+  /** Rows of counters that belong to it. */
+  readonly devices: number;
+  readonly flows: number;
 }
 
 /** Main thread → forwarding thread. Answers carry the order's id. */
 export type Order =
   | { kind: "stop" }
-  | { kind: "configure"; id: number; image: Uint8Array; interfaces: InterfaceOrder[] }
-  | { kind: "counters"; id: number; devices: number; flows: number }
+  | { kind: "configure"; id: number; next: ConfigurationOrder }
+  | { kind: "counters"; id: number }
   | { kind: "conns"; id: number; first: number };
 
 /** Rows of counters as they stand in the arena, see abi.ts. */
@@ -35,11 +47,12 @@ export interface NamedLinkCounters extends LinkCounters {
 
 /** Forwarding thread → main thread. */
 export type Answer =
-  | { kind: "ready"; wakeFd: number }
+  | { kind: "ready" }
   | { kind: "failed"; text: string; isImage: boolean }
   | { kind: "stopped" }
   | { kind: "done"; id: number; error: string | undefined }
-  | { kind: "counters"; id: number; counters: RawCounters }
+  /** `configuration` is the number of the one whose counters they are. */
+  | { kind: "counters"; id: number; configuration: number; counters: RawCounters }
   | { kind: "conns"; id: number; rows: Uint8Array[] }
   | { kind: "link"; interface: string; event: LinkEvent }
   | { kind: "warning"; text: string };

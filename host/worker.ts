@@ -11,11 +11,11 @@ import {
 } from "node:worker_threads";
 import { ConnRowAt } from "../assembly/abi.js";
 import { Datapath, ImageRefused } from "./datapath.js";
-import type { Interface, Window } from "./device/device.js";
+import { type Interface, StillMapped, type Window } from "./device/device.js";
 import { poll, ready, WakeUp } from "./device/libc.js";
 import { type InterfaceOrder, openInterface, windowBytesOf } from "./device/open.js";
 import { Loop } from "./loop.js";
-import type { Answer, Order, WorkerStart } from "./orders.js";
+import type { Answer, ConfigurationOrder, Order, RawCounters, WorkerStart } from "./orders.js";
 
 /** Looks after links, and ends a sleep, at least this often. */
 const CHECK_MS = 1000;
@@ -40,8 +40,9 @@ function clock(): number {
 class Forwarding {
   private readonly datapath: Datapath;
   private readonly loop: Loop;
+  private inForce: ConfigurationOrder;
   private opened: Opened[] = [];
-  /** Windows of interfaces that are closed. */
+  /** Windows of interfaces that are closed, none of them mapped by the kernel. */
   private readonly spare: Window[] = [];
   private checkedAt = clock();
   private stopped = false;
@@ -51,9 +52,12 @@ class Forwarding {
     private readonly wake: WakeUp,
     private readonly port: MessagePort,
   ) {
-    this.datapath = new Datapath({ ...start, windowBytes: windowBytes(start.interfaces) }, clock());
+    const { capacity, seed, first } = start;
+    const options = { capacity, seed, windowBytes: windowBytes(first.interfaces) };
+    this.datapath = new Datapath(options, clock());
     this.loop = new Loop(this.datapath, []);
-    this.configure(start.image, start.interfaces);
+    this.inForce = first;
+    this.configure(first);
   }
 
   /** Forwards until it is told to stop. */
@@ -71,7 +75,7 @@ class Forwarding {
   }
 
   close(): void {
-    for (const { device } of this.opened) device.close();
+    for (const each of this.opened) this.retire(each);
     this.opened = [];
   }
 
@@ -84,10 +88,12 @@ class Forwarding {
 
   private check(now: number): void {
     this.checkedAt = now;
-    for (const { order, device } of this.opened) {
+    for (const [index, { order, device }] of this.opened.entries()) {
       const event = device.check();
       if (event === undefined) continue;
       this.answer({ kind: "link", interface: order.name, event });
+      // Whoever is on the wire now need not be who was before.
+      this.datapath.linkLost(index);
       if (event === "up" || event === "returned") this.datapath.announce();
     }
   }
@@ -104,10 +110,15 @@ class Forwarding {
         this.stopped = true;
         return;
       case "configure":
-        this.answer({ kind: "done", id: order.id, error: this.tryConfigure(order) });
+        this.answer({ kind: "done", id: order.id, error: this.tryConfigure(order.next) });
         return;
       case "counters":
-        this.answer({ kind: "counters", id: order.id, counters: this.counters(order) });
+        this.answer({
+          kind: "counters",
+          id: order.id,
+          configuration: this.inForce.number,
+          counters: this.counters(),
+        });
         return;
       case "conns":
         this.answer({ kind: "conns", id: order.id, rows: this.connRows(order.first) });
@@ -118,62 +129,78 @@ class Forwarding {
     this.port.postMessage(answer);
   }
 
-  private tryConfigure(order: { image: Uint8Array; interfaces: InterfaceOrder[] }) {
+  private warn(text: string): void {
+    this.answer({ kind: "warning", text });
+  }
+
+  private tryConfigure(next: ConfigurationOrder): string | undefined {
     try {
-      this.configure(order.image, order.interfaces);
+      this.configure(next);
       return undefined;
     } catch (error) {
-      return error instanceof Error ? error.message : String(error);
+      return messageOf(error);
     }
   }
 
   /** Opens what is new, switches, closes what is gone. A failure before the switch changes nothing. */
-  private configure(image: Uint8Array, orders: readonly InterfaceOrder[]): void {
+  private configure(configuration: ConfigurationOrder): void {
     const fresh: Opened[] = [];
     let next: Opened[];
     try {
-      next = orders.map((order) => {
+      next = configuration.interfaces.map((order) => {
         const kept = this.opened.find((each) => sameOrder(each.order, order));
         if (kept) return kept;
         fresh.push(this.open(order));
         return fresh[fresh.length - 1] as Opened;
       });
-      this.datapath.configure(image, clock());
+      this.datapath.configure(configuration.image, clock());
     } catch (error) {
       for (const each of fresh) this.retire(each);
       throw error;
     }
-    for (const each of this.opened) if (!next.includes(each)) this.retire(each);
+    // The switch is made. First what forwarding needs, then what may fail.
+    const gone = this.opened.filter((each) => !next.includes(each));
+    this.inForce = configuration;
     this.opened = next;
     this.loop.interfaces = next.map(({ device }) => device);
-    if (fresh.length > 0) this.datapath.announce();
+    this.datapath.announce();
+    for (const each of gone) this.retire(each);
   }
 
   private open(order: InterfaceOrder): Opened {
     const bytes = windowBytesOf(order);
     const fits = this.spare.findIndex((window) => window.bytes >= bytes);
     const window =
-      fits < 0 ? this.datapath.window(bytes) : (this.spare.splice(fits, 1)[0] as Window);
-    const warn = (text: string) => this.answer({ kind: "warning", text });
+      fits < 0
+        ? this.datapath.window(bytes, order.name)
+        : (this.spare.splice(fits, 1)[0] as Window);
+    const warn = (text: string) => this.warn(text);
     try {
       return { order, window, device: openInterface(order, window, this.datapath, warn) };
     } catch (error) {
-      this.spare.push(window);
+      if (!(error instanceof StillMapped)) this.spare.push(window);
       throw error;
     }
   }
 
-  private retire({ window, device }: Opened): void {
-    device.close();
+  /** A window whose interface does not close is never used again. */
+  private retire({ order, window, device }: Opened): void {
+    try {
+      device.close();
+    } catch (error) {
+      this.warn(`interface ${order.name} does not close: ${messageOf(error)}`);
+      return;
+    }
     this.spare.push(window);
   }
 
-  private counters(order: { devices: number; flows: number }) {
+  private counters(): RawCounters {
+    const { devices, flows } = this.inForce;
     return {
       reasons: this.datapath.reasons(),
-      devices: this.datapath.deviceCounters(order.devices),
+      devices: this.datapath.deviceCounters(devices),
       zones: this.datapath.zoneCounters(),
-      flows: this.datapath.flowCounters(order.flows),
+      flows: this.datapath.flowCounters(flows),
       links: this.opened.map(({ order: { name }, device }) => ({ name, ...device.counters })),
     };
   }
@@ -188,6 +215,10 @@ class Forwarding {
     }
     return pages;
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function lastIndex(rows: Uint8Array): number {
@@ -212,19 +243,17 @@ function main(): void {
   const port = parentPort;
   if (port === null) throw new Error("worker.js is a worker thread's program");
   const start = workerData as WorkerStart;
-  const wake = new WakeUp();
+  const wake = new WakeUp(start.wakeFd);
   try {
     const forwarding = new Forwarding(start, wake, port);
-    port.postMessage({ kind: "ready", wakeFd: wake.fd } satisfies Answer);
+    port.postMessage({ kind: "ready" } satisfies Answer);
     forwarding.run();
     port.postMessage({ kind: "stopped" } satisfies Answer);
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
     const isImage = error instanceof ImageRefused;
-    port.postMessage({ kind: "failed", text, isImage } satisfies Answer);
+    port.postMessage({ kind: "failed", text: messageOf(error), isImage } satisfies Answer);
   } finally {
     port.close();
-    wake.close();
   }
 }
 

@@ -213,6 +213,16 @@ export function removeNeighbor(index: u32): void {
   release(index, neighbor);
 }
 
+/** Forgets what was learned on an interface: its link was down, and other hosts may be there now. */
+export function forgetNeighbors(interfaceIndex: u32): void {
+  for (let i: u32 = 0; i < neighborSlab.fresh; i++) {
+    if (!neighborSlab.holds(i)) continue;
+    const neighbor = Neighbor.at(i);
+    if (neighbor.state == NeighborState.Permanent) continue;
+    if (active.device(neighbor.device).interfaceIndex == interfaceIndex) removeNeighbor(i);
+  }
+}
+
 /** The end of a neighbor that is out of the index already. */
 function release(index: u32, neighbor: Neighbor): void {
   for (let held = neighbor.firstHeld; held != NONE; ) {

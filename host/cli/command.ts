@@ -15,6 +15,8 @@ export interface Command {
   readonly summary: string;
   /** The whole help text, an example included. */
   readonly help: string;
+  /** Goes on when nobody reads its standard output any more. */
+  readonly keepsOn?: boolean;
   run(args: string[]): Promise<Exit>;
 }
 
@@ -43,6 +45,21 @@ export function readArgs<T extends Options>(args: string[], options: T, position
 /** Results: the only thing that goes to standard output. */
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);
+}
+
+/**
+ * What happens when standard output cannot be written: `crosszone check edge.json --flows | head -1` ends
+ * quietly when `head` has seen enough, and anything else is a failure. Nobody can be told that standard
+ * error is closed.
+ */
+export function watchOutput(command: Command): void {
+  process.stderr.on("error", () => {});
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (command.keepsOn) return;
+    if (error.code === "EPIPE") process.exit(Exit.Ok);
+    log(`${command.name}: standard output: ${error.message}`);
+    process.exit(Exit.Failure);
+  });
 }
 
 /** Everything else. */

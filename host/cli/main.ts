@@ -2,7 +2,7 @@
 
 import { ConfigError } from "../config/error.js";
 import { check } from "./check.js";
-import { type Command, Exit, log, messageOf, print, UsageError } from "./command.js";
+import { type Command, Exit, log, messageOf, print, UsageError, watchOutput } from "./command.js";
 import { ConfigFileError } from "./configfile.js";
 import { demo } from "./demo.js";
 import { replay } from "./replay.js";
@@ -15,15 +15,14 @@ const COMMANDS: readonly Command[] = [run, check, schema, replay, demo, version]
 /** Runs the command that `args` begins with; resolves with the exit code and never rejects. */
 export async function main(args: readonly string[]): Promise<Exit> {
   const [name = "", ...rest] = args;
-  if (name === "" || name === "--help" || name === "-h" || name === "help") {
-    print(helpText(rest[0]));
-    return name === "" ? Exit.Usage : Exit.Ok;
-  }
-  const command = COMMANDS.find((each) => each.name === name.replace(/^--version$/, "version"));
-  if (command === undefined) {
-    log(`unknown command '${name}'; see crosszone --help`);
+  if (name === "") {
+    process.stderr.write(`${overview()}\n`);
     return Exit.Usage;
   }
+  if (name === "--help" || name === "-h" || name === "help") return help(rest[0]);
+  const command = find(name.replace(/^--version$/, "version"));
+  if (command === undefined) return unknown(name);
+  watchOutput(command);
   if (rest.includes("--help") || rest.includes("-h")) {
     print(command.help);
     return Exit.Ok;
@@ -48,9 +47,23 @@ function explain(command: Command, error: unknown): Exit {
   return Exit.Failure;
 }
 
-function helpText(topic: string | undefined): string {
-  const command = COMMANDS.find((each) => each.name === topic);
-  if (command !== undefined) return command.help;
+function find(name: string): Command | undefined {
+  return COMMANDS.find((each) => each.name === name);
+}
+
+function unknown(name: string): Exit {
+  log(`unknown command '${name}'; see crosszone --help`);
+  return Exit.Usage;
+}
+
+function help(topic: string | undefined): Exit {
+  const command = topic === undefined ? undefined : find(topic);
+  if (topic !== undefined && command === undefined) return unknown(topic);
+  print(command?.help ?? overview());
+  return Exit.Ok;
+}
+
+function overview(): string {
   const width = Math.max(...COMMANDS.map(({ name }) => name.length));
   const list = COMMANDS.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
   return `crosszone: many tenants with overlapping addresses share one public address

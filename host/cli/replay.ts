@@ -1,5 +1,5 @@
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import type { Config, Device } from "../config/model.js";
 import { CaptureWriter, readCapture } from "../device/pcapfile.js";
 import { Replay, type ReplayInput, type ReplayResult, seedBytes } from "../replay.js";
@@ -18,7 +18,8 @@ own timestamps as the clock. Writes, byte for byte the same each time:
   DIR/counters.json   reasons, devices, zones and flows
   DIR/conns.json      the conn table at the end
 
-  --in DEVICE=FILE  a capture of what arrived on a device (or on its interface, tags included); repeat it
+  --in DEVICE=FILE  a capture of what arrived on a device, or on an interface with all its VLANs, tags
+                    included; repeat it
   --out DIR         where to write; made if it does not exist
   --seed N          another seed gives other ports and nothing else; 0 by default
   --json            print a summary as JSON
@@ -39,6 +40,12 @@ Example:
     const config = loadConfig(positionals[0] ?? "");
     const inputs = readInputs(config, values.in ?? []);
     const { result, sent } = replayInto(values.out, config, inputs, seed);
+    const strangers = result.counters.reasons.NotOurMac ?? 0;
+    if (strangers > 0) {
+      log(
+        `${strangers} frames are for other MACs: set "mac" of the devices to that of the capture`,
+      );
+    }
     if (result.truncated > 0) log(`${result.truncated} frames are only partly in their captures`);
     if (values.json) print(JSON.stringify({ frames: result.frames, sent, ...result.counters }));
     else print(summary(result, sent));
@@ -59,7 +66,9 @@ function readInputs(config: Config, given: readonly string[]): ReplayInput[] {
     const equals = text.indexOf("=");
     if (equals <= 0) throw new UsageError(`--in: expected DEVICE=FILE, found '${text}'`);
     const name = text.slice(0, equals);
-    const device = config.devices.find((each) => each.name === name);
+    const named = (each: Device) => each.name === name;
+    const carried = (each: Device) => each.interface.name === name;
+    const device = config.devices.find(named) ?? config.devices.find(carried);
     if (device === undefined) {
       const known = config.devices.map((each) => each.name).join(", ");
       throw new UsageError(`--in: no device '${name}' in the configuration, which has ${known}`);
@@ -69,7 +78,7 @@ function readInputs(config: Config, given: readonly string[]): ReplayInput[] {
 }
 
 function replayInto(dir: string, config: Config, inputs: ReplayInput[], seed: bigint) {
-  mkdirSync(dir, { recursive: true });
+  makeFolder(resolve(dir));
   for (const device of config.devices) rmSync(captureOf(dir, device), { force: true });
   const writers = new Map<Device, CaptureWriter>();
   const sent: Record<string, number> = {};
@@ -84,9 +93,20 @@ function replayInto(dir: string, config: Config, inputs: ReplayInput[], seed: bi
     writeJson(join(dir, "counters.json"), result.counters);
     writeJson(join(dir, "conns.json"), result.conns);
     return { result, sent };
+  } catch (error) {
+    // What was written so far is no result.
+    for (const device of writers.keys()) rmSync(captureOf(dir, device), { force: true });
+    throw error;
   } finally {
     for (const writer of writers.values()) writer.close();
   }
+}
+
+/** Node's own recursive mkdir never ends where the kernel refuses a folder with ENOENT, as below /proc. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  mkdirSync(path);
 }
 
 function captureOf(dir: string, device: Device): string {

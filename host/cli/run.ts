@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
+import type { Config } from "../config/model.js";
 import { Forwarder } from "../forwarder.js";
 import type { Counters } from "../telemetry/counters.js";
 import { type Command, Exit, log, messageOf, print, readArgs } from "./command.js";
@@ -22,20 +22,26 @@ Signals:
   SIGUSR2          print the conn table as one line of JSON
   SIGINT, SIGTERM  stop
 
+One that comes while it is still starting is answered when it has started.
+
 Example:
   sudo crosszone run edge.json --stats`,
+
+  keepsOn: true,
 
   async run(args) {
     const options = { stats: { type: "boolean", default: false } } as const;
     const { values, positionals } = readArgs(args, options, ["CONFIG"]);
     const path = positionals[0] ?? "";
-    const forwarder = await Forwarder.start(loadConfig(path), randomBytes(16));
-    forwarder.on("warning", (text) => log(text));
-    forwarder.on("link", (name, event) => log(`interface ${name}: ${event}`));
+    // A signal that nobody listens to ends the process: the handlers stand before there is anything to ask.
+    let running: Promise<Forwarder>;
+    onSignals(path, () => running);
+    const config = loadConfig(path);
+    const stop = stopSignal();
+    running = start(config);
+    const forwarder = await running;
     const stats = values.stats ? printStats(forwarder) : undefined;
-    onSignals(forwarder, path);
-    log("running");
-    const failure = await untilTheEnd(forwarder);
+    const failure = await untilTheEnd(forwarder, stop);
     clearInterval(stats);
     if (failure !== undefined) {
       log(failure.message);
@@ -47,24 +53,40 @@ Example:
   },
 };
 
-/** Resolves with what went wrong, or with nothing when a signal says stop. */
-async function untilTheEnd(forwarder: Forwarder): Promise<Error | undefined> {
-  const abort = new AbortController();
-  const { signal } = abort;
-  const stop = ["SIGINT", "SIGTERM"].map((name) => once(process, name, { signal }));
-  const failed = once(forwarder, "failure", { signal });
-  try {
-    const first = await Promise.race([failed, ...stop]);
-    return first[0] instanceof Error ? first[0] : undefined;
-  } finally {
-    abort.abort();
-    await Promise.allSettled([failed, ...stop]);
-  }
+async function start(config: Config): Promise<Forwarder> {
+  const forwarder = await Forwarder.start(config, randomBytes(16));
+  forwarder.on("warning", (text) => log(text));
+  forwarder.on("link", (name, event) => log(`interface ${name}: ${event}`));
+  log("running");
+  return forwarder;
 }
 
-function onSignals(forwarder: Forwarder, path: string): void {
-  process.on("SIGHUP", () => void reload(forwarder, path));
-  process.on("SIGUSR2", () => void printConns(forwarder));
+/** Resolves with the first signal that says stop; a second one finds it stopping already. */
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => resolve());
+  });
+}
+
+/** Resolves with what went wrong, or with nothing when a signal says stop. */
+function untilTheEnd(forwarder: Forwarder, stop: Promise<void>): Promise<Error | undefined> {
+  return new Promise((resolve) => {
+    forwarder.once("failure", resolve);
+    stop.then(() => resolve(undefined));
+  });
+}
+
+/** @param running  settles when the forwarder has started, or cannot: then there is nobody to ask */
+function onSignals(path: string, running: () => Promise<Forwarder>): void {
+  const ask = (answer: (forwarder: Forwarder) => Promise<void>) => () =>
+    void running().then(answer, () => {});
+  process.on(
+    "SIGHUP",
+    ask((forwarder) => reload(forwarder, path)),
+  );
+  process.on("SIGUSR2", ask(printConns));
+  // Node would open its debugger to every local user.
+  process.on("SIGUSR1", () => log("SIGUSR1 does nothing; SIGUSR2 prints the conn table"));
 }
 
 async function reload(forwarder: Forwarder, path: string): Promise<void> {

@@ -5,6 +5,7 @@
  */
 
 import { Limit } from "../../assembly/abi.js";
+import { checkCollisions } from "./collisions.js";
 import { compileImage } from "./compile.js";
 import { type Entry, readDocument, type Sections } from "./document.js";
 import { ConfigError, Problems } from "./error.js";
@@ -57,6 +58,7 @@ export function checkConfig(value: unknown): Config {
     capacity: requestedCapacity(sections),
   };
   pools.checkTotal();
+  checkCollisions(pools.list, sections.pools, config, problems);
   checkCapacity(config, pools, problems);
   problems.throwIfAny();
   return deepFreeze(config);

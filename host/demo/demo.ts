@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { Lab, labSupport } from "./lab.js";
-import { type Live, runLive } from "./live.js";
+import { runLive } from "./live.js";
 import { runMemory } from "./memory.js";
 import { connTable, results, table } from "./report.js";
 import { type Outcome, problems } from "./scenario.js";
@@ -42,7 +42,11 @@ async function demonstrateLive(options: DemoOptions, end: Ending): Promise<numbe
       return status;
     }
     console.log(`\nTo look further, as root:\n\n${table(first.ways)}\n`);
-    return await Promise.race([stay(status, end), lost(first)]);
+    const lost = first.gateway.child.exited.then(() => undefined);
+    const stayed = await Promise.race([stay(status, end), lost]);
+    if (stayed !== undefined) return stayed;
+    console.error(`crosszone: demo: the gateway ended\n${first.gateway.child.stderr}`);
+    return 1;
   } finally {
     await lab.close();
   }
@@ -62,12 +66,6 @@ async function stay(status: number, end: Ending): Promise<number> {
   await end.came;
   clearInterval(alive);
   return status;
-}
-
-async function lost({ gateway }: Live): Promise<number> {
-  await gateway.child.exited;
-  console.error(`crosszone: demo: the gateway ended\n${gateway.child.stderr}`);
-  return 1;
 }
 
 /** What ends the demo from outside. `came` gives the exit code of a command that was interrupted. */

@@ -206,29 +206,32 @@ class Afpacket implements Interface {
   }
 
   close(): void {
-    this.shut();
-    this.link.close();
+    try {
+      this.shut();
+    } finally {
+      this.link.close();
+    }
   }
 
   /** False when the frame must wait for the next turn. */
   private lend(slot: number, batch: InputBatch): boolean {
     if (this.staging.unfinished) return this.staging.resume(batch) === Outcome.Lent;
-    const status = this.words[slot >> 2] ?? 0;
-    const size = this.words[(slot + SlotAt.Size) >> 2] ?? 0;
-    const frame = slot + (this.halves[(slot + SlotAt.Frame) >> 1] ?? 0);
+    const status = this.words[slot >>> 2] ?? 0;
+    const size = this.words[(slot + SlotAt.Size) >>> 2] ?? 0;
+    const frame = slot + (this.halves[(slot + SlotAt.Frame) >>> 1] ?? 0);
     let vlanTci = 0;
     let flags = 0;
     if ((status & ReceiveStatus.VlanValid) !== 0) {
-      vlanTci = this.halves[(slot + SlotAt.VlanTci) >> 1] ?? 0;
+      vlanTci = this.halves[(slot + SlotAt.VlanTci) >>> 1] ?? 0;
       flags = DescriptorFlag.VlanBeside;
-      const protocol = this.halves[(slot + SlotAt.VlanProtocol) >> 1];
+      const protocol = this.halves[(slot + SlotAt.VlanProtocol) >>> 1];
       if ((status & ReceiveStatus.VlanProtocolValid) !== 0 && protocol === EtherType.ServiceVlan) {
         flags |= DescriptorFlag.ServiceTag;
       }
     }
-    const captured = this.words[(slot + SlotAt.Captured) >> 2];
+    const captured = this.words[(slot + SlotAt.Captured) >>> 2];
     // Flags and GSO type in one: nothing left to do, or the sender's checksum was already found right.
-    const offloads = this.halves[(frame - VnetAt.Bytes) >> 1] ?? 0;
+    const offloads = this.halves[(frame - VnetAt.Bytes) >>> 1] ?? 0;
     if (captured === size && (offloads & ~VnetFlag.DataValid) === 0) {
       batch.push(frame, size, vlanTci, flags);
       return true;
@@ -283,10 +286,13 @@ class Afpacket implements Interface {
     this.holding = false;
     this.staging.discard();
     const { receiveAt, ringBytes } = this.layout;
-    unmapRings(this.who, this.options.window.memory, receiveAt, ringBytes);
-    libc().close(this.fd);
-    this.fd = -1;
-    this.fds = [];
+    try {
+      unmapRings(this.who, this.options.window.memory, receiveAt, ringBytes);
+    } finally {
+      libc().close(this.fd);
+      this.fd = -1;
+      this.fds = [];
+    }
   }
 
   private makeRings(): [ReceiveRing, TransmitRing] {

@@ -46,6 +46,11 @@ export interface Offload {
   ): number;
 }
 
+/** The kernel may still write into a window that its driver gave back: nobody may use it again. */
+export class StillMapped extends Error {
+  override readonly name = "StillMapped";
+}
+
 export type LinkEvent = "up" | "down" | "lost" | "returned";
 
 /** Frames and bytes that the driver itself could not carry, since it was opened. */
@@ -73,5 +78,6 @@ export interface Interface {
   release(): void;
   /** Looks after the link; called about once a second. An event is returned once. */
   check(): LinkEvent | undefined;
+  /** @throws StillMapped when the window could not be freed; everything else is closed */
   close(): void;
 }

@@ -189,14 +189,20 @@ export function ready(place: number): boolean {
 /** asm-generic/fcntl.h, linux/eventfd.h: EFD_NONBLOCK and EFD_CLOEXEC. */
 const EVENTFD_FLAGS = 0o4000 | 0o2000000;
 
-/** A file descriptor by which one thread ends another's poll. */
+/** A file descriptor by which one thread ends another's poll. Both have one of these, with the same `fd`. */
 export class WakeUp {
-  readonly fd = check(libc().eventfd(0, EVENTFD_FLAGS), "loop", "eventfd");
   private readonly word = new BigUint64Array(1);
 
-  /** Makes `fd` readable; may be called by any thread that knows the number. */
-  static signal(fd: number): void {
-    check(libc().write(fd, new BigUint64Array([1n]), 8), "loop", "write to the eventfd");
+  constructor(readonly fd: number) {}
+
+  /** A new one. Who makes it closes it, when nobody polls any more. */
+  static make(): WakeUp {
+    return new WakeUp(check(libc().eventfd(0, EVENTFD_FLAGS), "loop", "eventfd"));
+  }
+
+  /** Makes it readable. */
+  signal(): void {
+    check(libc().write(this.fd, new BigUint64Array([1n]), 8), "loop", "write to the eventfd");
   }
 
   /** Makes it unreadable again. */

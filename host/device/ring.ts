@@ -15,6 +15,7 @@
  * available → send request (published) → sending (the kernel has seen it) → available.
  */
 import { Limit } from "../../assembly/abi.js";
+import { StillMapped } from "./device.js";
 import { addressOf, check, libc, MapFlag, Protection } from "./libc.js";
 import { ReceiveStatus, SlotAt, TransmitStatus, VnetAt } from "./packet.js";
 
@@ -114,10 +115,17 @@ export function mapRings(
   map(who, "mmap of the rings", memory, at, bytes, flags, fd);
 }
 
-/** Gives the range back to the linear memory: zeroed and writable, as it was made. */
+/**
+ * Gives the range back to the linear memory: zeroed and writable, as it was made.
+ * @throws StillMapped
+ */
 export function unmapRings(who: string, memory: WebAssembly.Memory, at: number, bytes: number) {
   const flags = MapFlag.Private | MapFlag.Fixed | MapFlag.Anonymous;
-  map(who, "mmap of plain memory", memory, at, bytes, flags, -1);
+  try {
+    map(who, "mmap of plain memory", memory, at, bytes, flags, -1);
+  } catch (error) {
+    throw new StillMapped(error instanceof Error ? error.message : String(error));
+  }
 }
 
 function map(
@@ -166,11 +174,11 @@ class Ring {
   }
 
   protected status(slot: number): number {
-    return Atomics.load(this.words, slot >> 2);
+    return Atomics.load(this.words, slot >>> 2);
   }
 
   protected publish(slot: number, status: number): void {
-    Atomics.store(this.words, slot >> 2, status);
+    Atomics.store(this.words, slot >>> 2, status);
   }
 }
 
@@ -217,10 +225,10 @@ export class TransmitRing extends Ring {
   put(frame: number, size: number): boolean {
     const slot = this.next;
     if (this.status(slot) !== TransmitStatus.Available) return false;
-    this.words[(slot + SlotAt.Size) >> 2] = VnetAt.Bytes + size;
+    this.words[(slot + SlotAt.Size) >>> 2] = VnetAt.Bytes + size;
     // "All of it is header": the kernel copies the frame at once instead of pinning the ring's pages, which
     // costs it less up to a page, and a second copy wherever the frame stays in this machine (veth).
-    this.halves[(slot + SlotAt.Transmit + VnetAt.HeaderBytes) >> 1] = size;
+    this.halves[(slot + SlotAt.Transmit + VnetAt.HeaderBytes) >>> 1] = size;
     this.bytes.copyWithin(slot + TRANSMIT_OFFSET, frame, frame + size);
     this.publish(slot, TransmitStatus.SendRequest);
     this.next = this.after(slot);
@@ -239,7 +247,7 @@ export class TransmitRing extends Ring {
    */
   spoilHead(before: number): number {
     const head = before === NO_SLOT ? this.head() : this.headFrom(before);
-    this.words[(head + SlotAt.Size) >> 2] = this.slotBytes;
+    this.words[(head + SlotAt.Size) >>> 2] = this.slotBytes;
     return head;
   }
 

@@ -3,17 +3,31 @@
  * interface that is lost and comes back, and how it ends.
  */
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import type { Child } from "../../host/demo/child.js";
-import { Lab, labSupport, type Namespace } from "../../host/demo/lab.js";
+import { Lab, type Namespace } from "../../host/demo/lab.js";
+import { skipReason } from "./tools.js";
 
 const MAIN = fileURLToPath(new URL("../../host/main.js", import.meta.url));
-const reason = labSupport();
-const skip = reason === undefined ? false : `no lab here: ${reason}`;
+const skip = skipReason("ping", "tcpdump");
+
+/** SIGHUP and SIGUSR2 of asm-generic/signal.h, as bits of SigCgt in /proc/PID/status (proc(5)). */
+const SIGNAL_BITS = (1n << 0n) | (1n << 11n);
+
+/** A child's streams are sockets; those beyond them are what `run` asks the kernel for interfaces with. */
+const STREAM_SOCKETS = 3;
 
 interface Site {
   readonly lab: Lab;
@@ -63,6 +77,60 @@ async function run(site: Site, ...options: string[]): Promise<Child> {
   return child;
 }
 
+/** Started, and so far as `is` says; whether it forwards already is not known. */
+async function starting(site: Site, is: (pid: number) => boolean): Promise<Child> {
+  // What tap loads into every child by this variable catches signals, too.
+  const command = ["-u", "NODE_OPTIONS", process.execPath, MAIN, "run", site.config];
+  const child = site.router.spawn("env", command);
+  for (let i = 0; i < 5000; i++) {
+    if (is(child.pid)) return child;
+    await sleep(1);
+  }
+  throw new Error(`${is.name}: not within its start: ${child.stderr}`);
+}
+
+function takesSignals(pid: number): boolean {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const caught = BigInt(`0x${/^SigCgt:\s*([0-9a-f]+)/m.exec(status)?.[1] ?? "0"}`);
+  return (caught & SIGNAL_BITS) === SIGNAL_BITS;
+}
+
+function opensInterfaces(pid: number): boolean {
+  const sockets = readdirSync(`/proc/${pid}/fd`).filter((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith("socket:");
+    } catch {
+      return false; // It was closed meanwhile.
+    }
+  });
+  return sockets.length > STREAM_SOCKETS;
+}
+
+/** A device of its own on a VLAN of the tenant's interface. */
+function vlanDevice(vlan: number, mac?: string) {
+  return {
+    name: `vlan${vlan}`,
+    port: 100 + vlan,
+    zone: "tenant",
+    interface: "lan",
+    vlan,
+    addresses: [`10.200.${vlan}.1/24`],
+    ...(mac === undefined ? {} : { mac }),
+  };
+}
+
+function withDevices(pool: string, devices: object[]) {
+  const config = configuration(pool);
+  return { ...config, devices: [...config.devices, ...devices] };
+}
+
+/** ARP that arrives in the namespace, a line for each frame. */
+async function watchArp(at: Namespace): Promise<Child> {
+  const child = at.spawn("tcpdump", "-i eth0 -n -e -l --immediate-mode arp or vlan".split(" "));
+  await child.line("stderr", /listening on/);
+  return child;
+}
+
 async function pings(site: Site): Promise<boolean> {
   const { status } = await site.tenant.run("ping", ["-c1", "-W2", "10.3.0.99"]);
   return status === 0;
@@ -73,6 +141,8 @@ async function conns(child: Child, after: number) {
   const line = await child.line("stdout", /^\{"conns"/, 5000, after);
   return (JSON.parse(line) as { conns: { reply: { destination: string } }[] }).conns;
 }
+
+t.setTimeout(120_000);
 
 t.test("crosszone run", { skip }, async (t) => {
   const site = await build();
@@ -125,6 +195,76 @@ t.test("crosszone run", { skip }, async (t) => {
     t.ok(await pings(site), "still forwarding");
     t.equal((await conns(child, 0)).length, 2, "the conns are untouched");
     t.equal(await child.stop(), 0);
+  });
+
+  await t.test("SIGHUP with more than there is room for says what is too small", async (t) => {
+    write(site, configuration("10.3.0.1"));
+    const child = await run(site);
+    write(site, { ...configuration("10.3.0.1"), capacity: { conns: 2048 } });
+    child.signal("SIGHUP");
+    await child.line("stderr", /configuration refused/);
+    await child.line(
+      "stderr",
+      /capacity.conns: 2048 wanted, 1024 set aside at the start; a restart/,
+    );
+    write(site, configuration("10.4.0.0/25"));
+    child.signal("SIGHUP");
+    await child.line("stderr", /capacity.poolAddresses: 129 wanted, 64 set aside at the start/);
+    t.ok(await pings(site), "still forwarding");
+    t.equal(await child.stop(), 0);
+  });
+
+  await t.test("SIGHUP announces what it adds to an open interface", async (t) => {
+    write(site, configuration("10.3.0.1"));
+    const child = await run(site);
+    const [tenant, server] = [await watchArp(site.tenant), await watchArp(site.server)];
+    write(site, withDevices("10.3.0.7", [vlanDevice(5)]));
+    child.signal("SIGHUP");
+    await child.line("stderr", /configuration reloaded/);
+    await tenant.line("stdout", /vlan 5, .*10\.200\.5\.1/);
+    await server.line("stdout", /10\.3\.0\.7/);
+    t.equal(await child.stop(), 0);
+    await Promise.all([tenant.stop("SIGINT"), server.stop("SIGINT")]);
+  });
+
+  await t.test("more MACs than the filter takes: it starts, warns and forwards", async (t) => {
+    const macs = Array.from({ length: 65 }, (_, i) => (i + 1).toString(16).padStart(2, "0"));
+    const devices = macs.map((last, i) => vlanDevice(i + 1, `02:00:5e:00:01:${last}`));
+    write(site, withDevices("10.3.0.1", devices));
+    const child = await run(site);
+    await child.line("stderr", /afpacket lan: more than 64 MACs/);
+    t.ok(await pings(site), "forwarding");
+    t.equal(await child.stop(), 0);
+  });
+
+  await t.test("signals while it starts are answered when it has started", async (t) => {
+    write(site, configuration("10.3.0.1"));
+    const child = await starting(site, takesSignals);
+    child.signal("SIGHUP");
+    child.signal("SIGUSR2");
+    await child.line("stderr", /configuration reloaded/);
+    await child.line("stdout", /^\{"conns"/);
+    t.match(child.stderr, /^crosszone: running\n/, "after it has started");
+    t.ok(await pings(site), "forwarding");
+    t.equal(await child.stop(), 0);
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      const stopped = await starting(site, opensInterfaces);
+      t.equal(await stopped.stop(signal, 10_000), 0, `${signal} while it starts`);
+      t.match(stopped.stderr, /crosszone: stopped/);
+    }
+  });
+
+  await t.test("who reads no statistics any more does not end the forwarding", async (t) => {
+    write(site, configuration("10.3.0.1"));
+    const script = `{ sh -c 'echo $PPID >&2'; exec "$0" "$1" run "$2" --stats; } | head -1`;
+    const child = site.router.spawn("sh", ["-c", script, process.execPath, MAIN, site.config]);
+    const pid = Number(await child.line("stderr", /^\d+$/));
+    await child.line("stdout", / conns 0/);
+    await sleep(2500);
+    t.ok(await pings(site), "still forwarding");
+    process.kill(pid, "SIGTERM");
+    await child.exited;
+    t.match(child.stderr, /^\d+\ncrosszone: running\ncrosszone: stopped\n$/, "quietly");
   });
 
   await t.test("an interface that is deleted and made again is used again", async (t) => {

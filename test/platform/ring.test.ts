@@ -1,10 +1,15 @@
 /** What the driver takes for granted of kernel rings in linear memory (packet(7), packet_mmap.rst). */
 import { readFileSync } from "node:fs";
+import { instantiate } from "@assemblyscript/loader";
 import t, { type Test } from "tap";
 import { DescriptorFlag, Limit } from "../../assembly/abi.js";
 import { Lab, labSupport } from "../../host/demo/lab.js";
+import { afpacketWindowBytes } from "../../host/device/afpacket.js";
+import type { InputBatch, Offload } from "../../host/device/device.js";
 import { addressOf, poll } from "../../host/device/libc.js";
-import { Arena, etherFrame, macOf } from "../harness/interface.js";
+import { inside } from "../harness/inside.js";
+import { Arena, etherFrame, KernelUdp, macOf } from "../harness/interface.js";
+import { sumIsRight } from "../harness/offload.js";
 
 const NEAR = macOf("02:00:5e:00:00:01");
 const FAR = macOf("02:00:5e:00:00:02");
@@ -39,6 +44,19 @@ async function cable(t: Test) {
 
 function payload(bytes: number, first = 0): Uint8Array {
   return Uint8Array.from({ length: bytes }, (_, i) => first + i);
+}
+
+/** The datapath's helpers, working in this memory. */
+async function offloadIn(memory: WebAssembly.Memory): Promise<Offload> {
+  type Helpers = Omit<Offload, "completeChecksum"> & {
+    completeChecksum(...where: Parameters<Offload["completeChecksum"]>): number;
+  };
+  const wasm = readFileSync(new URL("../../internals.wasm", import.meta.url));
+  const { exports } = await instantiate<Helpers>(wasm, { env: { memory } });
+  return {
+    completeChecksum: (...where) => exports.completeChecksum(...where) !== 0,
+    segment: (...what) => exports.segment(...what) >>> 0,
+  };
 }
 
 /** Mappings of sockets inside the memory, as the kernel lists them. */
@@ -83,6 +101,65 @@ t.test("rings in linear memory", { skip: reason ?? false }, async (t) => {
       arena.bytes.fill(0xee, at - Limit.Headroom, at);
     }
     t.same(ours.counters, { rxMissed: 0, rxRefused: 0, txDropped: 0 });
+  });
+
+  t.test("a window may stand above 2 GiB, where an address has its highest bit set", async (t) => {
+    const { arena, theirs, near, far } = await cable(t);
+    const size = { name: "eth0", receiveSlots: 64, transmitSlots: 64 };
+    const memory = new WebAssembly.Memory({ initial: 40_000, maximum: 40_000 });
+    const bytes = inside(near.pid, () => afpacketWindowBytes(size));
+    const at = 2 ** 31 + 2 ** 20;
+    const scratch = at - 65536;
+    const offload = await offloadIn(memory);
+    const high = arena.open(near, {
+      ...size,
+      macs: [OTHER],
+      window: { memory, at, bytes },
+      offload,
+    });
+    t.teardown(() => high.close());
+    const heap = new Uint8Array(memory.buffer);
+    const receive = (wanted: number) => {
+      const frames: Uint8Array[] = [];
+      const batch: InputBatch = {
+        room: 64,
+        push(frame, size) {
+          if (frame < at) t.fail(`frame at ${frame}`);
+          frames.push(heap.slice(frame, frame + size));
+        },
+      };
+      while (frames.length < wanted && poll(high.fds, 200) > 0) {
+        high.receive(batch);
+        high.release();
+      }
+      return frames;
+    };
+
+    for (let i = 0; i < 200; i++) {
+      const frame = etherFrame(OTHER, FAR, [], IPV4, payload(100, i));
+      arena.send(theirs, frame);
+      if (Buffer.compare(receive(1)[0] ?? new Uint8Array(), frame) !== 0) t.fail(`received ${i}`);
+      const answer = etherFrame(FAR, OTHER, [], IPV4, payload(100, i));
+      heap.set(answer, scratch);
+      high.send(scratch, answer.length);
+      high.flush();
+      if (Buffer.compare(arena.receive(theirs)[0]?.bytes ?? frame, answer) !== 0) {
+        t.fail(`sent ${i}`);
+      }
+    }
+    t.same(high.counters, { rxMissed: 0, rxRefused: 0, txDropped: 0 });
+
+    await far.ip(
+      "link set eth0 gso_max_segs 65535",
+      "address add 10.0.0.1/24 dev eth0",
+      "neighbor add 10.0.0.2 lladdr 02:00:5e:00:00:03 dev eth0 nud permanent",
+    );
+    const udp = new KernelUdp(far, "10.0.0.2", 9);
+    t.teardown(() => udp.close());
+    udp.send(new Uint8Array(40_000), 1400);
+    const pieces = receive(29);
+    t.equal(pieces.length, 29);
+    t.ok(pieces.every(sumIsRight), "a whole frame is fetched, cut and completed there");
   });
 
   t.test("a full ring loses the newest, and says how many", async (t) => {

@@ -536,3 +536,23 @@ t.test("every error of a document is named, whatever else is wrong", async (t) =
     'nat[0].to: expected a zone of this configuration, found "nowhere"',
   ]);
 });
+
+refusals("pool addresses that are somebody else's", example, [
+  {
+    title: "the network's own two, and the next hop",
+    changes: {
+      forwards: [],
+      "pools[0].addresses": ["203.0.113.0", "203.0.113.1", "203.0.113.255"],
+    },
+    lines: [
+      "203.0.113.0, the network of device wan",
+      "203.0.113.255, the broadcast address of device wan",
+      "203.0.113.1, a static neighbor",
+    ].map((found) => `pools[0].addresses: expected addresses that nobody else has, found ${found}`),
+  },
+  {
+    title: "the device's own is fine",
+    changes: { forwards: [], "pools[0].addresses": ["203.0.113.2"] },
+    lines: [],
+  },
+]);

@@ -393,3 +393,18 @@ t.test("an ARP reply to another host's question confirms nobody across VLANs", a
   router.send("lan-b", bytes);
   t.equal(router.neighbors().find(({ device }) => device === "lan-a")?.mac, a.mac);
 });
+
+t.test(
+  "after a link was down its neighbors are asked for anew, static ones and others stay",
+  async (t) => {
+    const router = new Router(edge({ neighbors: [] }));
+    const { a, server } = around(router);
+    a.ask("192.168.0.1");
+    server.ask("203.0.113.2");
+    t.equal(a.udp(SERVER, 1, 53)[0]?.ip?.destination, SERVER, "resolved");
+    const wan = router.config.devices.find(({ name }) => name === "wan");
+    router.datapath.linkLost(wan?.interface.index ?? -1);
+    t.equal(router.neighbors().length, 1, "the tenant's link was not down");
+    t.equal(a.udp(SERVER, 1, 53)[0]?.arp?.target, SERVER, "asked for again");
+  },
+);

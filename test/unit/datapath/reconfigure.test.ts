@@ -417,7 +417,8 @@ t.test(
     for (let i = 0; i < 3; i++) a.udp(SERVER, 1, 53);
     t.same(router.ended, { FlowDrop: 1 });
     const packetsOf = (word: string) =>
-    router.counters().flows.find(({ flow }) => flow.includes(word))?.packets;
-  t.equal(packetsOf("+established"), 3);
-  t.equal(packetsOf("icmp"), 0, "nothing on another flow's account");
-});
+      router.counters().flows.find(({ flow }) => flow.includes(word))?.packets;
+    t.equal(packetsOf("+established"), 3);
+    t.equal(packetsOf("icmp"), 0, "nothing on another flow's account");
+  },
+);

@@ -1,17 +1,20 @@
 /** Tables and views stand alone: they import nothing, hold nothing, and only tests use their test entry. */
 
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 
 const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
 
-/** Paths of all files below a folder of the project, relative to its root. */
+/** Paths of all files below a folder of the project, relative to its root; none where it does not exist. */
 function filesBelow(folder: string): string[] {
-  return readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(ROOT.length));
+  if (!existsSync(join(ROOT, folder))) return [];
+  return readdirSync(join(ROOT, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return filesBelow(path);
+    return entry.isFile() ? [path] : [];
+  });
 }
 
 function text(path: string): string {

@@ -1,0 +1,55 @@
+/**
+ * Addresses that a pool must leave alone: ARP answers for pool addresses, so a network's own two addresses,
+ * next hops and static neighbors of its zone would be taken from whoever has them.
+ */
+
+import { formatAddress, prefixRange } from "./address.js";
+import type { Entry } from "./document.js";
+import type { Problems } from "./error.js";
+import type { Device, Neighbor, Pool, Route, Zone } from "./model.js";
+import type { PoolEntry } from "./schema.js";
+
+export interface Surface {
+  readonly devices: readonly Device[];
+  readonly routes: readonly Route[];
+  readonly neighbors: readonly Neighbor[];
+}
+
+/** A network so small has no addresses of its own (RFC 3021). */
+const POINT_TO_POINT = 31;
+
+export function checkCollisions(
+  pools: readonly Pool[],
+  entries: readonly Entry<PoolEntry>[],
+  surface: Surface,
+  problems: Problems,
+): void {
+  for (const pool of pools) {
+    const entry = entries.find(({ value }) => value.name === pool.name);
+    const path = entry === undefined ? `masq=${pool.name}` : `${entry.path}.addresses`;
+    for (const [address, owner] of reserved(pool.zone, surface)) {
+      if (!pool.ranges.some(({ first, last }) => address >= first && address <= last)) continue;
+      problems.add(path, "addresses that nobody else has", `${formatAddress(address)}, ${owner}`);
+    }
+  }
+}
+
+function reserved(zone: Zone, { devices, routes, neighbors }: Surface): Map<number, string> {
+  const owners = new Map<number, string>();
+  for (const { zone: of, name, addresses } of devices) {
+    if (of !== zone) continue;
+    for (const prefix of addresses) {
+      if (prefix.length >= POINT_TO_POINT) continue;
+      const { first, last } = prefixRange(prefix);
+      owners.set(first, `the network of device ${name}`);
+      owners.set(last, `the broadcast address of device ${name}`);
+    }
+  }
+  for (const { zone: of, via } of routes) {
+    if (of === zone && via !== undefined) owners.set(via, "a route's next hop");
+  }
+  for (const { device, address } of neighbors) {
+    if (device.zone === zone) owners.set(address, "a static neighbor");
+  }
+  return owners;
+}

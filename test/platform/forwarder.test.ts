@@ -1,0 +1,140 @@
+/** The main thread's handle on the forwarding thread, here in one process with the test. */
+import t, { type Test } from "tap";
+import type { Config } from "../../host/config/model.js";
+import { parseConfig } from "../../host/config/parse.js";
+import { Lab, labSupport } from "../../host/demo/lab.js";
+import { Forwarder } from "../../host/forwarder.js";
+import { inside } from "../harness/inside.js";
+
+const reason = labSupport();
+const SEED = new Uint8Array(16);
+
+function parse(document: object): Config {
+  return parseConfig(JSON.stringify(document), "test");
+}
+
+/** @param vlans  devices beside the first, on the same interface */
+function configuration(vlans: number, conns = 64) {
+  const names = Array.from({ length: vlans }, (_, i) => `a${i}`);
+  const devices = names.map((name, i) => ({
+    name,
+    port: i + 2,
+    zone: "z",
+    interface: "eth0",
+    vlan: i + 1,
+    addresses: [`10.2.${i}.1/24`],
+  }));
+  const first = { name: "lan", port: 1, zone: "z", interface: "eth0", addresses: ["10.1.0.1/24"] };
+  return parse({
+    version: 1,
+    zones: [{ id: 1, name: "z" }],
+    devices: [...devices, first],
+    capacity: { conns },
+  });
+}
+
+async function site(t: Test) {
+  const lab = await Lab.create();
+  t.teardown(() => lab.close());
+  const near = await lab.namespace("near");
+  const far = await lab.namespace("far");
+  await lab.veth(near, "eth0", far, "eth0");
+  /** Threads and sockets belong to the namespace in which they are made. */
+  const here = <Result>(action: () => Result): Result => inside(near.pid, action);
+  return { lab, near, far, here };
+}
+
+t.test("a forwarder", { skip: reason ?? false }, async (t) => {
+  t.test("stops, and stop returns at once when its thread has ended", async (t) => {
+    const { here } = await site(t);
+    const forwarder = await here(() => Forwarder.start(configuration(0), SEED));
+    await forwarder.stop();
+    await forwarder.stop();
+    await t.rejects(forwarder.counters(), /the forwarding thread ended/);
+  });
+
+  t.test("counters belong to one configuration, also while another one comes", async (t) => {
+    const { here } = await site(t);
+    const forwarder = await here(() => Forwarder.start(configuration(1), SEED));
+    t.teardown(() => forwarder.stop());
+    for (const vlans of [9, 0, 5]) {
+      const before = forwarder.counters();
+      const done = here(() => forwarder.reconfigure(configuration(vlans)));
+      const after = forwarder.counters();
+      t.not(Object.keys((await before).devices).length, vlans + 1);
+      t.equal(Object.keys((await after).devices).length, vlans + 1);
+      await done;
+      t.equal(Object.keys((await forwarder.counters()).devices).length, vlans + 1);
+    }
+  });
+
+  t.test("a refused configuration leaves names and counters as they were", async (t) => {
+    const { here } = await site(t);
+    const forwarder = await here(() => Forwarder.start(configuration(1), SEED));
+    t.teardown(() => forwarder.stop());
+    const refused = here(() => forwarder.reconfigure(configuration(3, 65)));
+    await t.rejects(refused, /^capacity\.conns: 65 wanted, 64 set aside at the start/);
+    t.strictSame(Object.keys((await forwarder.counters()).devices), ["a0", "lan"]);
+  });
+
+  t.test("interfaces come and go over the same windows", async (t) => {
+    const { lab, near, far, here } = await site(t);
+    const names = Array.from({ length: 7 }, (_, i) => `x${i}`);
+    await Promise.all(names.map((name) => lab.veth(near, name, far, name)));
+    const on = (used: readonly string[]) =>
+      parse({
+        version: 1,
+        zones: [{ id: 1, name: "z" }],
+        devices: used.map((name, i) => ({
+          name,
+          port: i + 1,
+          zone: "z",
+          interface: name,
+          addresses: [`10.1.${i}.1/24`],
+        })),
+      });
+    const switchTo = (used: readonly string[]) => here(() => forwarder.reconfigure(on(used)));
+    const forwarder = await here(() => Forwarder.start(on(["eth0"]), SEED));
+    t.teardown(() => forwarder.stop());
+    const warnings: string[] = [];
+    forwarder.on("warning", (text) => warnings.push(text));
+    for (let i = 0; i < 14; i++) await switchTo([names[i % 7] ?? "", names[(i + 1) % 7] ?? ""]);
+    await t.rejects(
+      switchTo(names),
+      /x\d: wants \d+ bytes of the memory that was set aside .* \d+ are left; a restart/,
+    );
+    await switchTo(names.slice(0, 4));
+    t.strictSame(Object.keys((await forwarder.counters()).links), names.slice(0, 4));
+    t.strictSame(warnings, []);
+  });
+
+  t.test("what the start warns of is heard by who listens after it", async (t) => {
+    const { here } = await site(t);
+    const config = parse({
+      version: 1,
+      zones: [{ id: 1, name: "z" }],
+      devices: Array.from({ length: 65 }, (_, i) => ({
+        name: `v${i}`,
+        port: i + 1,
+        zone: "z",
+        interface: "eth0",
+        vlan: i + 1,
+        mac: `02:00:5e:00:01:${(i + 1).toString(16).padStart(2, "0")}`,
+        addresses: [`10.2.${i}.1/24`],
+      })),
+    });
+    const forwarder = await here(() => Forwarder.start(config, SEED));
+    t.teardown(() => forwarder.stop());
+    const [text] = await new Promise<[string]>((resolve) =>
+      forwarder.once("warning", (...said) => resolve(said)),
+    );
+    t.match(text, /more than 64 MACs/);
+  });
+
+  t.test("a start that fails says why, and leaves no thread", async (t) => {
+    const { here, near } = await site(t);
+    await near.ip("link del eth0");
+    const start = here(() => Forwarder.start(configuration(0), SEED));
+    await t.rejects(start, /afpacket eth0: no such interface/);
+  });
+});

@@ -252,7 +252,7 @@ export const CapacitySchema = v.strictObject(
   {
     conns: v.optional(whole("a number of conns", 1, 1 << 24, "Conns in all. Default: 65536.")),
     neighbors: v.optional(
-      whole("a number of neighbors", 1, 1 << 20, "Default: 4096, or four per device if more."),
+      whole("a number of neighbors", 1, 1 << 20, "Default: 4096, or 16 per device if more."),
     ),
     poolAddresses: v.optional(
       whole(

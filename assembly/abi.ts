@@ -49,7 +49,7 @@ export enum Limit {
   /** Neighbors that one device may have in the table: an even share of it, but within these two. */
   NeighborsPerDevice = 1024,
   NeighborsPerDeviceMin = 64,
-  /** Neighbors of one device that have not answered yet; next hops of routes are not counted out. */
+  /** Neighbors of one device that have not answered yet; the next hop of a route comes in all the same. */
   IncompletePerDevice = 256,
   /** Rows that one call of `listConns` hands out. */
   Rows = 256,

@@ -11,13 +11,13 @@
 /** What both sides must agree on before anything else is believed. */
 export enum Abi {
   /** Of the exports and the records below. */
-  Version = 1,
+  Version = 2,
   /** "CZIM", the first word of a config image. */
   ImageMagic = 0x4d495a43,
   /** "CZAR", the first word of an arena. */
   ArenaMagic = 0x52415a43,
   /** Of the arena's layout: a module attaches only to an arena of its own version. */
-  ArenaVersion = 1,
+  ArenaVersion = 2,
 }
 
 /** Every bound that host and datapath share. */
@@ -62,8 +62,32 @@ export enum Limit {
   /** Flows in a configuration: a conn remembers its flow in 16 bits. */
   Flows = 65534,
   Devices = 65534,
-  /** Addresses of all pools together; each owns 24.6 KiB of bitmaps. */
+  /** Addresses of all pools together; each owns 36.6 KiB of bitmaps and port blocks. */
   PoolAddresses = 65534,
+  /** The smallest port block; all have a power of two of ports and begin at a multiple of their size. */
+  BlockPortsMin = 64,
+  /** Datagrams of which fragments are on their way, in all and of one zone. */
+  Datagrams = 2048,
+  DatagramsPerZone = 256,
+  /** Pieces of one datagram that have come, counted where they do not join. */
+  FragmentRanges = 8,
+  /** Fragments that wait for their datagram's first one, in all and of one zone. */
+  HeldFragments = 512,
+  HeldFragmentsPerZone = 64,
+  /** Unsolicited SYNs that wait for their six seconds, in all and of one zone they came in from. */
+  HeldSyns = 256,
+  HeldSynsPerZone = 64,
+  /** Bytes of a held SYN that its error quotes. */
+  HeldSynBytes = 120,
+  /** Conns that application gateways foresee, and conns whose sequence numbers they shift. */
+  Expectations = 1024,
+  ShiftedConns = 1024,
+  /** Events that wait for the host. */
+  Events = 1024,
+  /** Sets of timeouts: zones and ports that have their own. */
+  TimeoutSets = 65535,
+  /** Timeouts by protocol and port. */
+  PortTimeouts = 64,
 }
 
 /** "None" where an index is meant, of 16 and of 32 bits. */
@@ -83,9 +107,11 @@ export enum Reason {
   Answered,
   /** ARP that taught or told us something and needs no answer. */
   Learned,
+  /** Waits for the first fragment of its datagram; ends later as HeldSent or FragmentTimeout. */
+  FragmentHeld,
   /** Waits until its next hop's address is resolved; ends later as HeldSent or NeighborFailed. */
   Held,
-  /** A held frame was sent after all (counted beside Held, not a frame's own end). */
+  /** A held frame was sent after all (counted beside Held and FragmentHeld, not a frame's own end). */
   HeldSent,
 
   // link layer
@@ -110,8 +136,14 @@ export enum Reason {
   IpBadSource,
   /** A destination that no router forwards to: multicast, broadcast, loopback, link-local, zero. */
   IpBadDestination,
-  /** A fragment: reassembly is not supported yet. */
-  Fragment,
+  /** A first fragment without its whole transport header, or one that would overwrite it (RFC 3128). */
+  FragmentTooShort,
+  /** It covers bytes of its datagram that have come before (RFC 1858 section 4). */
+  FragmentOverlap,
+  /** More fragments on their way than the table, or the share of the zone, holds. */
+  FragmentTableFull,
+  /** The first fragment of its datagram did not come in time (counted beside FragmentHeld). */
+  FragmentTimeout,
   TtlExceeded,
   /** Longer than the egress device's MTU. */
   TooBig,
@@ -121,8 +153,13 @@ export enum Reason {
   UdpBadHeader,
   IcmpBadHeader,
   SctpBadHeader,
-  /** ICMP that is neither echo request nor reply. */
+  /** ICMP that is neither a query nor its reply nor an error (RFC 5508 REQ-11). */
   IcmpUnsupported,
+  /** An ICMP error whose checksum, or whose embedded IPv4 header, is wrong (RFC 5508 REQ-3). */
+  IcmpBadChecksum,
+  IcmpBadEmbedded,
+  /** An ICMP error about nothing that is known here (RFC 5508 REQ-4). */
+  IcmpUnrelated,
   /** A protocol whose checksum covers the addresses and that is not translated: DCCP, UDP-Lite. */
   ProtocolUnsupported,
 
@@ -139,14 +176,27 @@ export enum Reason {
   ZoneMismatch,
   /** A conn must begin with a TCP SYN. */
   TcpNotSyn,
+  /** A segment outside of its conn's window (RFC 5961; RFC 7857 section 2.2 for RST). */
+  TcpOutOfWindow,
+  /** A SYN that nobody asked for: kept for six seconds, then answered (RFC 5382 REQ-4). */
+  TcpUnsolicited,
   /** A conn must begin with an echo request. */
   EchoNotRequest,
-  /** It would go on to an address of the router's own, or of a pool: hairpin is not supported yet. */
+  /** Towards an external address of ours, by a port that leads nowhere from there. */
   Hairpin,
+  /** The external port is in use, but its filtering does not let this sender in (RFC 4787 REQ-8). */
+  Filtered,
   /** The zone has as many conns as its limit allows. */
   ZoneConnLimit,
+  /** The host has as many conns, or external ports of the protocol, as the limits of its zone allow. */
+  HostConnLimit,
+  HostPortLimit,
   ConnTableFull,
+  MappingTableFull,
+  HostTableFull,
   PoolExhausted,
+  /** A deterministic pool has no ports for this host: it is in none of its prefixes (RFC 7422). */
+  NotSubscriber,
   /** The tuple its answers would carry belongs to another conn. */
   TupleInUse,
   /** A protocol without ports, towards a host that another conn of the protocol already uses. */
@@ -160,6 +210,8 @@ export enum Reason {
   NeighborFailed,
   NeighborTableFull,
   HoldQueueFull,
+  /** No buffer for the pieces of a packet that must be fragmented, or for one that grows. */
+  NoBuffer,
   /** More frames to send in one call than the host takes. */
   OutputFull,
 
@@ -235,7 +287,11 @@ export enum Section {
   Neighbors,
   Pools,
   PoolRanges,
+  /** Hosts of deterministic pools, by pool and in order. */
+  PoolSubscribers,
   Flows,
+  TimeoutSets,
+  PortTimeouts,
   /** Bytes of UTF-8, not records. */
   Strings,
   Count,
@@ -250,8 +306,14 @@ export enum ImageAt {
   TotalBytes = 8,
   /** u32, FNV-1a (32 bits) over all bytes behind this field. */
   Sum = 12,
-  /** Timeout.Count × u32, milliseconds. */
-  Timeouts = 16,
+  /** u32, bits of Policy. */
+  Policy = 16,
+  /** u32, milliseconds that a freed port rests (RFC 6888 REQ-8). */
+  HoldDown = 20,
+  /** u32, milliseconds that fragments of a datagram may be apart (RFC 791 section 3.2). */
+  FragmentTimeout = 24,
+  /** u32, milliseconds that an unsolicited SYN waits (RFC 5382 REQ-4). */
+  SynTimeout = 28,
   /** u32 each: what the arena must have room for. */
   ConnCapacity = 48,
   NeighborCapacity = 52,
@@ -261,18 +323,51 @@ export enum ImageAt {
   FlowsTracked = 60,
   /** Section.Count × SectionAt.Bytes. */
   Sections = 64,
-  Bytes = 144,
+  /** Behind Section.Count sections. */
+  Bytes = 168,
 }
 
-/** Indices of the timeouts in the image. Milliseconds there, seconds in the configuration. */
+/** Switches that hold for the whole configuration. */
+export enum Policy {
+  /** Segments outside of the window pass; sequence numbers are not judged. */
+  TcpLiberal = 1,
+  /** No ICMP 3/3 for an unsolicited SYN (RFC 5382 REQ-4a). */
+  SilentSyn = 2,
+  /** No ICMP 3/13 where a limit, a pool or a table is reached (RFC 5508 REQ-9). */
+  SilentExhaustion = 4,
+  /** Application gateways (RFC 4787 REQ-10). */
+  FtpGateway = 8,
+  TftpGateway = 16,
+}
+
+/** Idle timeouts of a conn. Milliseconds in the image, seconds in the configuration. */
 export enum Timeout {
   Udp,
+  /** RFC 7857 section 2.1 keeps three of TCP apart. */
   TcpEstablished,
-  TcpTransitory,
+  TcpOpening,
+  TcpClosing,
   Icmp,
-  /** Protocols known by address only. */
+  /** Protocols known by address only, SCTP among them. */
   Other,
   Count = 8,
+}
+
+/** A set of timeouts: Timeout.Count × u32, milliseconds. The first set is everybody's. */
+export enum TimeoutSetAt {
+  Bytes = 32,
+}
+
+/**
+ * Conns to a well-known port have timeouts of their own. The set of a conn is that of its zone plus the
+ * number (from 1) of the first of these that fits its original destination, plus 0 where none does.
+ */
+export enum PortTimeoutAt {
+  /** u16 each: IP protocol; ports, both included. */
+  Protocol = 0,
+  Low = 2,
+  High = 4,
+  Bytes = 8,
 }
 
 /** Sorted by number. */
@@ -286,9 +381,13 @@ export enum ZoneAt {
   ConnsMax = 8,
   /** u32, conns of one host; 0 for no limit. */
   ConnsPerHost = 12,
-  /** u32, ports of one host; 0 for no limit. */
-  PortsPerHost = 16,
-  Bytes = 24,
+  /** u32 each, external ports of one host: TCP, UDP, ICMP (identifiers); 0 for no limit. */
+  TcpPortsPerHost = 16,
+  UdpPortsPerHost = 20,
+  IcmpPortsPerHost = 24,
+  /** u16, index of the first of its sets in TimeoutSets. */
+  Timeouts = 28,
+  Bytes = 32,
 }
 
 export enum Driver {
@@ -396,6 +495,16 @@ export enum Allocation {
   Deterministic,
 }
 
+/** Bits of a pool. */
+export enum PoolFlag {
+  /** An even port gets an even one, an odd an odd, while there are such (RFC 4787 REQ-4). */
+  Parity = 1,
+  /** Packets from outside prolong conns, too (RFC 4787 REQ-6). */
+  InboundRefresh = 2,
+  /** A host's conns may have any of the addresses (RFC 4787 section 4.1, "arbitrary"). */
+  ArbitraryPooling = 4,
+}
+
 export enum PoolAt {
   /** u16, index of the zone its addresses are in. */
   Zone = 0,
@@ -405,16 +514,44 @@ export enum PoolAt {
   /** u32, index of its first range, and u16, how many. */
   Ranges = 8,
   RangeCount = 12,
-  /** u8 each: MappingBehaviour, FilteringBehaviour, Allocation. */
-  Mapping = 14,
-  Filtering = 15,
-  Allocation = 16,
+  /** u8 each: Allocation; bits of PoolFlag. */
+  Allocation = 14,
+  Flags = 15,
+  /** u8 each, MappingBehaviour and FilteringBehaviour of TCP, UDP, ICMP. */
+  TcpMapping = 16,
+  UdpMapping = 17,
+  IcmpMapping = 18,
+  TcpFiltering = 19,
+  UdpFiltering = 20,
+  IcmpFiltering = 21,
   /** u16 each, 1 to 65535, low ≤ high. */
-  PortLow = 18,
-  PortHigh = 20,
+  PortLow = 22,
+  PortHigh = 24,
+  /** u16, ports of a block, or of a subscriber (deterministic); 0 for the other allocations. */
+  BlockPorts = 26,
   /** u32, addresses of all its ranges. */
-  AddressCount = 24,
-  Bytes = 32,
+  AddressCount = 28,
+  /** u32, index of its first subscriber, and u16, how many prefixes (deterministic). */
+  Subscribers = 32,
+  SubscriberCount = 36,
+  /** u16, blocks that one host may have. */
+  BlocksPerHost = 38,
+  /** u16, the first port behind the subscribers' (deterministic): from there to PortHigh anyone's; 0 none. */
+  OverflowLow = 40,
+  Bytes = 44,
+}
+
+/** Hosts that a deterministic pool has ports for (RFC 7422 section 2). */
+export enum PoolSubscriberAt {
+  /** u16, index of the zone. */
+  Zone = 0,
+  /** u16, 0 to 32. */
+  PrefixLength = 2,
+  /** u32, the bits behind the prefix are zero. */
+  Prefix = 4,
+  /** u32, the number of its first address among the pool's subscribers. */
+  First = 8,
+  Bytes = 12,
 }
 
 /** Ranges of one pool stand together, ascending, without overlap. */
@@ -465,6 +602,8 @@ export enum FlowAction {
   Reverse,
   /** route(zone=), or output() alone: another zone, the same addresses. */
   Route,
+  /** nat(src=ADDRESS,dst_zone=): a source of its own, ports stay (the way out of a whole forwarded address). */
+  Source,
 }
 
 /** Sorted: highest priority first, then in the order of writing. */
@@ -497,9 +636,9 @@ export enum FlowAt {
   TargetZone = 44,
   /** u16, index of the pool. */
   Pool = 46,
-  /** u32, new destination. */
+  /** u32, new destination; for Source the new source. */
   TargetAddress = 48,
-  /** u16, new destination port, 0 to keep it. */
+  /** u16, new destination port of DestinationPortLow, and so on for the ports behind it; 0 to keep them. */
   TargetPort = 52,
   /** u16, index of the device of output(); None.Short to route. */
   Output = 54,
@@ -551,8 +690,70 @@ export enum ConnPhase {
   /** No answer yet. */
   New,
   Established,
-  /** A FIN or RST has been seen. */
+  /** A FIN has been seen, of the original, of the reply direction, of both. */
+  FinOriginal,
+  FinReply,
   Closing,
+  /** A RST has been seen. */
+  Reset,
+}
+
+/** What happened: numbers of RFC 8158 (IANA natEvent) as far as it has them. */
+export enum EventKind {
+  /** No address of the pool has anything left. */
+  AddressesExhausted = 3,
+  SessionCreated = 4,
+  SessionDeleted = 5,
+  MappingCreated = 8,
+  MappingDeleted = 9,
+  /** No port of the protocol is left in the pool for this host. */
+  PortsExhausted = 12,
+  /** A limit of a zone or a host is reached; `Value` is the Reason. */
+  QuotaExceeded = 13,
+  BlockAllocated = 16,
+  BlockFreed = 17,
+  /** 80 % of a pool, a table or a zone's conns are in use; `Value` is percent. */
+  ThresholdReached = 18,
+  /** And fewer than 70 % again. */
+  ThresholdCleared = 256,
+  /** A table is full; `Value` is the Reason. */
+  TableFull = 257,
+}
+
+/** Which events are noted: the first are noted always. */
+export enum EventClass {
+  Alarms = 1,
+  Blocks = 2,
+  Mappings = 4,
+  Sessions = 8,
+}
+
+/** One row of `takeEvents`. What does not apply is 0, or None.Short for an index. */
+export enum EventAt {
+  /** u16 EventKind; u16 IP protocol */
+  Kind = 0,
+  Protocol = 2,
+  /** u32 milliseconds of the clock */
+  Time = 4,
+  /** u16 zone numbers, of the inside and of the outside */
+  Zone = 8,
+  ExternalZone = 10,
+  /** u32 addresses: inside, outside, of the other end */
+  Address = 12,
+  External = 16,
+  Remote = 20,
+  /** u16 ports; of a block the first and last */
+  Port = 24,
+  ExternalPort = 26,
+  RemotePort = 28,
+  LastPort = 30,
+  /** u32, see EventKind */
+  Value = 32,
+  /** u16, index of the pool in the image in force */
+  Pool = 36,
+  /** u16, equal events that were left out since the last one */
+  Repeats = 38,
+  Bytes = 40,
 }
 
 /** One row of `listConns`. */
@@ -584,6 +785,49 @@ export enum ConnRowAt {
   ReplyPackets = 64,
   ReplyBytes = 72,
   Bytes = 80,
+}
+
+/** One row of `listMappings`: an inside endpoint and the external port that is its own. */
+export enum MappingRowAt {
+  /** u32, the mapping's index. */
+  Index = 0,
+  /** u8 each: IP protocol, MappingBehaviour, FilteringBehaviour. */
+  Protocol = 4,
+  Mapping = 5,
+  Filtering = 6,
+  /** u8, 1 where conns of several endpoints share the port. */
+  Shared = 7,
+  /** u16 zone numbers, u16 ports */
+  Zone = 8,
+  ExternalZone = 10,
+  Port = 12,
+  ExternalPort = 14,
+  /** u32 addresses */
+  Address = 16,
+  External = 20,
+  /** u32, what it is good for: a destination where its behaviour depends on one, else 0. */
+  Destination = 24,
+  /** u32 conns, u32 milliseconds since it was made */
+  Conns = 28,
+  Age = 32,
+  Bytes = 40,
+}
+
+/** One row of `listHosts`: what an inside address has in use. */
+export enum HostRowAt {
+  /** u32, the host's index. */
+  Index = 0,
+  /** u32 */
+  Address = 4,
+  /** u16 zone number */
+  Zone = 8,
+  /** u32 each */
+  Conns = 12,
+  TcpPorts = 16,
+  UdpPorts = 20,
+  IcmpPorts = 24,
+  Blocks = 28,
+  Bytes = 32,
 }
 
 /** One row of `listNeighbors`. */

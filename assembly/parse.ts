@@ -127,7 +127,7 @@ function parseIpv4(packet: Packet, end: u32): u32 {
   if (!ip.headerSumIsRight()) return Reason.IpBadChecksum;
   if (!isForwardable(ip.source)) return Reason.IpBadSource;
   if (!isForwardable(ip.destination)) return Reason.IpBadDestination;
-  if (ip.isFragment) return Reason.Fragment;
+  if (ip.isFragment) return Reason.FragmentTooShort;
   packet.kind = <u8>PacketKind.Ipv4;
   packet.totalBytes = <u16>ip.totalBytes;
   packet.transport = <u32>ip.payload;

@@ -6,7 +6,9 @@
 import {
   Abi,
   AddressAt,
+  Allocation,
   DeviceAt,
+  FilteringBehaviour,
   FlowAction,
   FlowAt,
   FlowMatch,
@@ -14,20 +16,24 @@ import {
   ImageStatus,
   InterfaceAt,
   Limit,
+  MappingBehaviour,
   NeighborAt,
   None,
   PoolAt,
   PoolRangeAt,
+  PoolSubscriberAt,
+  PortTimeoutAt,
   RouteAt,
   Section,
   SectionAt,
   Timeout,
+  TimeoutSetAt,
   ZoneAt,
 } from "../abi";
 import { NONE } from "../table/none";
 import { prefixMask } from "../table/prefix";
 import { Configuration } from "./configuration";
-import { DeviceRecord, FlowRecord, NeighborRecord } from "./records";
+import { DeviceRecord, FlowRecord, NeighborRecord, PoolRecord } from "./records";
 
 /** Byte offset in the image of the record that a check refused, 0 where it is none of them. */
 export let faultAt: u32 = 0;
@@ -50,7 +56,7 @@ export function checkImage(image: usize, bytes: u32, room: u32): ImageStatus {
   if (load<u32>(image + ImageAt.Magic) != Abi.ImageMagic) return ImageStatus.BadMagic;
   if (load<u32>(image + ImageAt.Version) != Abi.Version) return ImageStatus.BadVersion;
   if (load<u32>(image + ImageAt.TotalBytes) != bytes) return ImageStatus.Truncated;
-  const sum = fnv1a(image + ImageAt.Timeouts, image + bytes);
+  const sum = fnv1a(image + ImageAt.Policy, image + bytes);
   if (load<u32>(image + ImageAt.Sum) != sum) return ImageStatus.BadSum;
   for (let section: u32 = 0; section < <u32>Section.Count; section++) {
     const head = ImageAt.Sections + section * SectionAt.Bytes;
@@ -62,11 +68,11 @@ export function checkImage(image: usize, bytes: u32, room: u32): ImageStatus {
     if (<u64>count * recordBytes(section) > bytes - offset) return ImageStatus.BadSection;
   }
   faultAt = 0;
-  for (let which: u32 = 0; which < <u32>Timeout.Count; which++) {
-    const timeout = load<u32>(image + ImageAt.Timeouts + which * 4);
-    if (timeout > TIMEOUT_MS_MAX) return ImageStatus.BadRecord;
-  }
-  return ImageStatus.Ok;
+  const sound =
+    load<u32>(image + ImageAt.HoldDown) <= TIMEOUT_MS_MAX &&
+    load<u32>(image + ImageAt.FragmentTimeout) <= TIMEOUT_MS_MAX &&
+    load<u32>(image + ImageAt.SynTimeout) <= TIMEOUT_MS_MAX;
+  return sound ? ImageStatus.Ok : ImageStatus.BadRecord;
 }
 
 function fnv1a(from: usize, to: usize): u32 {
@@ -93,6 +99,12 @@ function recordBytes(section: u32): u32 {
       return PoolAt.Bytes;
     case Section.PoolRanges:
       return PoolRangeAt.Bytes;
+    case Section.PoolSubscribers:
+      return PoolSubscriberAt.Bytes;
+    case Section.TimeoutSets:
+      return TimeoutSetAt.Bytes;
+    case Section.PortTimeouts:
+      return PortTimeoutAt.Bytes;
     case Section.Flows:
       return FlowAt.Bytes;
     default:
@@ -102,7 +114,8 @@ function recordBytes(section: u32): u32 {
 
 /** Every record of an image whose sections are sound. Also counts the pool addresses. */
 export function checkRecords(config: Configuration): ImageStatus {
-  let status = checkZones(config);
+  let status = checkTimeouts(config);
+  if (status == ImageStatus.Ok) status = checkZones(config);
   if (status == ImageStatus.Ok) status = checkInterfaces(config);
   if (status == ImageStatus.Ok) status = checkDevices(config);
   if (status == ImageStatus.Ok) status = checkAddresses(config);
@@ -117,12 +130,32 @@ function isText(config: Configuration, at: u32, bytes: u32, most: u32): bool {
   return bytes <= most && <u64>at + bytes <= config.stringBytes;
 }
 
+/** There is a first set, for everybody. */
+function checkTimeouts(config: Configuration): ImageStatus {
+  if (config.timeoutSetCount == 0) return ImageStatus.BadRecord;
+  if (
+    config.timeoutSetCount > <u32>Limit.TimeoutSets ||
+    config.portTimeoutCount > <u32>Limit.PortTimeouts
+  ) {
+    return ImageStatus.TooLarge;
+  }
+  for (let i: u32 = 0; i < config.timeoutSetCount * Timeout.Count; i++) {
+    const at = config.timeoutSets + ((<usize>i) << 2);
+    if (load<u32>(at) > TIMEOUT_MS_MAX) return fault(config, at, ImageStatus.BadRecord);
+  }
+  return ImageStatus.Ok;
+}
+
 function checkZones(config: Configuration): ImageStatus {
   if (config.zoneCount > <u32>Limit.Zones) return ImageStatus.TooLarge;
   let last: i32 = -1;
   for (let i: u32 = 0; i < config.zoneCount; i++) {
     const zone = config.zone(i);
-    if (<i32>zone.number <= last || !isText(config, zone.name, zone.nameBytes, Limit.NameBytes)) {
+    if (
+      <i32>zone.number <= last ||
+      <u32>zone.timeouts + config.portTimeoutCount >= config.timeoutSetCount ||
+      !isText(config, zone.name, zone.nameBytes, Limit.NameBytes)
+    ) {
       return fault(config, changetype<usize>(zone), ImageStatus.BadRecord);
     }
     last = zone.number;
@@ -231,6 +264,7 @@ function checkPools(config: Configuration): ImageStatus {
       pool.portLow <= pool.portHigh &&
       pool.rangeCount > 0 &&
       <u64>pool.ranges + pool.rangeCount <= config.poolRangeCount &&
+      hasSoundPolicy(config, pool) &&
       isText(config, pool.name, pool.nameBytes, Limit.FlowTextBytes);
     let last: i64 = -1;
     for (let r: u32 = 0; sound && r < pool.rangeCount; r++) {
@@ -247,6 +281,49 @@ function checkPools(config: Configuration): ImageStatus {
   if (total > <u64>Limit.PoolAddresses) return ImageStatus.TooLarge;
   config.poolAddressCount = <u32>total;
   return ImageStatus.Ok;
+}
+
+/** Behaviours, allocation and what the allocation needs. */
+function hasSoundPolicy(config: Configuration, pool: PoolRecord): bool {
+  for (let which: u32 = 0; which < 3; which++) {
+    if (pool.mapping(which) > <u32>MappingBehaviour.AddressAndPortDependent) return false;
+    if (pool.filtering(which) > <u32>FilteringBehaviour.AddressAndPortDependent) return false;
+  }
+  const ports: u32 = pool.blockPorts;
+  switch (<u32>pool.allocation) {
+    case Allocation.Random:
+    case Allocation.Preserve:
+      return true;
+    case Allocation.Block:
+      return ports >= <u32>Limit.BlockPortsMin && (ports & (ports - 1)) == 0;
+    case Allocation.Deterministic:
+      return hasSoundSubscribers(config, pool);
+    default:
+      return false;
+  }
+}
+
+/** Every subscriber has its ports: the last one's end in front of the overflow, on an address of the pool. */
+function hasSoundSubscribers(config: Configuration, pool: PoolRecord): bool {
+  if (<u64>pool.subscribers + pool.subscriberCount > config.poolSubscriberCount) return false;
+  const ports: u32 = pool.blockPorts;
+  const overflow: u32 = pool.overflowLow;
+  if (overflow != 0 && (overflow <= pool.portLow || overflow > pool.portHigh)) return false;
+  const end: u32 = overflow == 0 ? <u32>pool.portHigh + 1 : overflow;
+  if (ports == 0 || ports > end - pool.portLow) return false;
+  const perAddress = (end - pool.portLow) / ports;
+  let next: u64 = 0;
+  for (let i: u32 = 0; i < pool.subscriberCount; i++) {
+    const each = config.poolSubscriber(pool.subscribers + i);
+    const sound =
+      each.zone < config.zoneCount &&
+      each.prefixLength <= 32 &&
+      (each.prefix & ~prefixMask(each.prefixLength)) == 0 &&
+      each.first == next;
+    if (!sound) return false;
+    next += (<u64>1) << (32 - <u64>each.prefixLength);
+  }
+  return next <= <u64>perAddress * pool.addressCount;
 }
 
 function checkFlows(config: Configuration): ImageStatus {
@@ -296,6 +373,8 @@ function isSoundAction(config: Configuration, flow: FlowRecord): bool {
     case FlowAction.Masquerade:
       return flow.pool < config.poolCount && config.pool(flow.pool).zone == flow.targetZone;
     case FlowAction.Destination:
+      return flow.targetZone != None.Short && flow.targetAddress != 0;
+    case FlowAction.Source:
       return flow.targetZone != None.Short && flow.targetAddress != 0;
     case FlowAction.Route:
       return flow.targetZone != None.Short || flow.output != None.Short;

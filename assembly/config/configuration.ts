@@ -15,10 +15,13 @@ import {
   InterfaceAt,
   PoolAt,
   PoolRangeAt,
+  PoolSubscriberAt,
+  PortTimeoutAt,
   RouteAt,
   Section,
   SectionAt,
   Timeout,
+  TimeoutSetAt,
   ZoneAt,
   ZoneCounterAt,
 } from "../abi";
@@ -32,6 +35,8 @@ import {
   InterfaceRecord,
   PoolRangeRecord,
   PoolRecord,
+  PoolSubscriberRecord,
+  PortTimeoutRecord,
   RouteRecord,
   ZoneRecord,
 } from "./records";
@@ -114,6 +119,14 @@ export class Configuration {
   poolCount: u32;
   poolRanges: usize;
   poolRangeCount: u32;
+  poolSubscribers: usize;
+  poolSubscriberCount: u32;
+  timeoutSets: usize;
+  timeoutSetCount: u32;
+  portTimeouts: usize;
+  portTimeoutCount: u32;
+  /** Bits of Policy. */
+  policy: u32;
   flows: usize;
   flowCount: u32;
   strings: usize;
@@ -168,6 +181,14 @@ export class Configuration {
   poolRange(index: u32): PoolRangeRecord {
     return changetype<PoolRangeRecord>(this.poolRanges + <usize>index * PoolRangeAt.Bytes);
   }
+  poolSubscriber(index: u32): PoolSubscriberRecord {
+    return changetype<PoolSubscriberRecord>(
+      this.poolSubscribers + <usize>index * PoolSubscriberAt.Bytes,
+    );
+  }
+  portTimeout(index: u32): PortTimeoutRecord {
+    return changetype<PortTimeoutRecord>(this.portTimeouts + <usize>index * PortTimeoutAt.Bytes);
+  }
   /** The n-th address of a pool, counted over all its ranges. */
   poolAddress(pool: PoolRecord, n: u32): u32 {
     let left = n;
@@ -190,9 +211,13 @@ export class Configuration {
     return changetype<DeviceState>(this.deviceStates + <usize>index * DEVICE_STATE_BYTES);
   }
 
-  /** Milliseconds */
-  timeout(which: Timeout): u32 {
-    return load<u32>(this.image + ImageAt.Timeouts + ((<usize>which) << 2));
+  /** Milliseconds; `set` is one of TimeoutSets. */
+  timeout(set: u32, which: Timeout): u32 {
+    return load<u32>(this.timeoutSets + <usize>set * TimeoutSetAt.Bytes + ((<usize>which) << 2));
+  }
+  /** Milliseconds that stand in the header: ImageAt.HoldDown, FragmentTimeout or SynTimeout. */
+  delay(which: ImageAt): u32 {
+    return load<u32>(this.image + which);
   }
 
   nextForward(flow: u32): u32 {
@@ -228,6 +253,13 @@ export class Configuration {
     this.poolCount = this.sectionCount(Section.Pools);
     this.poolRanges = this.sectionAt(Section.PoolRanges);
     this.poolRangeCount = this.sectionCount(Section.PoolRanges);
+    this.poolSubscribers = this.sectionAt(Section.PoolSubscribers);
+    this.poolSubscriberCount = this.sectionCount(Section.PoolSubscribers);
+    this.timeoutSets = this.sectionAt(Section.TimeoutSets);
+    this.timeoutSetCount = this.sectionCount(Section.TimeoutSets);
+    this.portTimeouts = this.sectionAt(Section.PortTimeouts);
+    this.portTimeoutCount = this.sectionCount(Section.PortTimeouts);
+    this.policy = load<u32>(image + ImageAt.Policy);
     this.flows = this.sectionAt(Section.Flows);
     this.flowCount = this.sectionCount(Section.Flows);
     this.strings = this.sectionAt(Section.Strings);

@@ -11,6 +11,8 @@ import {
   NeighborAt,
   PoolAt,
   PoolRangeAt,
+  PoolSubscriberAt,
+  PortTimeoutAt,
   RouteAt,
   ZoneAt,
 } from "../abi";
@@ -23,10 +25,16 @@ export class ZoneRecord {
   name: u32;
   connsMax: u32;
   connsPerHost: u32;
-  portsPerHost: u32;
+  tcpPortsPerHost: u32;
+  udpPortsPerHost: u32;
+  icmpPortsPerHost: u32;
+  /** Index of its first set of timeouts. */
+  timeouts: u16;
+  private pad: u16;
 }
 if (offsetof<ZoneRecord>("connsMax") != ZoneAt.ConnsMax) ERROR("ZoneRecord is not ZoneAt");
-if (offsetof<ZoneRecord>("portsPerHost") != ZoneAt.PortsPerHost) ERROR("ZoneRecord is not ZoneAt");
+if (offsetof<ZoneRecord>("timeouts") != ZoneAt.Timeouts) ERROR("ZoneRecord is not ZoneAt");
+if (offsetof<ZoneRecord>() != ZoneAt.Bytes) ERROR("ZoneRecord is not ZoneAt");
 
 @final
 @unmanaged
@@ -108,16 +116,61 @@ export class PoolRecord {
   name: u32;
   ranges: u32;
   rangeCount: u16;
-  mapping: u8;
-  filtering: u8;
   allocation: u8;
-  private pad: u8;
+  /** Bits of PoolFlag. */
+  flags: u8;
+  private mapping0: u8;
+  private mapping1: u8;
+  private mapping2: u8;
+  private filtering0: u8;
+  private filtering1: u8;
+  private filtering2: u8;
   portLow: u16;
   portHigh: u16;
+  blockPorts: u16;
   addressCount: u32;
+  subscribers: u32;
+  subscriberCount: u16;
+  blocksPerHost: u16;
+  overflowLow: u16;
+  private pad: u16;
+
+  /** MappingBehaviour and FilteringBehaviour of the protocol with this bitmap: TCP, UDP, ICMP. */
+  mapping(which: u32): u32 {
+    return load<u8>(changetype<usize>(this) + which, offsetof<PoolRecord>("mapping0"));
+  }
+  filtering(which: u32): u32 {
+    return load<u8>(changetype<usize>(this) + which, offsetof<PoolRecord>("filtering0"));
+  }
 }
+if (offsetof<PoolRecord>("mapping0") != PoolAt.TcpMapping) ERROR("PoolRecord is not PoolAt");
+if (offsetof<PoolRecord>("filtering0") != PoolAt.TcpFiltering) ERROR("PoolRecord is not PoolAt");
 if (offsetof<PoolRecord>("portLow") != PoolAt.PortLow) ERROR("PoolRecord is not PoolAt");
 if (offsetof<PoolRecord>("addressCount") != PoolAt.AddressCount) ERROR("PoolRecord is not PoolAt");
+if (offsetof<PoolRecord>("overflowLow") != PoolAt.OverflowLow) ERROR("PoolRecord is not PoolAt");
+if (offsetof<PoolRecord>() != PoolAt.Bytes) ERROR("PoolRecord is not PoolAt");
+
+@final
+@unmanaged
+export class PoolSubscriberRecord {
+  zone: u16;
+  prefixLength: u16;
+  prefix: u32;
+  first: u32;
+}
+if (offsetof<PoolSubscriberRecord>() != PoolSubscriberAt.Bytes)
+  ERROR("PoolSubscriberRecord is not PoolSubscriberAt");
+
+@final
+@unmanaged
+export class PortTimeoutRecord {
+  protocol: u16;
+  low: u16;
+  high: u16;
+  private pad: u16;
+}
+if (offsetof<PortTimeoutRecord>() != PortTimeoutAt.Bytes)
+  ERROR("PortTimeoutRecord is not PortTimeoutAt");
 
 @final
 @unmanaged

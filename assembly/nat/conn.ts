@@ -8,7 +8,7 @@
  *               32  expiry            36  adjacency ×2   44  generation ×2   52  ingress ×2   56  flow ×2
  *               60  flow of the second pass ×2
  *     cold line 64  packets ×2 and bytes ×2             96  born   100  created   104  validated
- *              108  external            112  reserved for the TCP window
+ *              108  external            112  target     116  ring ×2    124  timeouts   126  gateway
  *
  * States: New until an answer is seen, then Established; TCP moves on to Closing (nat/tcp.ts).
  * A conn is reachable from the index by both tuples from `open` to `close`, never by one alone.
@@ -21,6 +21,7 @@ import { arena, connIndex, connSlab, conns, connWheel, RecordBytes } from "../me
 import { Direction, NO_CONN } from "../packet";
 import { Index } from "../table/index";
 import { NONE } from "../table/none";
+import { idleTimeout } from "./timeout";
 import { Tuple } from "./tuple";
 
 export enum ConnFlag {
@@ -71,8 +72,15 @@ export class Conn {
   validated: u32;
   /** Index of the external address whose port it holds, or NO_EXTERNAL. */
   external: u32;
-  private window0: u64;
-  private window1: u64;
+  /** Index of the mapping that a hairpinned conn leads to, NONE for none. */
+  target: u32;
+  /** The conns before and behind it that share its filter key (nat/filter.ts). */
+  ringNext: u32;
+  ringPrevious: u32;
+  /** Its set of timeouts (nat/timeout.ts). */
+  timeouts: u16;
+  /** Index of its application gateway's record, None.Short for none. */
+  gateway: u16;
 
   static at(index: u32): Conn {
     return changetype<Conn>(conns + <usize>index * RecordBytes.Conn);
@@ -195,7 +203,7 @@ export function isFree(tuple: Tuple): bool {
 /**
  * Makes a conn, with both tuples filled in by the caller, reachable from now on. False, and nothing changed, when the index cannot take both tuples. `index` is one that `connSlab.take` gave.
  */
-export function openConn(index: u32, now: u32, expiry: u32): bool {
+export function openConn(index: u32, now: u32): bool {
   const conn = Conn.at(index);
   const originalHash = conn.original.hash;
   if (!connIndex.insert(originalHash, index << 1)) return false;
@@ -208,8 +216,8 @@ export function openConn(index: u32, now: u32, expiry: u32): bool {
   conn.born = arena.generation;
   conn.validated = arena.configured;
   conn.created = now;
-  conn.expiry = expiry;
-  connWheel.add(index, expiry);
+  conn.expiry = now + idleTimeout(conn);
+  connWheel.add(index, conn.expiry);
   const zone = active.zoneIndex(conn.original.zone);
   if (zone != NONE) {
     const state = active.zoneState(zone);

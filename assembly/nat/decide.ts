@@ -18,9 +18,10 @@ import { Conn, ConnFlag, isFree, NO_EXTERNAL, openConn, opposite } from "./conn"
 import { giveExternal, hasPorts } from "./external";
 import { FlowQuery, findFlow, findTrackedFlow } from "./flow";
 import { forwardedUpTo } from "./forward";
-import { endConn, firstTimeout } from "./lifetime";
+import { endConn } from "./lifetime";
 import { poolHas, takeExternal } from "./pool";
 import { beginsTcp } from "./tcp";
+import { timeoutSet } from "./timeout";
 
 /**
  * Finds or makes the packet's conn and the flow that speaks for it. CONTINUE, with `handle`, `flow` and
@@ -40,6 +41,7 @@ function decideKnown(packet: Packet): u32 {
       return Reason.ConnRevoked;
     }
     conn.validated = arena.configured;
+    conn.timeouts = <u16>timeoutSet(active.zoneIndex(conn.original.zone), conn.original);
   }
   const direction = packet.direction;
   // What a former configuration's second pass said names a flow of that configuration.
@@ -155,8 +157,9 @@ function open(packet: Packet, flow: FlowRecord, now: u32): u32 {
   conn.track(Direction.Reply, None.Short);
   conn.original.copy(packet);
   conn.reply.mirror(packet);
+  conn.timeouts = <u16>timeoutSet(packet.zoneIndex, packet);
   let verdict = translateTuples(conn, packet, flow);
-  if (verdict == CONTINUE && !openConn(index, now, now + firstTimeout(packet.protocol))) {
+  if (verdict == CONTINUE && !openConn(index, now)) {
     if (conn.external != NO_EXTERNAL) {
       giveExternal(conn.external, packet.protocol, conn.reply.destinationPort);
     }

@@ -3,7 +3,7 @@
  * when its slot comes round and files it again if it was written meanwhile.
  */
 
-import { ConnPhase, Timeout } from "../abi";
+import { ConnPhase } from "../abi";
 import { active } from "../config/configuration";
 import { connWheel } from "../memory";
 import { Direction, Packet } from "../packet";
@@ -11,21 +11,17 @@ import { NONE } from "../table/none";
 import { IpProtocol } from "../wire/ipv4";
 import { Conn, NO_EXTERNAL, removeConn } from "./conn";
 import { giveExternal } from "./external";
-import { advanceTcp, tcpTimeout } from "./tcp";
+import { advanceTcp } from "./tcp";
+import { idleTimeout, timeoutSet } from "./timeout";
 
 /** Notes that the conn was used by a packet of this direction. */
 export function refresh(conn: Conn, direction: Direction, packet: Packet, now: u32): void {
-  let timeout: Timeout;
   const wasNew = conn.phase == ConnPhase.New;
-  if (packet.protocol == IpProtocol.Tcp) {
-    timeout = advanceTcp(conn, direction, packet.flags);
-  } else {
-    if (direction == Direction.Reply) conn.phase = ConnPhase.Established;
-    timeout = timeoutOf(packet.protocol);
-  }
+  if (packet.protocol == IpProtocol.Tcp) advanceTcp(conn, direction, packet.flags);
+  else if (direction == Direction.Reply) conn.phase = ConnPhase.Established;
   // Flows may tell +new from +established: what was decided for the one does not hold for the other.
   if (wasNew != (conn.phase == ConnPhase.New)) conn.undecide(Direction.Original);
-  setExpiry(packet.handle >> 1, conn, now + active.timeout(timeout));
+  setExpiry(packet.handle >> 1, conn, now + idleTimeout(conn));
 }
 
 /** The wheel finds a deadline that has moved later by itself; one that moves earlier must be filed again. */
@@ -37,23 +33,9 @@ function setExpiry(index: u32, conn: Conn, expiry: u32): void {
 
 /** Lets a conn live no longer than the timeouts in force allow from now on. */
 export function shorten(index: u32, conn: Conn, now: u32): void {
-  const expiry = now + active.timeout(timeoutNow(conn));
+  conn.timeouts = <u16>timeoutSet(active.zoneIndex(conn.original.zone), conn.original);
+  const expiry = now + idleTimeout(conn);
   if (<i32>(expiry - conn.expiry) < 0) setExpiry(index, conn, expiry);
-}
-
-function timeoutNow(conn: Conn): Timeout {
-  const protocol = conn.original.protocol;
-  return protocol == IpProtocol.Tcp ? tcpTimeout(conn.phase) : timeoutOf(protocol);
-}
-
-/** The timeout of a conn's first packet. */
-export function firstTimeout(protocol: u8): u32 {
-  return active.timeout(protocol == IpProtocol.Tcp ? Timeout.TcpTransitory : timeoutOf(protocol));
-}
-
-function timeoutOf(protocol: u8): Timeout {
-  if (protocol == IpProtocol.Udp) return Timeout.Udp;
-  return protocol == IpProtocol.Icmp ? Timeout.Icmp : Timeout.Other;
 }
 
 /** Ends a conn: both tuples, its timer and its port are free afterwards. */

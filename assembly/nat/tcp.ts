@@ -14,8 +14,8 @@ export function beginsTcp(flags: u8): bool {
   return (flags & (TcpFlag.Syn | TcpFlag.Ack | TcpFlag.Rst | TcpFlag.Fin)) == TcpFlag.Syn;
 }
 
-/** Moves the conn on by one segment and says which timeout it has from now on. */
-export function advanceTcp(conn: Conn, direction: Direction, flags: u8): Timeout {
+/** Moves the conn on by one segment. */
+export function advanceTcp(conn: Conn, direction: Direction, flags: u8): void {
   if ((flags & (TcpFlag.Rst | TcpFlag.Fin)) != 0) {
     conn.phase = ConnPhase.Closing;
   } else if (conn.phase == ConnPhase.Closing) {
@@ -24,10 +24,10 @@ export function advanceTcp(conn: Conn, direction: Direction, flags: u8): Timeout
   } else if (direction == Direction.Reply && (flags & TcpFlag.Ack) != 0) {
     conn.phase = ConnPhase.Established;
   }
-  return tcpTimeout(conn.phase);
 }
 
 /** RFC 5382 REQ-5: what is neither established nor forgotten is transitory. */
 export function tcpTimeout(phase: ConnPhase): Timeout {
-  return phase == ConnPhase.Established ? Timeout.TcpEstablished : Timeout.TcpTransitory;
+  if (phase == ConnPhase.New) return Timeout.TcpOpening;
+  return phase == ConnPhase.Established ? Timeout.TcpEstablished : Timeout.TcpClosing;
 }

@@ -12,6 +12,7 @@ import {
   NeighborAt,
   None,
   PoolAt,
+  PoolFlag,
   PoolRangeAt,
   RouteAt,
   Section,
@@ -23,7 +24,7 @@ import { macBytes } from "./address.js";
 import { type FlowLists, linkFlows, writeFlow } from "./compileflow.js";
 import { align, fnv1a, RECORD_BYTES, type RecordSection, Strings } from "./layout.js";
 import { type MacOf, virtualMac } from "./mac.js";
-import type { Config, Device, Pool, Route } from "./model.js";
+import type { Config, Device, Pool, Route, Timeouts } from "./model.js";
 
 export interface CompileOptions {
   /** The kernel's MACs, from which those of devices without one are derived. */
@@ -38,6 +39,11 @@ export interface Capacity {
   /** Bytes of the largest image to come. */
   readonly imageBytes: number;
 }
+
+/** RFC 6888 REQ-8; RFC 1122 section 3.3.2 (Linux: 30 s); RFC 5382 REQ-4. */
+const HOLD_DOWN_MS = 120_000;
+const FRAGMENT_TIMEOUT_MS = 30_000;
+const SYN_TIMEOUT_MS = 6000;
 
 const CONNS = 65536;
 const NEIGHBORS = 4096;
@@ -67,7 +73,10 @@ export function compileImage(config: Config, options: CompileOptions = {}): Uint
   const sections = [
     ...topologySections(config, options.macOf, lists, strings),
     ...poolSections(config, strings),
+    section(Section.PoolSubscribers, [], () => {}),
     section(Section.Flows, config.flows, (view, flow) => writeFlow(view, flow, lists, strings)),
+    section(Section.TimeoutSets, [config.timeouts], writeTimeouts),
+    section(Section.PortTimeouts, [], () => {}),
   ];
   const text = strings.bytes();
   sections.push({ bytes: text, count: text.length });
@@ -187,12 +196,27 @@ function writePool(view: DataView, pool: Pool, strings: Strings): void {
   view.setUint16(PoolAt.Zone, pool.zone.index, true);
   strings.refer(view, pool.name, PoolAt.NameBytes, PoolAt.Name);
   view.setUint16(PoolAt.RangeCount, pool.ranges.length, true);
-  view.setUint8(PoolAt.Mapping, pool.mapping);
-  view.setUint8(PoolAt.Filtering, pool.filtering);
+  for (const which of [0, 1, 2]) {
+    view.setUint8(PoolAt.TcpMapping + which, pool.mapping);
+    view.setUint8(PoolAt.TcpFiltering + which, pool.filtering);
+  }
+  view.setUint8(PoolAt.Flags, PoolFlag.InboundRefresh);
   view.setUint8(PoolAt.Allocation, pool.allocation);
   view.setUint16(PoolAt.PortLow, pool.ports.low, true);
   view.setUint16(PoolAt.PortHigh, pool.ports.high, true);
   view.setUint32(PoolAt.AddressCount, pool.addressCount, true);
+}
+
+function writeTimeouts(view: DataView, timeouts: Timeouts): void {
+  const seconds = new Map([
+    [Timeout.Udp, timeouts.udp],
+    [Timeout.TcpEstablished, timeouts.tcpEstablished],
+    [Timeout.TcpOpening, timeouts.tcpTransitory],
+    [Timeout.TcpClosing, timeouts.tcpTransitory],
+    [Timeout.Icmp, timeouts.icmp],
+    [Timeout.Other, timeouts.other],
+  ]);
+  for (const [which, value] of seconds) view.setUint32(4 * which, value * 1000, true);
 }
 
 function assemble(sections: readonly SectionBytes[], config: Config, lists: FlowLists): Uint8Array {
@@ -211,26 +235,18 @@ function assemble(sections: readonly SectionBytes[], config: Config, lists: Flow
     offset += align(bytes.length);
   }
   writeHeader(view, config, lists);
-  view.setUint32(ImageAt.Sum, fnv1a(image.subarray(ImageAt.Timeouts)), true);
+  view.setUint32(ImageAt.Sum, fnv1a(image.subarray(ImageAt.Policy)), true);
   return image;
 }
 
 function writeHeader(view: DataView, config: Config, lists: FlowLists): void {
-  const { timeouts } = config;
   const { conns, neighbors } = tableCapacity(config);
-  const seconds = new Map([
-    [Timeout.Udp, timeouts.udp],
-    [Timeout.TcpEstablished, timeouts.tcpEstablished],
-    [Timeout.TcpTransitory, timeouts.tcpTransitory],
-    [Timeout.Icmp, timeouts.icmp],
-    [Timeout.Other, timeouts.other],
-  ]);
   view.setUint32(ImageAt.Magic, Abi.ImageMagic, true);
   view.setUint32(ImageAt.Version, Abi.Version, true);
   view.setUint32(ImageAt.TotalBytes, view.byteLength, true);
-  for (const [which, value] of seconds) {
-    view.setUint32(ImageAt.Timeouts + 4 * which, value * 1000, true);
-  }
+  view.setUint32(ImageAt.HoldDown, HOLD_DOWN_MS, true);
+  view.setUint32(ImageAt.FragmentTimeout, FRAGMENT_TIMEOUT_MS, true);
+  view.setUint32(ImageAt.SynTimeout, SYN_TIMEOUT_MS, true);
   view.setUint32(ImageAt.ConnCapacity, conns, true);
   view.setUint32(ImageAt.NeighborCapacity, neighbors, true);
   view.setUint32(ImageAt.FlowsAnyDevice, lists.anyDevice, true);

@@ -112,7 +112,7 @@ class ImageReader {
     }
     const total = word(ImageAt.TotalBytes);
     if (total !== length) throw new ImageError(`${length} bytes, and its header says ${total}`);
-    if (word(ImageAt.Sum) !== fnv1a(this.bytes.subarray(ImageAt.Timeouts))) {
+    if (word(ImageAt.Sum) !== fnv1a(this.bytes.subarray(ImageAt.Policy))) {
       throw new ImageError("damaged: its bytes do not have its sum");
     }
   }
@@ -125,8 +125,8 @@ class ImageReader {
       driver: record.getUint16(InterfaceAt.Driver, true) as Driver,
     }));
     const devices = this.devices(zones, interfaces);
-    const timeout = (which: Timeout) =>
-      this.view.getUint32(ImageAt.Timeouts + 4 * which, true) / 1000;
+    const sets = this.place(Section.TimeoutSets, RECORD_BYTES[Section.TimeoutSets]);
+    const timeout = (which: Timeout) => this.view.getUint32(sets.offset + 4 * which, true) / 1000;
     return {
       zones,
       interfaces,
@@ -145,7 +145,7 @@ class ImageReader {
       timeouts: {
         udp: timeout(Timeout.Udp),
         tcpEstablished: timeout(Timeout.TcpEstablished),
-        tcpTransitory: timeout(Timeout.TcpTransitory),
+        tcpTransitory: timeout(Timeout.TcpOpening),
         icmp: timeout(Timeout.Icmp),
         other: timeout(Timeout.Other),
       },

@@ -8,8 +8,11 @@ import {
   NeighborAt,
   PoolAt,
   PoolRangeAt,
+  PoolSubscriberAt,
+  PortTimeoutAt,
   RouteAt,
   Section,
+  TimeoutSetAt,
   ZoneAt,
 } from "../../assembly/abi.js";
 
@@ -25,7 +28,10 @@ export const RECORD_BYTES: Readonly<Record<RecordSection, number>> = {
   [Section.Neighbors]: NeighborAt.Bytes,
   [Section.Pools]: PoolAt.Bytes,
   [Section.PoolRanges]: PoolRangeAt.Bytes,
+  [Section.PoolSubscribers]: PoolSubscriberAt.Bytes,
   [Section.Flows]: FlowAt.Bytes,
+  [Section.TimeoutSets]: TimeoutSetAt.Bytes,
+  [Section.PortTimeouts]: PortTimeoutAt.Bytes,
 };
 
 /** Sections begin and end at multiples of 8 bytes. */

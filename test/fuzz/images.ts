@@ -39,7 +39,7 @@ export function image(document: Document): Uint8Array {
 /** Makes the sum say what the bytes say. */
 export function mendSum(bytes: Uint8Array): Uint8Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  view.setUint32(ImageAt.Sum, fnv1a(bytes.subarray(ImageAt.Timeouts)), true);
+  view.setUint32(ImageAt.Sum, fnv1a(bytes.subarray(ImageAt.Policy)), true);
   return bytes;
 }
 
@@ -119,7 +119,7 @@ export function imageRound(seed: number): Tally {
     const bytes = sound.slice();
     const view = new DataView(bytes.buffer);
     for (let n = 1 + random.below(3); n > 0; n--) {
-      const place = ImageAt.Timeouts + random.below(bytes.length - ImageAt.Timeouts);
+      const place = ImageAt.Policy + random.below(bytes.length - ImageAt.Policy);
       if (random.chance(0.5)) bytes[place] = random.below(256);
       else view.setUint16(place & ~1, random.pick([0, 1, 2, 0x7fff, 0x8000, 0xfffe, 0xffff]), true);
     }

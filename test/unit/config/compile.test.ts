@@ -62,7 +62,7 @@ t.test("header and sections", async (t) => {
     t.equal(word(ImageAt.Version), Abi.Version);
     t.equal(word(ImageAt.TotalBytes), image.length);
     t.equal(image.length % 8, 0);
-    t.equal(word(ImageAt.Sum), fnv1a(image.subarray(ImageAt.Timeouts)));
+    t.equal(word(ImageAt.Sum), fnv1a(image.subarray(ImageAt.Policy)));
     let end: number = ImageAt.Bytes;
     for (let section = 0; section < Section.Count; section++) {
       const { offset, count } = place(section);
@@ -143,9 +143,10 @@ t.test("records of zones, devices, addresses, routes and neighbors", async (t) =
   const [neighbor] = records(Section.Neighbors);
   t.equal(long(neighbor, NeighborAt.Address), 0xcb007101);
   t.equal(neighbor?.getUint8(NeighborAt.Mac + 4), 2);
+  const [timeouts] = records(Section.TimeoutSets);
   t.same(
-    [0, 4, 8, 12, 16].map((at) => word(ImageAt.Timeouts + at)),
-    [300000, 7440000, 240000, 60000, 600000],
+    [0, 4, 8, 12, 16, 20].map((at) => long(timeouts, at)),
+    [300000, 7440000, 240000, 240000, 60000, 600000],
   );
   t.equal(word(ImageAt.ConnCapacity), 65536);
   t.equal(word(ImageAt.NeighborCapacity), 4096);
@@ -175,7 +176,7 @@ t.test("pools, those that masq= makes included", async (t) => {
   t.same([short(other, PoolAt.PortLow), short(other, PoolAt.PortHigh)], [1024, 65535]);
   t.equal(long(other, PoolAt.AddressCount), 10);
   t.same(
-    [PoolAt.Mapping, PoolAt.Filtering, PoolAt.Allocation].map((at) => one?.getUint8(at)),
+    [PoolAt.TcpMapping, PoolAt.TcpFiltering, PoolAt.Allocation].map((at) => one?.getUint8(at)),
     [2, 2, 0],
   );
 });
@@ -352,16 +353,16 @@ t.test("a damaged image says what is wrong with it", async (t) => {
   );
   refused(
     image.map((byte, at) => (at === 4 ? 9 : byte)),
-    "version 9, and only 1 is known",
+    "version 9, and only 2 is known",
   );
   refused(
     image.map((byte, at) => (at === 500 ? byte ^ 1 : byte)),
     "damaged: its bytes do not have its sum",
   );
-  for (let at: number = ImageAt.Timeouts; at < image.length; at++) {
+  for (let at: number = ImageAt.Policy; at < image.length; at++) {
     const bad = Uint8Array.from(image);
     bad[at] = 0xff;
-    new DataView(bad.buffer).setUint32(ImageAt.Sum, fnv1a(bad.subarray(ImageAt.Timeouts)), true);
+    new DataView(bad.buffer).setUint32(ImageAt.Sum, fnv1a(bad.subarray(ImageAt.Policy)), true);
     try {
       readImage(bad);
     } catch (error) {

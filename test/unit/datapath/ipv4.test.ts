@@ -83,10 +83,10 @@ t.test("what is not ours to change arrives as it left", async (t) => {
 
 t.test("fragments: not reassembled yet", async (t) => {
   for (const [fragment, ended] of [
-    [0x2000, "Fragment"],
-    [0x0001, "Fragment"],
-    [0x1fff, "Fragment"],
-    [0x3fff, "Fragment"],
+    [0x2000, "FragmentTooShort"],
+    [0x0001, "FragmentTooShort"],
+    [0x1fff, "FragmentTooShort"],
+    [0x3fff, "FragmentTooShort"],
     [0x4000, "Forwarded"],
     [0x8000, "Forwarded"],
   ] as const) {

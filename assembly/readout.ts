@@ -25,7 +25,11 @@ export function listZoneCounters(first: u32): u32 {
   if (arena.configured == 0 || first >= active.zoneCount) return 0;
   const rows = min<u32>(active.zoneCount - first, Limit.Rows);
   const at = <usize>Exchange.Rows;
-  memory.copy(at, changetype<usize>(active.zoneState(first)), <usize>rows * ZoneCounterAt.Bytes);
+  memory.fill(at, 0, <usize>rows * ZoneCounterAt.Bytes);
+  for (let row: u32 = 0; row < rows; row++) {
+    const state = changetype<usize>(active.zoneState(first + row));
+    memory.copy(at + <usize>row * ZoneCounterAt.Bytes, state, offsetof<ZoneState>("born"));
+  }
   for (let i: u32 = 0; i < active.deviceCount; i++) {
     const row = <u32>active.device(i).zone - first;
     if (row >= rows) continue;

@@ -89,8 +89,8 @@ export class PoolBook {
       ranges,
       addressCount: ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0),
       ports,
-      mapping: MappingBehaviour.AddressAndPortDependent,
-      filtering: FilteringBehaviour.AddressAndPortDependent,
+      mapping: MappingBehaviour.EndpointIndependent,
+      filtering: FilteringBehaviour.AddressDependent,
       allocation: Allocation.Random,
     };
     this.pools.push(pool);

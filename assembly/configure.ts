@@ -26,6 +26,7 @@ import { NeighborRecord } from "./config/records";
 import { arena, EXTERNAL_BITMAPS, neighborSlab, slotBytes } from "./memory";
 import { External } from "./nat/external";
 import { linkForwards } from "./nat/forward";
+import { forgetResting } from "./nat/rest";
 import { addPermanent, findNeighbor, moveNeighbor, Neighbor, removeNeighbor } from "./net/neighbor";
 import { beginOutputs } from "./net/output";
 import { fillErrorBudget } from "./net/responder";
@@ -115,6 +116,7 @@ function placeExternals(next: Configuration): ImageStatus {
         while (free < arena.poolAddressCapacity && !External.at(free).isFree) free++;
         if (free == arena.poolAddressCapacity) return ImageStatus.TooLarge;
         index = free++;
+        forgetResting(index);
         External.at(index).begin(next.zone(pool.zone).number, address);
       }
       next.externalByAddress.put(key, index);

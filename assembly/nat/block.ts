@@ -118,6 +118,13 @@ function give(host: u32, external: u32, at: u32, ports: u32): u32 {
   return owner.blocks;
 }
 
+/** How many blocks a host has. */
+export function blocksOf(host: Host): u32 {
+  let count: u32 = 0;
+  for (let name = host.blocks; name != NONE; name = Block.named(name).next) count++;
+  return count;
+}
+
 /** Counts a port of a block as taken. */
 export function takeBlockPort(name: u32): void {
   Block.named(name).used++;

@@ -28,6 +28,8 @@ export class External {
   address: u32;
   /** Ports, and uses by protocols without ports, that mappings hold or that rest. */
   used: u32;
+  /** Those that rest. */
+  resting: u32;
   /** The last configuration that lists it, 0 for none yet. */
   listed: u32;
   /** Index of the first of its forwards in the configuration in force, NONE for none (nat/forward.ts). */
@@ -41,17 +43,18 @@ export class External {
     return changetype<External>(externals + <usize>index * EXTERNAL_BYTES);
   }
 
-  /** Nothing refers to it any more. */
+  /** Nothing but ports that rest refers to it any more. */
   get isFree(): bool {
-    return this.used == 0 && (this.listed == 0 || this.listed != arena.configured);
+    return this.used == this.resting && (this.listed == 0 || this.listed != arena.configured);
   }
 
-  /** Takes the place of whatever was here. */
+  /** Takes the place of whatever was here, of which nothing rests any more. */
   begin(zone: u32, address: u32): void {
     this.address = address;
     this.zone = <u16>zone;
     this.pool = <u16>None.Short;
     this.used = 0;
+    this.resting = 0;
     this.forwards = NONE;
     for (let which: u32 = 0; which < EXTERNAL_BITMAPS; which++) this.bitmap(which).clear();
     memory.fill(this.block(0), 0xff, EXTERNAL_BLOCKS * RecordBytes.Block);

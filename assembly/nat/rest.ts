@@ -8,7 +8,7 @@
  * The time is in steps of 4 ms, which wraps after 2^30 of them.
  */
 
-import { ImageAt } from "../abi";
+import { ImageAt, None } from "../abi";
 import { active } from "../config/configuration";
 import { arena, RecordBytes, restingPorts } from "../memory";
 import { NONE } from "../table/none";
@@ -32,6 +32,7 @@ export function rest(external: u32, which: u32, port: u32): void {
     return;
   }
   if (arena.restCount == arena.connCapacity) freeOldest();
+  External.at(external).resting++;
   const at = placeAt(arena.restCount++);
   store<u32>(at, external | (port << 16));
   store<u32>(at, (((arena.now >> STEP_SHIFT) & TIME_MASK) << 2) | which, 4);
@@ -56,7 +57,23 @@ function freeOldest(): void {
   const place = load<u32>(at);
   arena.restFirst = arena.restFirst + 1 == arena.connCapacity ? 0 : arena.restFirst + 1;
   arena.restCount--;
-  free(place & 0xffff, load<u32>(at, 4) & 3, place >> 16);
+  const external = place & 0xffff;
+  if (external == <u32>None.Short) return;
+  External.at(external).resting--;
+  free(external, load<u32>(at, 4) & 3, place >> 16);
+}
+
+/** Frees everything that rests of an external address: it is to become another one. */
+export function forgetResting(external: u32): void {
+  if (External.at(external).resting == 0) return;
+  for (let n: u32 = 0; n < arena.restCount; n++) {
+    const at = placeAt(n);
+    const place = load<u32>(at);
+    if ((place & 0xffff) != external) continue;
+    store<u32>(at, None.Short);
+    External.at(external).resting--;
+    free(external, load<u32>(at, 4) & 3, place >> 16);
+  }
 }
 
 /** Makes a port free that nobody uses and that need not rest. */

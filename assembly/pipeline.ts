@@ -5,7 +5,7 @@
  */
 
 import { DeviceCounterAt, None, Reason } from "./abi";
-import { active } from "./config/configuration";
+import { active, pairKey } from "./config/configuration";
 import { arena, connIndex, connWheel, count, neighborWheel } from "./memory";
 import { Conn, findConn, opposite } from "./nat/conn";
 import { decide } from "./nat/decide";
@@ -13,6 +13,7 @@ import { dropConn, expireConns, refresh } from "./nat/lifetime";
 import { freeRested, restWait } from "./nat/rest";
 import { beginSearches } from "./nat/shared";
 import { sweepConns } from "./nat/sweep";
+import { beginsTcp } from "./nat/tcp";
 import { translate } from "./nat/translate";
 import { hasAnnouncements, sendAnnouncements } from "./net/announce";
 import { reclaimHeld } from "./net/held";
@@ -20,6 +21,7 @@ import { holdFor, Neighbor, resolveNeighbor, sendTo, tendNeighbors } from "./net
 import { beginOutputs, produced } from "./net/output";
 import { answerArp, answerLocal, reportDrop, reportTooBig } from "./net/responder";
 import { findRoute, isDirectedBroadcast } from "./net/route";
+import { holdSyn, synWait, takeDueSyn } from "./net/unsolicited";
 import { CONTINUE, Direction, LOCAL, NO_CONN, Packet, PacketKind } from "./packet";
 import { beginParse, parse } from "./parse";
 import { NONE } from "./table/none";
@@ -68,15 +70,21 @@ export function processBatch(received: u32, now: u32): u32 {
 /** One sound IPv4 packet, from its conn to the list of frames that leave. */
 function forward(packet: Packet, now: u32): u32 {
   let verdict = admit(packet, now);
+  if (verdict != CONTINUE && isUnsolicited(packet, verdict)) {
+    holdSyn(packet, now);
+    return Reason.TcpUnsolicited;
+  }
   if (verdict == LOCAL) return answerLocal(packet);
   if (verdict == CONTINUE) verdict = fit(packet, now);
+  if (verdict == CONTINUE) {
+    verdict = refresh(Conn.of(packet.handle), packet.direction, packet, now);
+  }
   if (verdict != CONTINUE) {
     reportDrop(packet, verdict, now);
     return verdict;
   }
   const conn = Conn.of(packet.handle);
   const direction = packet.direction;
-  refresh(conn, direction, packet, now);
   conn.countPacket(direction, packet.totalBytes);
   translate(packet, conn.tuple(opposite(direction)));
   return emit(packet, now);
@@ -148,6 +156,26 @@ function route(packet: Packet, now: u32): u32 {
   return CONTINUE;
 }
 
+/** Whether it is a SYN for an external address that found neither a conn nor a flow, nor serves the router. */
+function isUnsolicited(packet: Packet, verdict: u32): bool {
+  if (verdict != Reason.NoFlow && verdict != Reason.NoConn && verdict != LOCAL) return false;
+  return (
+    packet.protocol == IpProtocol.Tcp &&
+    packet.handle == NO_CONN &&
+    beginsTcp(packet.flags) &&
+    active.externalByAddress.get(pairKey(packet.zoneIndex, packet.destination)) != NONE
+  );
+}
+
+/** Tells senders of unsolicited SYNs, at most `limit`, unless a conn is there for them by now. */
+function answerUnsolicited(now: u32, limit: u32): void {
+  // The packets of the last batch are done with: the first record serves for one that comes back.
+  const packet = Packet.at(0);
+  for (let n: u32 = 0; n < limit && takeDueSyn(packet, now); n++) {
+    if (findConn(packet, packet.hashed) == NO_CONN) reportDrop(packet, Reason.TcpUnsolicited, now);
+  }
+}
+
 /** Whether the packet fits the link that it leaves by. */
 function fit(packet: Packet, now: u32): u32 {
   const mtu = Neighbor.at(packet.adjacency).mtu;
@@ -185,6 +213,7 @@ export function expireTimers(now: u32, limit: u32): u32 {
   freeRested(limit);
   tendNeighbors(now, limit);
   sweepConns(limit, now);
+  answerUnsolicited(now, limit);
   sendAnnouncements();
   return produced;
 }
@@ -200,5 +229,6 @@ function beginCall(now: u32): void {
 export function timerWait(now: u32): u32 {
   if (arena.sweepDone != arena.configured || hasAnnouncements()) return 0;
   arena.now = now;
-  return min(min(connWheel.wait(now), neighborWheel.wait(now)), restWait());
+  const timers = min(connWheel.wait(now), neighborWheel.wait(now));
+  return min(timers, min(restWait(), synWait(now)));
 }

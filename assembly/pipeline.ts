@@ -9,6 +9,8 @@ import { active, pairKey } from "./config/configuration";
 import { arena, connIndex, connWheel, count, neighborWheel } from "./memory";
 import { Conn, findConn, opposite } from "./nat/conn";
 import { decide } from "./nat/decide";
+import { expectationWait, expireExpectations } from "./nat/expectation";
+import { prepareGateway, serveGateway } from "./nat/gateway";
 import { dropConn, expireConns, refresh } from "./nat/lifetime";
 import { freeRested, restWait } from "./nat/rest";
 import { beginSearches } from "./nat/shared";
@@ -77,7 +79,9 @@ function forward(packet: Packet, now: u32): u32 {
   if (verdict == LOCAL) return answerLocal(packet);
   if (verdict == CONTINUE) verdict = fit(packet, now);
   if (verdict == CONTINUE) {
-    verdict = refresh(Conn.of(packet.handle), packet.direction, packet, now);
+    const conn = Conn.of(packet.handle);
+    if (conn.gateway != None.Short) prepareGateway(conn, packet);
+    verdict = refresh(conn, packet.direction, packet, now);
   }
   if (verdict != CONTINUE) {
     reportDrop(packet, verdict, now);
@@ -86,6 +90,7 @@ function forward(packet: Packet, now: u32): u32 {
   const conn = Conn.of(packet.handle);
   const direction = packet.direction;
   conn.countPacket(direction, packet.totalBytes);
+  if (conn.gateway != None.Short) serveGateway(conn, packet);
   translate(packet, conn.tuple(opposite(direction)));
   return emit(packet, now);
 }
@@ -210,6 +215,7 @@ export function expireTimers(now: u32, limit: u32): u32 {
   beginCall(now);
   if (arena.configured == 0) return 0;
   expireConns(now, limit);
+  expireExpectations(limit);
   freeRested(limit);
   tendNeighbors(now, limit);
   sweepConns(limit, now);
@@ -230,5 +236,5 @@ export function timerWait(now: u32): u32 {
   if (arena.sweepDone != arena.configured || hasAnnouncements()) return 0;
   arena.now = now;
   const timers = min(connWheel.wait(now), neighborWheel.wait(now));
-  return min(timers, min(restWait(), synWait(now)));
+  return min(timers, min(min(restWait(), synWait(now)), expectationWait(now)));
 }

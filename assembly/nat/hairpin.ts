@@ -16,11 +16,13 @@ import { NONE } from "../table/none";
 import { IcmpType } from "../wire/icmp";
 import { stillAllowed } from "./allowed";
 import { Conn, ConnFlag, isFree } from "./conn";
+import { Expectation, endExpectation, findExpectation } from "./expectation";
 import { portInUse } from "./external";
 import { findPermit } from "./filter";
 import { FlowQuery, findFlow } from "./flow";
 import { targetPort } from "./forward";
 import { Mapping } from "./mapping";
+import { Tuple } from "./tuple";
 
 /**
  * Completes the reply tuple of a conn that has been given its new source in the zone with this index, and whose
@@ -29,7 +31,9 @@ import { Mapping } from "./mapping";
 export function hairpin(conn: Conn, packet: Packet, middle: u32): u32 {
   const query = queryFor(conn, middle);
   const permit = findPermit(query);
+  const foreseen = permit == NONE ? findExpectation(query, middle) : NONE;
   if (permit != NONE) query.state |= <u16>ConnState.Reply;
+  if (foreseen != NONE) query.state |= <u16>(ConnState.Reply | ConnState.Related);
   const index = findFlow(query);
   if (index == NONE) return unreached(query);
   const flow = active.flow(index);
@@ -40,9 +44,13 @@ export function hairpin(conn: Conn, packet: Packet, middle: u32): u32 {
       turnByForward(conn, flow, query);
       break;
     case FlowAction.Reverse:
+      if (foreseen != NONE) {
+        turnAsForeseen(conn, foreseen);
+        break;
+      }
       if (permit == NONE) return unreached(query);
       if (!isGood(Conn.at(permit))) return Reason.Filtered;
-      turnByMapping(conn, Conn.at(permit));
+      turnByMapping(conn, Conn.at(permit).original, Conn.at(permit).mapping);
       break;
     case FlowAction.Drop:
       return Reason.FlowDrop;
@@ -90,12 +98,20 @@ function turnByForward(conn: Conn, flow: FlowRecord, query: FlowQuery): void {
   conn.flags |= <u8>ConnFlag.Dnat;
 }
 
-function turnByMapping(conn: Conn, other: Conn): void {
-  conn.reply.zone = other.original.zone;
-  conn.reply.source = other.original.source;
-  conn.reply.sourcePort = other.original.sourcePort;
-  conn.target = other.mapping;
+/** To the endpoint that is the source of `inside`, by its mapping. */
+function turnByMapping(conn: Conn, inside: Tuple, mapping: u32): void {
+  conn.reply.zone = inside.zone;
+  conn.reply.source = inside.source;
+  conn.reply.sourcePort = inside.sourcePort;
+  conn.target = mapping;
   Mapping.at(conn.target).conns++;
+}
+
+/** As a gateway has foreseen it, this once. */
+function turnAsForeseen(conn: Conn, foreseen: u32): void {
+  const expectation = Expectation.at(foreseen);
+  turnByMapping(conn, expectation.inside, expectation.mapping);
+  endExpectation(foreseen);
 }
 
 /** Whether the configuration in force would turn a hairpinned conn round in the same way again. */

@@ -41,14 +41,16 @@ export function followTcp(conn: Conn, packet: Packet): u32 {
   if (beginsTcp(flags)) return followSyn(conn, windows, packet);
   const direction = packet.direction;
   const isSyn = (flags & TcpFlag.Syn) != 0;
+  const bothHeard = windows.bothHeard;
   const agrees = isSyn && conn.phase == ConnPhase.New && direction != windows.opener;
-  if (agrees || !windows.bothHeard) return followOpening(conn, windows, packet);
+  if (agrees || !(bothHeard || isLiberal())) return followOpening(conn, windows, packet);
   if ((flags & TcpFlag.Rst) != 0) return followRst(conn, windows, packet);
   const tcp = Tcp.view(packet.transport);
   const sequence = tcp.sequence;
   const end = sequence + sequenceBytes(packet, tcp);
   // RFC 9293 section 3.10.7.4: once both are synchronized, what has no ACK is not taken.
   const isInside =
+    bothHeard &&
     (flags & TcpFlag.Ack) != 0 &&
     windows.reaches(direction, sequence, end) &&
     windows.acknowledges(direction, tcp.acknowledgment);
@@ -105,14 +107,10 @@ function followOpening(conn: Conn, windows: Windows, packet: Packet): u32 {
     return acknowledges || isLiberal() ? reset(conn) : <u32>Reason.TcpOutOfWindow;
   }
   const bytes = sequenceBytes(packet, tcp);
-  if (acknowledges && (flags & (TcpFlag.Syn | TcpFlag.Fin)) == TcpFlag.Syn) {
+  if ((acknowledges || isLiberal()) && (flags & (TcpFlag.Syn | TcpFlag.Fin)) == TcpFlag.Syn) {
     windows.begin(packet.direction, tcp, bytes);
     windows.note(packet.direction, tcp, tcp.sequence + bytes, true);
     conn.phase = ConnPhase.Established;
-    return CONTINUE;
-  }
-  if (isLiberal()) {
-    if ((flags & TcpFlag.Ack) != 0) conn.phase = ConnPhase.Established;
     return CONTINUE;
   }
   // An end that remembers an older connection says so; the opener answers with a RST (RFC 9293 section 3.5.1).
@@ -124,11 +122,8 @@ function followOpening(conn: Conn, windows: Windows, packet: Packet): u32 {
 /** The opener gives up, or answers an end that remembers an older connection. It has nothing else to say. */
 function followOpener(conn: Conn, windows: Windows, packet: Packet): u32 {
   const tcp = Tcp.view(packet.transport);
-  if ((packet.flags & TcpFlag.Rst) == 0) {
-    return isLiberal() ? CONTINUE : <u32>Reason.TcpOutOfWindow;
-  }
-  const isExact = windows.acknowledgesSyn(tcp.sequence);
-  return isExact || isLiberal() ? reset(conn) : ASIDE;
+  if ((packet.flags & TcpFlag.Rst) == 0) return Reason.TcpOutOfWindow;
+  return windows.acknowledgesSyn(tcp.sequence) ? reset(conn) : ASIDE;
 }
 
 /**

@@ -121,13 +121,15 @@ export class Windows {
 
   /**
    * Whether bytes from `sequence` to before `end` may be of this direction: they do not begin beyond the
-   * right edge that the receiver has opened (a probe begins at it), and do not end further back than a
-   * receiver's window, where only retransmissions and keep-alives are (RFC 9293 sections 3.8.6.1 and 3.8.4).
+   * right edge that the receiver has opened (a probe begins at it, and what is said after the probe is empty
+   * and one further), and do not end further back than a receiver's window, where only retransmissions and
+   * keep-alives are (RFC 9293 sections 3.8.6.1 and 3.8.4).
    */
   reaches(direction: Direction, sequence: u32, end: u32): bool {
     const window = this.window(direction ^ 1);
+    const edge = this.acked(direction ^ 1) + window;
     return (
-      !isAfter(sequence, this.acked(direction ^ 1) + window) &&
+      !isAfter(sequence, sequence == end ? edge + 1 : edge) &&
       !isAfter(this.end(direction) - window, end)
     );
   }

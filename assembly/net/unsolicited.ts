@@ -41,10 +41,6 @@ export class HeldSyn {
     const place = (arena.synFirst + n) % <u32>Limit.HeldSyns;
     return changetype<HeldSyn>(heldSyns + <usize>place * RecordBytes.HeldSyn);
   }
-
-  get isCurrent(): bool {
-    return this.configured == arena.configured;
-  }
 }
 if (offsetof<HeldSyn>() > FRAME) ERROR("a HeldSyn reaches into the frame that it keeps");
 if (<i32>NETWORK + Limit.HeldSynBytes > RecordBytes.HeldSyn) ERROR("a HeldSyn keeps HeldSynBytes");
@@ -67,11 +63,12 @@ export function holdSyn(packet: Packet, now: u32): void {
 
 /** Whether there is room for one more; one that is sent again waits since its first time. */
 function hasRoom(packet: Packet): bool {
+  forgetOld();
   if (arena.synCount == <u32>Limit.HeldSyns) return false;
   let ofZone: u32 = 0;
   for (let n: u32 = 0; n < arena.synCount; n++) {
     const syn = HeldSyn.at(n);
-    if (!syn.isCurrent || syn.zoneIndex != packet.zoneIndex) continue;
+    if (syn.zoneIndex != packet.zoneIndex) continue;
     if (syn.hashed == packet.hashed) return false;
     ofZone++;
   }
@@ -98,10 +95,15 @@ export function takeDueSyn(packet: Packet, now: u32): bool {
 
 /** Milliseconds until a SYN is due: 0 when one is, NONE when none waits. */
 export function synWait(now: u32): u32 {
-  while (arena.synCount > 0 && !HeldSyn.at(0).isCurrent) dropFirst();
+  forgetOld();
   if (arena.synCount == 0) return NONE;
   const left = <i32>(HeldSyn.at(0).due - now);
   return left > 0 ? <u32>left : 0;
+}
+
+/** Those of older configurations are the oldest. */
+function forgetOld(): void {
+  while (arena.synCount > 0 && HeldSyn.at(0).configured != arena.configured) dropFirst();
 }
 
 function dropFirst(): void {

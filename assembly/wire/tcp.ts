@@ -32,8 +32,8 @@ enum TcpOption {
   Selective = 5,
 }
 
-/** The shift count where there is no option that offers one. */
-export const NO_SCALE: u32 = 0xff;
+/** Where there is no option that offers a shift count: none that a byte can hold. */
+export const NO_SCALE: u32 = 0x100;
 
 @final
 @unmanaged

@@ -45,7 +45,7 @@ function endAt(router: Router, zone: number, { address, port, peer, peerPort }: 
   return end;
 }
 
-/** The segment that an end sends now; what `extras` says is meant. */
+/** The segment that an end sends now; what `extras` says is meant, and moves nothing on unless it is a SYN. */
 export function speak(
   router: Router,
   zone: number,
@@ -57,17 +57,22 @@ export function speak(
   const begins = (flags & TcpFlags.Syn) !== 0;
   const alone = begins && (flags & TcpFlags.Ack) === 0;
   // Once it has said more than a SYN, the next one opens another connection.
-  if (alone && end.next > end.first + 1) restart(end);
+  if (alone && isLater(end.next, end.first + 1)) restart(end);
   const sequence = extras.sequence ?? (begins ? end.first : end.next);
   const acknowledgment = extras.acknowledgment ?? ((flags & TcpFlags.Ack) !== 0 ? end.expected : 0);
   const bytes = dataOf(extras.data).length + (begins ? 1 : 0) + (flags & TcpFlags.Fin);
   if (begins) end.first = sequence;
-  end.next = begins ? sequence + bytes : Math.max(end.next, sequence + bytes);
+  if (begins || extras.sequence === undefined) end.next = (sequence + bytes) >>> 0;
   return { ...extras, sequence, acknowledgment };
 }
 
+/** Of two sequence numbers, whether `a` is the later one (RFC 9293 section 3.4). */
+function isLater(a: number, b: number): boolean {
+  return ((a - b) | 0) > 0;
+}
+
 function restart(end: End): void {
-  end.first = end.next + APART;
+  end.first = (end.next + APART) >>> 0;
   end.next = end.first;
 }
 
@@ -85,9 +90,10 @@ export function hear(router: Router, sent: readonly Sent[]): void {
     const flags = ip.payload[13] as number;
     const begins = (flags & TcpFlags.Syn) !== 0;
     if ((flags & TcpFlags.Rst) !== 0) continue;
-    const next =
-      ip.payload.readUInt32BE(4) + ip.data.length + (begins ? 1 : 0) + (flags & TcpFlags.Fin);
-    if (begins && (flags & TcpFlags.Ack) === 0 && end.next > end.first + 1) restart(end);
-    end.expected = begins ? next : Math.max(end.expected, next);
+    const bytes = ip.data.length + (begins ? 1 : 0) + (flags & TcpFlags.Fin);
+    const next = (ip.payload.readUInt32BE(4) + bytes) >>> 0;
+    const alone = begins && (flags & TcpFlags.Ack) === 0;
+    if (alone && isLater(end.next, end.first + 1)) restart(end);
+    if (begins || isLater(next, end.expected)) end.expected = next;
   }
 }

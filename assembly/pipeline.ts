@@ -7,7 +7,7 @@
 import { DeviceCounterAt, None, Reason } from "./abi";
 import { active } from "./config/configuration";
 import { arena, connIndex, connWheel, count, neighborWheel } from "./memory";
-import { Conn, findConn, opposite } from "./nat/conn";
+import { Conn, ConnFlag, findConn, opposite } from "./nat/conn";
 import { decide } from "./nat/decide";
 import { dropConn, expireConns, refresh } from "./nat/lifetime";
 import { freeRested, restWait } from "./nat/rest";
@@ -103,13 +103,15 @@ function admit(packet: Packet, now: u32): u32 {
   if (!known && isDirectedBroadcast(active.device(packet.device), packet.source)) {
     return Reason.IpBadSource;
   }
+  const changes = arena.connChanges;
   let verdict = decide(packet, now);
+  const isNew = arena.connChanges != changes;
   if (verdict == CONTINUE) {
     verdict = packet.ip.ttl > 1 ? route(packet, now) : <u32>Reason.TtlExceeded;
   }
   if (verdict == CONTINUE) verdict = fit(packet, now);
   // A packet that goes nowhere leaves no conn behind, nor a port taken.
-  if (verdict != CONTINUE && !known && packet.handle != NO_CONN) dropConn(packet.handle >> 1);
+  if (verdict != CONTINUE && isNew && packet.handle != NO_CONN) dropConn(packet.handle >> 1);
   return verdict;
 }
 
@@ -127,7 +129,8 @@ function route(packet: Packet, now: u32): u32 {
   if (zone == NONE) return Reason.NoRoute;
   const found = findRoute(zone, other.source);
   let hop = other.source;
-  let device: u32 = packet.output;
+  // A flow's output() is in the zone where a hairpinned packet only turns round.
+  let device: u32 = conn.has(ConnFlag.Hairpin) ? <u32>None.Short : packet.output;
   if (device == None.Short) {
     if (found == NONE) return Reason.NoRoute;
     device = active.route(found).device;

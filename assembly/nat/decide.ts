@@ -19,7 +19,9 @@ import { Conn, ConnFlag, opposite } from "./conn";
 import { portInUse } from "./external";
 import { findPermit } from "./filter";
 import { FlowQuery, findFlow, findTrackedFlow } from "./flow";
-import { endConn } from "./lifetime";
+import { isWaiting } from "./hairpin";
+import { dropConn, endConn } from "./lifetime";
+import { abandonMapping, Mapping } from "./mapping";
 import { openInward, openOutward } from "./open";
 import { beginsTcp } from "./tcp";
 import { timeoutSet } from "./timeout";
@@ -29,8 +31,23 @@ import { timeoutSet } from "./timeout";
  * `output` set; LOCAL for a packet to the router itself; or the Reason it ends with.
  */
 export function decide(packet: Packet, now: u32): u32 {
+  if (packet.handle != NO_CONN && isWaiting(Conn.of(packet.handle)))
+    return decideAgain(packet, now);
   const verdict = packet.handle == NO_CONN ? decideNew(packet, now) : decideKnown(packet);
   return verdict == CONTINUE && active.flowsTracked != NONE ? decideTracked(packet) : verdict;
+}
+
+/** A hairpinned conn that waits for its receiver to let it in; meanwhile nobody can answer it. */
+function decideAgain(packet: Packet, now: u32): u32 {
+  if (packet.direction == Direction.Reply) return Reason.IpBadSource;
+  const index = packet.handle >> 1;
+  const mapping = Conn.at(index).mapping;
+  if (mapping != NONE) Mapping.at(mapping).conns++;
+  dropConn(index);
+  packet.handle = NO_CONN;
+  const verdict = decideNew(packet, now);
+  if (mapping != NONE) abandonMapping(mapping);
+  return verdict;
 }
 
 function decideKnown(packet: Packet): u32 {
@@ -63,9 +80,8 @@ function decideKnown(packet: Packet): u32 {
 
 /** Bits of ConnState for a packet of a conn, before any action. */
 function stateOf(conn: Conn, direction: Direction): u32 {
-  const first = conn.has(ConnFlag.Inward) ? Direction.Reply : Direction.Original;
-  let state: u32 =
-    conn.phase == ConnPhase.New && direction == first ? ConnState.New : ConnState.Established;
+  const isNew = conn.phase == ConnPhase.New && direction == conn.opener;
+  let state: u32 = isNew ? ConnState.New : ConnState.Established;
   if (direction == Direction.Reply) state |= ConnState.Reply;
   if (conn.has(ConnFlag.Snat)) state |= ConnState.Snat;
   if (conn.has(ConnFlag.Dnat)) state |= ConnState.Dnat;

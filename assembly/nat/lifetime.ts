@@ -21,7 +21,7 @@ import { idleTimeout, timeoutSet } from "./timeout";
 export function refresh(conn: Conn, direction: Direction, packet: Packet, now: u32): void {
   const wasNew = conn.phase == ConnPhase.New;
   if (packet.protocol == IpProtocol.Tcp) advanceTcp(conn, direction, packet.flags);
-  else if (direction == Direction.Reply) conn.phase = ConnPhase.Established;
+  else if (direction != conn.opener) conn.phase = ConnPhase.Established;
   // Flows may tell +new from +established: what was decided for the one does not hold for the other.
   if (wasNew != (conn.phase == ConnPhase.New)) conn.undecide(Direction.Original);
   if (direction == Direction.Reply && conn.has(ConnFlag.KeepsExpiry)) return;

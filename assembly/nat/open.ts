@@ -32,9 +32,14 @@ export function openOutward(packet: Packet, flow: FlowRecord, now: u32): u32 {
   conn.original.copy(packet);
   conn.reply.mirror(packet);
   conn.arrive(Direction.Original, packet.port);
-  const verdict = finish(index, packet.zoneIndex, translateTuples(conn, packet, flow), now);
-  if (verdict == CONTINUE) packet.handle = index << 1;
-  return verdict;
+  const verdict = translateTuples(conn, packet, flow);
+  // What a hairpin's receiver does not let in begins all the same, and waits (nat/hairpin.ts).
+  const waits = verdict == Reason.Filtered;
+  const end = finish(index, packet.zoneIndex, waits ? CONTINUE : verdict, now);
+  if (end != CONTINUE) return end;
+  if (waits) return Reason.Filtered;
+  packet.handle = index << 1;
+  return CONTINUE;
 }
 
 /** Makes the conn of a packet from outside that the filter of conn `permit` (index) lets in. */
@@ -54,6 +59,8 @@ export function openInward(packet: Packet, permit: u32, now: u32): u32 {
   conn.mapping = other.mapping;
   Mapping.at(conn.mapping).conns++;
   conn.arrive(Direction.Original, <u16>other.ingress(Direction.Original));
+  // It may be let in by a conn of the same tenants only.
+  conn.born = other.born;
   const allowed = isFree(conn.original) && stillAllowed(conn);
   const verdict = finish(index, inside, allowed ? CONTINUE : <u32>Reason.Filtered, now);
   if (verdict == CONTINUE) packet.handle = (index << 1) | <u32>Direction.Reply;

@@ -163,7 +163,10 @@ export function icmpError(fields: {
 }
 
 /** The IPv4 packet of a frame. */
-export function packetOf(sent: { readonly bytes: Buffer; readonly vlans: readonly number[] }): Buffer {
+export function packetOf(sent: {
+  readonly bytes: Buffer;
+  readonly vlans: readonly number[];
+}): Buffer {
   return Buffer.from(sent.bytes.subarray(14 + 4 * sent.vlans.length));
 }
 

@@ -5,11 +5,11 @@
  * that zone, the mirror of the quoted packet for a tuple: that of an answer, and the error goes the way that
  * an answer would. It leaves as an error about the other tuple:
  *
- *               arrives in the zone of the tuple that was hit    leaves in the zone of the other tuple
- *     quoted    source = hit.destination, destination =          source = other.source, destination =
- *               hit.source, ports likewise                       other.destination, ports likewise
- *     outer     any hop → hit.destination                        the same hop, or other.destination where
- *                                                                the conn hides hit.source → other.source
+ *                arrives in the zone of the hit tuple       leaves in the zone of the other tuple
+ *     quotes     hit.destination → hit.source               other.source → other.destination
+ *     is sent    by any hop → hit.destination               by that hop → other.source
+ *
+ * Where the conn hides hit.source behind other.destination, every hop on that side is hidden as well.
  *
  * What leaves therefore quotes the packet byte for byte as its sender sent it, but for the TTL that the hops
  * since have counted down. Only types that still mean something pass: source quench (RFC 6633) and redirects,

@@ -1,6 +1,6 @@
 /**
  * The one rule: a packet leaves as the mirror of the other tuple of its conn. This is the only place where
- * an address or a port of a forwarded packet is rewritten. Checksums follow incrementally (RFC 1624), so
+ * an address or a port of a forwarded packet is rewritten; ICMP errors have theirs (nat/icmperror.ts). Checksums follow incrementally (RFC 1624), so
  * one that was wrong stays wrong and is the receiver's to find.
  */
 

@@ -210,6 +210,12 @@ t.test("flows: an error does not change what is remembered of its conn", async (
     t.same(router.ended, { FlowDrop: 1 });
     t.equal(server.answer(out).length, 1);
   }
+  const only = begun({ flows: ["zone=public,udp,conn_state=+reply-related actions=drop"] });
+  for (let round = 0; round < 2; round++) {
+    const error = icmpError({ type: 11, quoted: only.quoted });
+    t.equal(only.server.send(EXTERNAL, error).length, 1, "errors alone pass");
+    t.same(only.server.answer(only.out), [], "nor do packets because an error did");
+  }
   const dropped = begun({ flows: ["zone=public,udp,conn_state=+reply actions=drop"] });
   for (let round = 0; round < 2; round++) {
     t.same(dropped.server.answer(dropped.out), []);

@@ -15,7 +15,6 @@ import { FlowRecord } from "../config/records";
 import { arena, scratch } from "../memory";
 import { CONTINUE, NO_CONN, Packet } from "../packet";
 import { NONE } from "../table/none";
-import { IcmpType } from "../wire/icmp";
 import { stillAllowed } from "./allowed";
 import { Conn, ConnFlag, findConn, isFree } from "./conn";
 import { portInUse } from "./external";
@@ -24,6 +23,7 @@ import { FlowQuery, findFlow } from "./flow";
 import { targetPort } from "./forward";
 import { endConn } from "./lifetime";
 import { Mapping } from "./mapping";
+import { requestType } from "./query";
 import { Tuple } from "./tuple";
 
 /**
@@ -87,7 +87,7 @@ function queryFor(conn: Conn, middle: u32): FlowQuery {
   query.zoneIndex = <u16>middle;
   query.device = <u16>None.Short;
   query.state = <u16>ConnState.New;
-  query.icmpType = <u8>IcmpType.EchoRequest;
+  query.icmpType = <u8>requestType(query.destinationPort);
   query.icmpCode = 0;
   return query;
 }

@@ -7,7 +7,7 @@
  *     │        │ record  │        │         │        │                                      │ windows
  *                                                    │
  *       header · reasons · packets · own frames · held frames ·
- *       conns · conn slab · conn index · conn wheel · filter index ·
+ *       held SYNs · conns · windows of TCP · conn slab · conn index · conn wheel · filter index ·
  *       mappings · mapping slab · mapping index · hosts · host slab · host index · resting ports · events ·
  *       neighbors · neighbor slab · neighbor index · neighbor wheel ·
  *       externals (pool addresses with their bitmaps and blocks) · config slot 0 · config slot 1
@@ -28,6 +28,8 @@ import { Wheel } from "./table/wheel";
 export enum RecordBytes {
   Packet = 80,
   Conn = 128,
+  Window = 32,
+  HeldSyn = 192,
   Neighbor = 64,
   HeldFrame = 2048,
   OwnFrame = 2048,
@@ -101,6 +103,9 @@ export class ArenaHeader {
   /** Lists of buffers for held frames: free ones, and those that become free with the next call. */
   heldFree: u32;
   heldLeaving: u32;
+  /** The ring of SYNs that wait: where the oldest stands, and how many there are. */
+  synFirst: u32;
+  synCount: u32;
   /** 64 bytes for the tuple hash, 16 for port allocation, 8 for the tables of the configuration. */
   private secret0: u64;
   private secret1: u64;
@@ -133,7 +138,9 @@ export let scratch: usize = 0;
 export let keyScratch: usize = 0;
 export let ownFrames: usize = 0;
 export let heldFrames: usize = 0;
+export let heldSyns: usize = 0;
 export let conns: usize = 0;
+export let windows: usize = 0;
 export let connSlab: Slab = changetype<Slab>(0);
 export let connIndex: Index = changetype<Index>(0);
 export let connWheel: Wheel = changetype<Wheel>(0);
@@ -223,7 +230,9 @@ function plan(connCount: u32, neighborCount: u32, poolAddresses: u32, imageBytes
   keyScratch = region(16);
   ownFrames = region(Limit.OwnFrames * RecordBytes.OwnFrame);
   heldFrames = region(Limit.Held * RecordBytes.HeldFrame);
+  heldSyns = region(Limit.HeldSyns * RecordBytes.HeldSyn);
   conns = region(<usize>connCount * RecordBytes.Conn);
+  windows = region(<usize>connCount * RecordBytes.Window);
   connSlab = Slab.view(region(Slab.bytes(connCount)));
   connIndex = Index.view(region(Index.bytes(connCount * 2)));
   connWheel = Wheel.view(region(Wheel.bytes(connCount)));

@@ -16,6 +16,7 @@ import { fitsQuery } from "./nat/query";
 import { freeRested, restWait } from "./nat/rest";
 import { beginSearches } from "./nat/shared";
 import { sweepConns } from "./nat/sweep";
+import { beginsTcp } from "./nat/tcp";
 import { translate } from "./nat/translate";
 import { hasAnnouncements, sendAnnouncements } from "./net/announce";
 import { reclaimHeld } from "./net/held";
@@ -23,6 +24,7 @@ import { holdFor, Neighbor, resolveNeighbor, sendTo, tendNeighbors } from "./net
 import { beginOutputs, produced } from "./net/output";
 import { answerArp, answerLocal, reportDrop, reportTooBig } from "./net/responder";
 import { findRoute, isDirectedBroadcast } from "./net/route";
+import { holdSyn, synWait, takeDueSyn } from "./net/unsolicited";
 import { CONTINUE, LOCAL, NO_CONN, Packet, PacketKind } from "./packet";
 import { beginParse, parse } from "./parse";
 import { NONE } from "./table/none";
@@ -71,8 +73,15 @@ export function processBatch(received: u32, now: u32): u32 {
 function forward(packet: Packet, now: u32): u32 {
   const isError = packet.kind == PacketKind.IcmpError;
   let verdict = isError ? admitError(packet, now) : admit(packet, now);
+  if (verdict != CONTINUE && isUnsolicited(packet, verdict)) {
+    holdSyn(packet, now);
+    return Reason.TcpUnsolicited;
+  }
   if (verdict == LOCAL) return answerLocal(packet);
   if (verdict == CONTINUE) verdict = fit(packet, now);
+  if (verdict == CONTINUE && !isError) {
+    verdict = refresh(Conn.of(packet.handle), packet.direction, packet, now);
+  }
   if (verdict != CONTINUE) {
     reportDrop(packet, verdict, now);
     return verdict;
@@ -82,7 +91,6 @@ function forward(packet: Packet, now: u32): u32 {
   const other = conn.tuple(opposite(direction));
   if (isError) translateError(packet, other);
   else {
-    refresh(conn, direction, packet, now);
     conn.countPacket(direction, packet.totalBytes);
     translate(packet, other);
   }
@@ -179,6 +187,31 @@ function route(packet: Packet, now: u32): u32 {
   return CONTINUE;
 }
 
+/** Whether it is a SYN for an external address that found neither a conn nor a flow, nor serves the router. */
+function isUnsolicited(packet: Packet, verdict: u32): bool {
+  const findsNothing =
+    verdict == Reason.NoFlow ||
+    verdict == Reason.NoConn ||
+    verdict == Reason.Filtered ||
+    verdict == LOCAL;
+  return (
+    findsNothing &&
+    packet.protocol == IpProtocol.Tcp &&
+    packet.handle == NO_CONN &&
+    beginsTcp(packet.flags) &&
+    active.externalByAddress.get(pairKey(packet.zoneIndex, packet.destination)) != NONE
+  );
+}
+
+/** Tells senders of unsolicited SYNs, at most `limit`, unless a conn is there for them by now. */
+function answerUnsolicited(now: u32, limit: u32): void {
+  // The packets of the last batch are done with: the first record serves for one that comes back.
+  const packet = Packet.at(0);
+  for (let n: u32 = 0; n < limit && takeDueSyn(packet, now); n++) {
+    if (findConn(packet, packet.hashed) == NO_CONN) reportDrop(packet, Reason.TcpUnsolicited, now);
+  }
+}
+
 /** Whether the packet fits the link that it leaves by. */
 function fit(packet: Packet, now: u32): u32 {
   const mtu = Neighbor.at(packet.adjacency).mtu;
@@ -216,6 +249,7 @@ export function expireTimers(now: u32, limit: u32): u32 {
   freeRested(limit);
   tendNeighbors(now, limit);
   sweepConns(limit, now);
+  answerUnsolicited(now, limit);
   sendAnnouncements();
   return produced;
 }
@@ -231,5 +265,6 @@ function beginCall(now: u32): void {
 export function timerWait(now: u32): u32 {
   if (arena.sweepDone != arena.configured || hasAnnouncements()) return 0;
   arena.now = now;
-  return min(min(connWheel.wait(now), neighborWheel.wait(now)), restWait());
+  const tables = min(connWheel.wait(now), neighborWheel.wait(now));
+  return min(tables, min(synWait(now), restWait()));
 }

@@ -99,6 +99,8 @@ export function reportDrop(packet: Packet, reason: u32, now: u32): void {
     sendError(packet, unreachable, UnreachableCode.Prohibited, 0, now);
   } else if (reason == Reason.NoRoute) {
     sendError(packet, unreachable, UnreachableCode.Network, 0, now);
+  } else if (reason == Reason.TcpUnsolicited) {
+    sendError(packet, unreachable, UnreachableCode.Port, 0, now);
   } else if (isExhaustion(reason) && (active.policy & Policy.SilentExhaustion) == 0) {
     sendError(packet, unreachable, UnreachableCode.Prohibited, 0, now);
   }

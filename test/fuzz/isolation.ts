@@ -26,7 +26,14 @@ export type Tally = Record<string, number>;
 
 const STEPS = 250;
 const OWN = ["192.168.0.1", "203.0.113.2"];
-const FLAGS = [TcpFlags.Syn, TcpFlags.Syn, TcpFlags.Ack, TcpFlags.Fin | TcpFlags.Ack, TcpFlags.Rst];
+const FLAGS = [
+  TcpFlags.Syn,
+  TcpFlags.Syn,
+  TcpFlags.Syn | TcpFlags.Ack,
+  TcpFlags.Ack,
+  TcpFlags.Fin | TcpFlags.Ack,
+  TcpFlags.Rst,
+];
 
 const ICMP_ERRORS = [3, 11, 12];
 
@@ -174,18 +181,22 @@ class Round {
     const host = new Host(this.router, device.name, "192.0.2.1");
     const mark = this.oracle.mark(device, effective(wire), this.router.now);
     const extras = { source: wire.source, ttl: this.random.chance(0.05) ? 1 : 64 };
-    const payload = this.payload(wire, mark);
+    const payload = this.payload(host, wire, mark);
     const sent = host.send(wire.destination, payload, extras);
     const { Held, HoldQueueFull } = this.router.ended;
     if (Held !== undefined || HoldQueueFull !== undefined) this.oracle.isWaiting();
     this.take(sent);
   }
 
-  private payload(wire: Wire, data: Buffer): Payload {
+  /** Segments mostly have the numbers that their sender would use; some are outside of every window. */
+  private payload(host: Host, wire: Wire, data: Buffer): Payload {
     const { protocol, sourcePort, destinationPort } = wire;
     if (protocol === 17) return udp({ sourcePort, destinationPort, data });
     if (protocol === 6) {
-      return tcp({ sourcePort, destinationPort, flags: this.random.pick(FLAGS), data });
+      const flags = this.random.pick(FLAGS);
+      if (this.random.chance(0.1)) return tcp({ sourcePort, destinationPort, flags, data });
+      const { source, destination } = wire;
+      return host.segment(destination, sourcePort, destinationPort, flags, { data }, { source });
     }
     if (protocol === 1) return icmp({ type: sourcePort, identifier: destinationPort, data });
     return raw(protocol, data);

@@ -229,7 +229,7 @@ export class Oracle {
     if (passage === undefined || !this.leadsBack(passage, left, zone, here)) {
       return this.answersWaiting(origin, left, zone);
     }
-    passage.usedAt = Math.max(passage.usedAt, origin.sentAt);
+    if (prolongs(origin)) passage.usedAt = Math.max(passage.usedAt, origin.sentAt);
     return true;
   }
 
@@ -277,9 +277,14 @@ export class Oracle {
       answerZone: zone,
       incarnations: [origin.incarnation, this.incarnationOf(zone)],
       epoch: origin.epoch,
-      usedAt: origin.sentAt,
+      usedAt: same && other !== undefined && !prolongs(origin) ? other.usedAt : origin.sentAt,
     });
   }
+}
+
+/** Whether what was sent on has surely prolonged its conn: of TCP not every segment does. */
+function prolongs({ wire }: Origin): boolean {
+  return wire.protocol !== 6;
 }
 
 function violation(sent: Sent, what: string): Violation {

@@ -45,7 +45,7 @@ export interface Ports {
   readonly destinationPort: number;
 }
 
-function dataOf(data: string | number | Uint8Array | undefined): Buffer {
+export function dataOf(data: string | number | Uint8Array | undefined): Buffer {
   if (typeof data === "number") return Buffer.alloc(data, 0x61);
   return Buffer.from(data ?? "");
 }
@@ -71,16 +71,19 @@ export function udp(
   };
 }
 
-export function tcp(
-  fields: Ports & {
-    flags: number;
-    sequence?: number;
-    acknowledgment?: number;
-    options?: Uint8Array;
-    data?: string | number | Uint8Array;
-    dataOffset?: number;
-  },
-): Payload {
+/** What may be said of a segment beside its ports and flags. */
+export interface TcpExtras {
+  readonly sequence?: number;
+  readonly acknowledgment?: number;
+  /** As it stands in the header, unscaled. */
+  readonly window?: number;
+  /** A multiple of four bytes. */
+  readonly options?: Uint8Array;
+  readonly data?: string | number | Uint8Array;
+  readonly dataOffset?: number;
+}
+
+export function tcp(fields: Ports & TcpExtras & { flags: number }): Payload {
   const options = Buffer.from(fields.options ?? []);
   const data = dataOf(fields.data);
   return {
@@ -93,7 +96,7 @@ export function tcp(
       tcp.writeUInt32BE(fields.acknowledgment ?? 0, 8);
       tcp[12] = (fields.dataOffset ?? 5 + options.length / 4) << 4;
       tcp[13] = fields.flags;
-      tcp.writeUInt16BE(65535, 14);
+      tcp.writeUInt16BE(fields.window ?? 65535, 14);
       const message = Buffer.concat([tcp, options, data]);
       const start = pseudo(source, destination, Protocol.Tcp, message.length);
       message.writeUInt16BE(checksum(message, start), 16);

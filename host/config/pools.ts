@@ -74,10 +74,10 @@ export class PoolBook {
       const expected = 'ports from 1 to 65535, as "1024-65535"';
       this.scope.problems.add(`${path}.ports`, expected, describe(entry.ports));
     }
-    if (zone === undefined) return undefined;
-    this.checkServed(`${path}.zone`, zone);
     const space = { ranges, addressCount: countOf(ranges), ports: ports ?? PORTS };
     const policy = readPolicy(path, entry, space, this.scope);
+    if (zone === undefined) return undefined;
+    this.checkServed(`${path}.zone`, zone);
     return this.add(`${path}.addresses`, { name: entry.name, zone, ...space, ...policy });
   }
 

@@ -1,7 +1,7 @@
 /** `crosszone pool map`: whose external ports are whose, and what is said where that cannot be told. */
 
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -134,6 +134,20 @@ t.test("what cannot be told", async (t) => {
   const none = join(folder, "none.json");
   writeFileSync(none, JSON.stringify({ version: 1, zones: [], devices: [] }));
   t.throws(() => mapText(["map", none, "10.0.0.1"]), { message: "no pool is deterministic" });
+});
+
+t.test("docs/config.md shows what it does", async (t) => {
+  const page = readFileSync(new URL("../../../docs/config.md", import.meta.url), "utf8");
+  const [, json = ""] = /```json\n([^`]*"deterministic"[^`]*)```/u.exec(page) ?? [];
+  const [, shown = ""] = /```console\n([^`]*)```/u.exec(page) ?? [];
+  const path = join(folder, "docs.json");
+  writeFileSync(path, json);
+  const asked = shown.split("$ crosszone pool ").slice(1);
+  t.equal(asked.length, 2);
+  for (const each of asked) {
+    const [args = "", ...lines] = each.trimEnd().split("\n");
+    t.equal(mapText(args.replace("edge.json", path).split(" ")), lines.join("\n"), args);
+  }
 });
 
 t.test("exit codes and streams", async (t) => {

@@ -54,9 +54,7 @@ export class ForwardBook {
   readPorts(path: string, { protocol, port, to }: ForwardEntry): ForwardPorts | undefined {
     const { problems } = this.around.scope;
     if (port === undefined) {
-      if (problems.isAbout(`${path}.port`) || problems.isAbout(`${path}.protocol`)) {
-        return undefined;
-      }
+      if (problems.isAbout(`${path}.port`)) return undefined;
       this.complain(path, `the key "port" beside protocol "${protocol}"`, "nothing");
       return undefined;
     }

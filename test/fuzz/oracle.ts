@@ -320,6 +320,13 @@ function allows(rule: FlowRule, origin: Origin, left: Wire, zone: number): boole
         left.source === wire.source &&
         left.destination === action.address
       );
+    case "source":
+      return (
+        (action.sourceZone?.id ?? device.zone.id) === device.zone.id &&
+        action.targetZone.id === zone &&
+        keepsDestination &&
+        left.source === action.address
+      );
     case "route":
       return (
         (action.zone?.id ?? device.zone.id) === zone &&

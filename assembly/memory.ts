@@ -231,7 +231,7 @@ export function attachArena(): bool {
 /** Gives each region its place; returns where the last one ends, 0 when that is beyond 4 GiB. */
 function plan(connCount: u32, neighborCount: u32, poolAddresses: u32, imageBytes: u32): u32 {
   const wanted =
-    <u64>connCount * (512 + RecordBytes.Window) +
+    <u64>connCount * 512 +
     <u64>neighborCount * 256 +
     <u64>poolAddresses * (EXTERNAL_BYTES + 2 * DERIVED_PER_POOL_ADDRESS) +
     <u64>imageBytes * 2 * (1 + DERIVED_PER_IMAGE_BYTE) +

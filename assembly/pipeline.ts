@@ -4,14 +4,18 @@
  * Reason, counted in one place.
  */
 
-import { DeviceCounterAt, None, Reason } from "./abi";
+import { DeviceCounterAt, Limit, None, Reason } from "./abi";
 import { active, pairKey } from "./config/configuration";
 import { arena, connIndex, connWheel, count, neighborWheel } from "./memory";
-import { Conn, findConn, opposite } from "./nat/conn";
-import { decide } from "./nat/decide";
+import { Conn, ConnFlag, findConn, opposite } from "./nat/conn";
+import { decide, decideError } from "./nat/decide";
 import { expectationWait, expireExpectations } from "./nat/expectation";
+import { GROWTH_MAX } from "./nat/ftp";
 import { prepareGateway, serveGateway } from "./nat/gateway";
+import { isWaiting } from "./nat/hairpin";
+import { translateError } from "./nat/icmperror";
 import { dropConn, expireConns, refresh } from "./nat/lifetime";
+import { fitsQuery } from "./nat/query";
 import { freeRested, restWait } from "./nat/rest";
 import { beginSearches } from "./nat/shared";
 import { sweepConns } from "./nat/sweep";
@@ -19,16 +23,22 @@ import { beginsTcp } from "./nat/tcp";
 import { translate } from "./nat/translate";
 import { hasAnnouncements, sendAnnouncements } from "./net/announce";
 import { reclaimHeld } from "./net/held";
+import { LINK_HEADER_BYTES } from "./net/link";
 import { holdFor, Neighbor, resolveNeighbor, sendTo, tendNeighbors } from "./net/neighbor";
 import { beginOutputs, produced } from "./net/output";
 import { answerArp, answerLocal, reportDrop, reportTooBig } from "./net/responder";
 import { findRoute, isDirectedBroadcast } from "./net/route";
 import { holdSyn, synWait, takeDueSyn } from "./net/unsolicited";
-import { CONTINUE, Direction, LOCAL, NO_CONN, Packet, PacketKind } from "./packet";
+import { CONTINUE, LOCAL, NO_CONN, Packet, PacketKind } from "./packet";
 import { beginParse, parse } from "./parse";
 import { NONE } from "./table/none";
-import { IcmpType } from "./wire/icmp";
+import { Ethernet } from "./wire/ethernet";
 import { IpProtocol } from "./wire/ipv4";
+
+// A gateway's text grows into the headroom, in front of which a longer link header may have to go.
+if (<u32>Limit.Headroom + Ethernet.BYTES < LINK_HEADER_BYTES + GROWTH_MAX) {
+  ERROR("text outgrows the headroom");
+}
 
 /** What the touches of the first pass sum up to: keeps them from being optimised away. */
 export let touched: u32 = 0;
@@ -41,14 +51,14 @@ export function processBatch(received: u32, now: u32): u32 {
   for (let i: u32 = 0; i < received; i++) {
     const packet = Packet.at(i);
     packet.reason = <u8>parse(packet, i);
-    if (packet.reason == CONTINUE && packet.kind == PacketKind.Ipv4) {
+    if (packet.reason == CONTINUE && packet.kind != PacketKind.Arp) {
       touched += connIndex.touch(packet.hashed);
     }
   }
   const before = arena.connChanges;
   for (let i: u32 = 0; i < received; i++) {
     const packet = Packet.at(i);
-    if (packet.reason == CONTINUE && packet.kind == PacketKind.Ipv4) {
+    if (packet.reason == CONTINUE && packet.kind != PacketKind.Arp) {
       packet.handle = findConn(packet, packet.hashed);
     }
   }
@@ -71,14 +81,15 @@ export function processBatch(received: u32, now: u32): u32 {
 
 /** One sound IPv4 packet, from its conn to the list of frames that leave. */
 function forward(packet: Packet, now: u32): u32 {
-  let verdict = admit(packet, now);
+  const isError = packet.kind == PacketKind.IcmpError;
+  let verdict = isError ? admitError(packet, now) : admit(packet, now);
   if (verdict != CONTINUE && isUnsolicited(packet, verdict)) {
     holdSyn(packet, now);
     return Reason.TcpUnsolicited;
   }
   if (verdict == LOCAL) return answerLocal(packet);
   if (verdict == CONTINUE) verdict = fit(packet, now);
-  if (verdict == CONTINUE) {
+  if (verdict == CONTINUE && !isError) {
     const conn = Conn.of(packet.handle);
     if (conn.gateway != None.Short) prepareGateway(conn, packet);
     verdict = refresh(conn, packet.direction, packet, now);
@@ -89,9 +100,15 @@ function forward(packet: Packet, now: u32): u32 {
   }
   const conn = Conn.of(packet.handle);
   const direction = packet.direction;
-  conn.countPacket(direction, packet.totalBytes);
-  if (conn.gateway != None.Short) serveGateway(conn, packet);
-  translate(packet, conn.tuple(opposite(direction)));
+  const other = conn.tuple(opposite(direction));
+  if (isError) translateError(packet, other);
+  else {
+    conn.countPacket(direction, packet.totalBytes);
+    if (conn.gateway != None.Short) {
+      serveGateway(conn, packet, Neighbor.at(packet.adjacency).mtu);
+    }
+    translate(packet, other);
+  }
   return emit(packet, now);
 }
 
@@ -100,35 +117,58 @@ function admit(packet: Packet, now: u32): u32 {
   const known = packet.handle != NO_CONN;
   if (known) {
     const conn = Conn.of(packet.handle);
-    const direction = packet.direction;
-    if (packet.protocol == IpProtocol.Icmp && !fitsEcho(packet)) return Reason.EchoNotRequest;
-    if (conn.decided(direction, packet.port)) {
-      active.countFlow(conn.flow(direction), packet.totalBytes);
-      if (active.flowsTracked != NONE && conn.tracked(direction) != None.Short) {
-        active.countFlow(conn.tracked(direction), packet.totalBytes);
-      }
-      if (conn.drops(direction)) return Reason.FlowDrop;
-      packet.adjacency = conn.adjacency(direction);
-      return packet.ip.ttl > 1 ? CONTINUE : <u32>Reason.TtlExceeded;
-    }
+    if (packet.protocol == IpProtocol.Icmp && !fitsQuery(packet)) return Reason.EchoNotRequest;
+    if (conn.decided(packet.direction, packet.port)) return recall(packet, conn);
   }
   // RFC 1812 section 5.3.7: a broadcast address is no source.
   if (!known && isDirectedBroadcast(active.device(packet.device), packet.source)) {
     return Reason.IpBadSource;
   }
+  const changes = arena.connChanges;
   let verdict = decide(packet, now);
+  const isNew = arena.connChanges != changes;
   if (verdict == CONTINUE) {
     verdict = packet.ip.ttl > 1 ? route(packet, now) : <u32>Reason.TtlExceeded;
   }
   if (verdict == CONTINUE) verdict = fit(packet, now);
   // A packet that goes nowhere leaves no conn behind, nor a port taken.
-  if (verdict != CONTINUE && !known && packet.handle != NO_CONN) dropConn(packet.handle >> 1);
+  if (verdict != CONTINUE && isNew && packet.handle != NO_CONN) dropConn(packet.handle >> 1);
   return verdict;
 }
 
-/** With identifier 0 an echo's request and reply have one tuple; only the asker sends requests. */
-function fitsEcho(packet: Packet): bool {
-  return (packet.flags == IcmpType.EchoRequest) == (packet.direction == Direction.Original);
+/** What the conn remembers of the packet's direction. */
+function recall(packet: Packet, conn: Conn): u32 {
+  const direction = packet.direction;
+  active.countFlow(conn.flow(direction), packet.totalBytes);
+  if (active.flowsTracked != NONE && conn.tracked(direction) != None.Short) {
+    active.countFlow(conn.tracked(direction), packet.totalBytes);
+  }
+  if (conn.drops(direction)) return Reason.FlowDrop;
+  packet.adjacency = conn.adjacency(direction);
+  return packet.ip.ttl > 1 ? CONTINUE : <u32>Reason.TtlExceeded;
+}
+
+/**
+ * An ICMP error goes the way of an answer to the packet that it quotes. It begins no conn, and leaves the
+ * one that it is about as it is: timer, phase and remembered verdicts (RFC 5508 REQ-6).
+ */
+function admitError(packet: Packet, now: u32): u32 {
+  if (packet.handle == NO_CONN) return Reason.IcmpUnrelated;
+  if (packet.protocol == IpProtocol.Icmp && !fitsQuery(packet)) return Reason.IcmpUnrelated;
+  // Any hop may send it (RFC 4787 REQ-12a), but nobody sends from an address that is no host's, or ours.
+  const source = packet.ip.source;
+  if (isDirectedBroadcast(active.device(packet.device), source)) return Reason.IpBadSource;
+  if (active.deviceByAddress.get(pairKey(packet.zoneIndex, source)) != NONE) {
+    return Reason.IpBadSource;
+  }
+  const conn = Conn.of(packet.handle);
+  if (isWaiting(conn)) return Reason.IcmpUnrelated;
+  if (!active.hasRelatedFlows && conn.decided(packet.direction, packet.port)) {
+    return recall(packet, conn);
+  }
+  const verdict = decideError(packet);
+  if (verdict != CONTINUE) return verdict;
+  return packet.ip.ttl > 1 ? route(packet, now) : <u32>Reason.TtlExceeded;
 }
 
 /** Finds the way out in the zone that the packet goes to, and lets the conn remember it. */
@@ -140,7 +180,8 @@ function route(packet: Packet, now: u32): u32 {
   if (zone == NONE) return Reason.NoRoute;
   const found = findRoute(zone, other.source);
   let hop = other.source;
-  let device: u32 = packet.output;
+  // A flow's output() is in the zone where a hairpinned packet only turns round.
+  let device: u32 = conn.has(ConnFlag.Hairpin) ? <u32>None.Short : packet.output;
   if (device == None.Short) {
     if (found == NONE) return Reason.NoRoute;
     device = active.route(found).device;
@@ -154,7 +195,7 @@ function route(packet: Packet, now: u32): u32 {
   packet.adjacency = resolveNeighbor(device, hop, via != 0, now);
   if (packet.adjacency == NONE) return Reason.NeighborTableFull;
   const neighbor = Neighbor.at(packet.adjacency);
-  if (neighbor.isUsable) {
+  if (neighbor.isUsable && packet.kind != PacketKind.IcmpError) {
     neighbor.remembered = 1;
     conn.decide(direction, packet.port, packet.flow, packet.adjacency, false);
   }
@@ -163,8 +204,13 @@ function route(packet: Packet, now: u32): u32 {
 
 /** Whether it is a SYN for an external address that found neither a conn nor a flow, nor serves the router. */
 function isUnsolicited(packet: Packet, verdict: u32): bool {
-  if (verdict != Reason.NoFlow && verdict != Reason.NoConn && verdict != LOCAL) return false;
+  const findsNothing =
+    verdict == Reason.NoFlow ||
+    verdict == Reason.NoConn ||
+    verdict == Reason.Filtered ||
+    verdict == LOCAL;
   return (
+    findsNothing &&
     packet.protocol == IpProtocol.Tcp &&
     packet.handle == NO_CONN &&
     beginsTcp(packet.flags) &&
@@ -235,6 +281,7 @@ function beginCall(now: u32): void {
 export function timerWait(now: u32): u32 {
   if (arena.sweepDone != arena.configured || hasAnnouncements()) return 0;
   arena.now = now;
-  const timers = min(connWheel.wait(now), neighborWheel.wait(now));
-  return min(timers, min(min(restWait(), synWait(now)), expectationWait(now)));
+  const tables = min(connWheel.wait(now), neighborWheel.wait(now));
+  const queues = min(min(synWait(now), restWait()), expectationWait(now));
+  return min(tables, queues);
 }

@@ -120,6 +120,10 @@ export class Conn {
   has(flag: ConnFlag): bool {
     return (this.flags & <u8>flag) != 0;
   }
+  /** The direction of its first packet. */
+  get opener(): Direction {
+    return this.has(ConnFlag.Inward) ? Direction.Reply : Direction.Original;
+  }
   /** Whether packets of this direction are dropped by a flow. */
   drops(direction: Direction): bool {
     return (this.flags & ((<u8>ConnFlag.DropOriginal) << (<u8>direction))) != 0;

@@ -11,11 +11,9 @@
  * does not fit these rules, a table or the MTU passes as it is.
  */
 
-import { ConnPhase, Limit, Policy } from "../abi";
+import { ConnPhase, Policy } from "../abi";
 import { active } from "../config/configuration";
 import { scratch } from "../memory";
-import { LINK_HEADER_BYTES } from "../net/link";
-import { Neighbor } from "../net/neighbor";
 import { Direction, Packet } from "../packet";
 import { NONE } from "../table/none";
 import { apply, delta16, fold, sum, update16 } from "../wire/checksum";
@@ -42,12 +40,8 @@ export const BOTH_LINES: u32 = 3;
 
 /** The lowest port that may be announced. */
 const PORT_MIN: u32 = 1024;
-/** The shortest link header, in front of which the headroom is. */
-const ETHERNET_BYTES: u32 = 14;
 /** "1,1,1,1,4,0" may become "255,255,255,255,255,255". The headers then move into the headroom. */
-const GROWTH_MAX: u32 = 12;
-if (<u32>Limit.Headroom + ETHERNET_BYTES < LINK_HEADER_BYTES + GROWTH_MAX)
-  ERROR("text grows into the headroom");
+export const GROWTH_MAX: u32 = 12;
 
 /** Whether the segment at hand continues what its direction has sent so far. */
 let isNext: bool = false;
@@ -59,8 +53,11 @@ export function noteFtp(packet: Packet): void {
   isNext = windows.bothHeard && windows.end(direction) == Tcp.view(packet.transport).sequence;
 }
 
-/** Reads a segment that has been judged, and rewrites it where it announces an inside endpoint. */
-export function followFtp(conn: Conn, packet: Packet, sequence: u32): void {
+/**
+ * Reads a segment that has been judged, and rewrites it where it announces an inside endpoint; `mtu` is that of
+ * the link that it leaves by.
+ */
+export function followFtp(conn: Conn, packet: Packet, mtu: u32): void {
   const flags: u32 = packet.flags;
   if ((flags & TcpFlag.Syn) != 0) {
     if (conn.phase == ConnPhase.New) begin(conn);
@@ -74,7 +71,8 @@ export function followFtp(conn: Conn, packet: Packet, sequence: u32): void {
   const isLine = atLine(conn, direction);
   // What is rewritten moves its beginning only.
   const last = load<u8>(end - 1);
-  if ((active.policy & Policy.FtpGateway) != 0) rewrite(conn, packet, sequence, text, isLine);
+  const fits = <u32>packet.totalBytes + GROWTH_MAX <= mtu;
+  if (fits && (active.policy & Policy.FtpGateway) != 0) rewrite(conn, packet, text, isLine);
   if (isNext) setLine(conn, direction, last == 0x0a);
 }
 
@@ -101,18 +99,19 @@ function setLine(conn: Conn, direction: Direction, isLine: bool): void {
 }
 
 /** Does nothing unless all that is needed can be had. */
-function rewrite(conn: Conn, packet: Packet, sequence: u32, text: usize, isLine: bool): void {
+function rewrite(conn: Conn, packet: Packet, text: usize, isLine: bool): void {
   const direction = packet.direction;
   const there = conn.tuple(opposite(direction));
   if (packet.source == there.destination) return;
   const isClient = direction == Direction.Original;
   const end = packet.network + packet.totalBytes;
-  // A segment that was rewritten began where it begins now.
+  // What was rewritten once was at the beginning of a line then.
   const again = hasShift(conn) && !isNext;
   if (!findField(text, end, isClient, isLine || again)) return;
   if (fieldPort < PORT_MIN) return;
   if (fieldForm != Form.PassiveExtended && fieldAddress != packet.source) return;
-  if (<u32>packet.totalBytes + GROWTH_MAX > <u32>Neighbor.at(packet.adjacency).mtu) return;
+  // Segments may be cut anew when they are sent again: the place in the stream is what counts.
+  const sequence = Tcp.view(packet.transport).sequence + <u32>(field - text);
   if (hasShift(conn) && Shift.at(conn.gateway).hasSaid(direction, sequence, fieldPort)) {
     const shift = Shift.at(conn.gateway);
     write(packet, text, shift.saidAddress(direction), shift.saidPort(direction));

@@ -10,7 +10,6 @@ import { active } from "../config/configuration";
 import { shiftSlab } from "../memory";
 import { Packet } from "../packet";
 import { IpProtocol } from "../wire/ipv4";
-import { Tcp } from "../wire/tcp";
 import { Conn, ConnFlag } from "./conn";
 import { endExpectationsOf } from "./expectation";
 import { BOTH_LINES, FTP_PORT, followFtp, noteFtp } from "./ftp";
@@ -47,13 +46,12 @@ export function prepareGateway(conn: Conn, packet: Packet): void {
 }
 
 /** Before a packet that has been judged is translated: what it announces, and the numbers that it is to have. */
-export function serveGateway(conn: Conn, packet: Packet): void {
+export function serveGateway(conn: Conn, packet: Packet, mtu: u32): void {
   if (conn.gateway == Gateway.Tftp) {
     if ((active.policy & Policy.TftpGateway) != 0) followTftp(conn, packet);
     return;
   }
-  const sequence = Tcp.view(packet.transport).sequence;
-  followFtp(conn, packet, sequence);
+  followFtp(conn, packet, mtu);
   if (hasShift(conn)) shiftSequence(Shift.at(conn.gateway), packet);
 }
 

@@ -24,11 +24,11 @@ export function refresh(conn: Conn, direction: Direction, packet: Packet, now: u
   if (packet.protocol == IpProtocol.Tcp) {
     const verdict = followTcp(conn, packet);
     if (verdict != CONTINUE) return verdict == ASIDE ? CONTINUE : verdict;
-  } else if (direction == Direction.Reply) {
+  } else if (direction != conn.opener) {
     conn.phase = ConnPhase.Established;
   }
   // Flows may tell +new from +established: what was decided for the one does not hold for the other.
-  if (wasNew != (conn.phase == ConnPhase.New)) conn.undecide(Direction.Original);
+  if (wasNew != (conn.phase == ConnPhase.New)) conn.undecide(conn.opener);
   if (direction == Direction.Reply && conn.has(ConnFlag.KeepsExpiry)) return CONTINUE;
   // The only place where a packet prolongs its conn.
   setExpiry(packet.handle >> 1, conn, now + idleTimeout(conn));

@@ -9,7 +9,7 @@
 import { EventKind, FlowAction, None, PoolFlag, Reason } from "../abi";
 import { active } from "../config/configuration";
 import { FlowRecord, PoolRecord } from "../config/records";
-import { arena, connSlab, RecordBytes } from "../memory";
+import { connSlab, RecordBytes } from "../memory";
 import { CONTINUE, Direction, Packet } from "../packet";
 import { NONE } from "../table/none";
 import { isOurs, stillAllowed } from "./allowed";
@@ -34,9 +34,14 @@ export function openOutward(packet: Packet, flow: FlowRecord, now: u32): u32 {
   conn.original.copy(packet);
   conn.reply.mirror(packet);
   conn.arrive(Direction.Original, packet.port);
-  const verdict = finish(index, packet.zoneIndex, translateTuples(conn, packet, flow), now);
-  if (verdict == CONTINUE) packet.handle = index << 1;
-  return verdict;
+  const verdict = translateTuples(conn, packet, flow);
+  // What a hairpin's receiver does not let in begins all the same, and waits (nat/hairpin.ts).
+  const waits = verdict == Reason.Filtered;
+  const end = finish(index, packet.zoneIndex, waits ? CONTINUE : verdict, now);
+  if (end != CONTINUE) return end;
+  if (waits) return Reason.Filtered;
+  packet.handle = index << 1;
+  return CONTINUE;
 }
 
 /** Makes the conn of a packet from outside that the filter of conn `permit` (index) lets in. */
@@ -44,14 +49,16 @@ export function openInward(packet: Packet, permit: u32, now: u32): u32 {
   const other = Conn.at(permit);
   const keeps = other.flags & <u8>ConnFlag.KeepsExpiry;
   const ingress = <u16>other.ingress(Direction.Original);
-  return openTo(packet, other.original, other.mapping, keeps, ingress, now);
+  return openTo(packet, other.original, other.mapping, other.born, keeps, ingress, now);
 }
 
 /** Makes the conn of a packet from outside that a gateway has foreseen (nat/expectation.ts). */
 export function openExpected(packet: Packet, expectation: u32, now: u32): u32 {
   const foreseen = Expectation.at(expectation);
-  const inside = foreseen.inside;
-  const verdict = openTo(packet, inside, foreseen.mapping, foreseen.flags, foreseen.ingress, now);
+  const mapping = foreseen.mapping;
+  const ingress = foreseen.ingress;
+  const born = foreseen.born;
+  const verdict = openTo(packet, foreseen.inside, mapping, born, foreseen.flags, ingress, now);
   // One conn each: whoever wants another says so again.
   if (verdict == CONTINUE) endExpectation(expectation);
   return verdict;
@@ -62,6 +69,7 @@ function openTo(
   packet: Packet,
   endpoint: Tuple,
   mapping: u32,
+  born: u32,
   keeps: u8,
   ingress: u16,
   now: u32,
@@ -80,6 +88,8 @@ function openTo(
   conn.mapping = mapping;
   Mapping.at(conn.mapping).conns++;
   conn.arrive(Direction.Original, ingress);
+  // It may be let in by what the same tenants have said only.
+  conn.born = born;
   const allowed = isFree(conn.original) && stillAllowed(conn);
   const verdict = finish(index, inside, allowed ? CONTINUE : <u32>Reason.Filtered, now);
   if (verdict == CONTINUE) packet.handle = (index << 1) | <u32>Direction.Reply;
@@ -109,7 +119,6 @@ function begin(zoneIndex: u32, original: Tuple): u32 {
   conn.target = NONE;
   conn.ringNext = NONE;
   conn.gateway = <u16>None.Short;
-  conn.born = arena.generation;
   conn.track(Direction.Original, None.Short);
   conn.track(Direction.Reply, None.Short);
   return index;

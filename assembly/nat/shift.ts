@@ -92,7 +92,7 @@ export class Shift {
     return isAfter(later, position) ? later : position;
   }
 
-  /** The text in the segment of the direction that begins at `sequence` has grown by `growth` bytes. */
+  /** The text of the direction at `sequence` has grown by `growth` bytes. */
   grow(direction: Direction, sequence: u32, growth: i32): void {
     if (growth == 0) return;
     const base = this.field(direction);
@@ -102,7 +102,7 @@ export class Shift {
     store<u32>(base, after + growth, offsetof<Shift>("after0"));
   }
 
-  /** Whether the direction has announced this port in a segment that begins here. */
+  /** Whether the direction has announced this port at this place. */
   hasSaid(direction: Direction, sequence: u32, port: u32): bool {
     const base = this.field(direction);
     return (

@@ -142,7 +142,8 @@ function imagine(packet: Packet, pool: PoolRecord): u32 {
   conn.reply.mirror(packet);
   conn.reply.zone = active.zone(pool.zone).number;
   const which = bitmapOf(packet.protocol);
-  if (sharesPorts(pool, which) && pool.allocation != Allocation.Deterministic) {
+  // No host owns a port that is shared, so neither of the two is of blocks or of subscribers.
+  if (sharesPorts(pool, which) && pool.allocation <= <u8>Allocation.Preserve) {
     const mapping = takeUnshared(conn, packet, pool, which);
     if (mapping != NONE) return mapping;
   }

@@ -4,6 +4,7 @@
  */
 
 import t from "tap";
+import { hear } from "../harness/conversation.js";
 import { TcpFlags, udp } from "../harness/frame.js";
 import { around, EXTERNAL, edge, Host, SERVER, staticNeighbor, TENANT } from "../harness/host.js";
 import { type Document, Router, type Sent } from "../harness/router.js";
@@ -515,4 +516,83 @@ t.test("RFC 4787 R10: TFTP's answers from another port arrive", async (t) => {
     router.wait(700_000);
     t.same([router.mappings(), router.conns(), router.hosts()], [[], [], []]);
   }
+});
+
+t.test("RFC 959: mangled lines do no harm, and the conn goes on", async (t) => {
+  const router = new Router(gateways({ ftp: true }));
+  const { a, server } = around(router);
+  const control = new Control(a, server).open();
+  let state = 12345;
+  const below = (bound: number) => {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    return (state >>> 16) % bound;
+  };
+  const lines = [
+    `PORT ${numbers(TENANT, 3000)}\r\n`,
+    `EPRT |1|${TENANT}|3000|\r\n`,
+    `NOOP\r\nPORT ${numbers(TENANT, 3001)}\r\n`,
+  ];
+  let rewritten = 0;
+  for (let round = 0; round < 2000; round++) {
+    const line = Buffer.from(lines[below(lines.length)] ?? "", "latin1");
+    for (let n = below(3); n > 0; n--) line[below(line.length)] = below(256);
+    const data = line.subarray(0, line.length - (below(4) === 0 ? below(line.length - 1) : 0));
+    const segment = a.segment(SERVER, CONTROL, 21, Ack | Psh, { data });
+    const sent = router.sendAtEnd("lan-a", a.frame(SERVER, segment));
+    const text = sent[0]?.ip?.data ?? Buffer.alloc(0);
+    if (!text.equals(data)) {
+      rewritten++;
+      const { address, port } = endpointOf(text.toString("latin1"));
+      if (address !== EXTERNAL || port < 1024) t.fail(JSON.stringify(text.toString("latin1")));
+    }
+    // What the server has heard it acknowledges, so that the next one is inside of the window.
+    hear(router, sent);
+    if (server.tcp(EXTERNAL, 21, control.seen.port, Ack).length !== 1) t.fail(`round ${round}`);
+    router.wait(10);
+  }
+  t.ok(rewritten > 100, `${rewritten} rewritten`);
+});
+
+t.test("RFC 959: segments that are cut anew when they are sent again", async (t) => {
+  const router = new Router(gateways({ ftp: true }));
+  const { a, server } = around(router);
+  const control = new Control(a, server).open();
+  const line = `PORT ${numbers(TENANT, 3000)}\r\n`;
+  const [user] = a.tcp(SERVER, CONTROL, 21, Ack | Psh, { data: "NOOP\r\n" });
+  const sequence = user?.ip?.payload.readUInt32BE(4) ?? 0;
+  const first = textOf(a.tcp(SERVER, CONTROL, 21, Ack | Psh, { data: line }));
+  const again = a.tcp(SERVER, CONTROL, 21, Ack | Psh, { data: `NOOP\r\n${line}`, sequence });
+  t.equal(textOf(again), `NOOP\r\n${first}`);
+  t.equal(again[0]?.ip?.payload.readUInt32BE(4), sequence);
+  t.equal(control.command("LIST\r\n"), "LIST\r\n");
+  t.ok(transfers(server, 20, endpointOf(first), a));
+});
+
+t.test("RFC 4787 R10: what has passed as it was is not rewritten later", async (t) => {
+  const document = gateways({ ftp: true });
+  const router = new Router(document);
+  const { a, server } = around(router);
+  const control = new Control(a, server).open();
+  router.reconfigure(gateways({}));
+  const line = `PORT ${numbers(TENANT, 3000)}\r\n`;
+  const [sent] = a.tcp(SERVER, CONTROL, 21, Ack | Psh, { data: line });
+  const sequence = sent?.ip?.payload.readUInt32BE(4) ?? 0;
+  router.reconfigure(document);
+  t.equal(textOf(a.tcp(SERVER, CONTROL, 21, Ack | Psh, { data: line, sequence })), line);
+  t.not(control.command(line), line, "but the next one is");
+  t.equal(control.command("LIST\r\n"), "LIST\r\n");
+});
+
+t.test("RFC 6888 R4: a host at its limit of ports announces nothing", async (t) => {
+  const zones = [
+    { id: 10, name: "a", limits: { portsPerHost: { tcp: 1 } } },
+    { id: 11, name: "b" },
+    { id: 20, name: "public" },
+  ];
+  const router = new Router(gateways({ ftp: true }, {}, { zones }));
+  const { a, server } = around(router);
+  const control = new Control(a, server).open();
+  const line = `PORT ${numbers(TENANT, 3000)}\r\n`;
+  t.equal(control.command(line), line);
+  t.equal(router.mappings().length, 1);
 });

@@ -55,7 +55,9 @@ export class ZoneState {
   dropped: u64;
   /** The generation in which the number got its name: conns older than that are another tenant's. */
   born: u32;
-  private pad: u32;
+  /** Datagrams of which fragments are on their way, and fragments that wait: 0 at a switch. */
+  datagrams: u16;
+  waiting: u16;
 
   /** Adds a device's counters (abi: DeviceCounterAt) to the zone's. */
   addDevice(counters: usize): void {

@@ -14,6 +14,7 @@ import {
   Reason,
 } from "./abi";
 import { active, tagKey } from "./config/configuration";
+import { checkFragment } from "./nat/fragment";
 import { parseError } from "./nat/icmperror";
 import { answererPort } from "./nat/query";
 import { CONTINUE, NO_CONN, Packet, PacketKind } from "./packet";
@@ -129,12 +130,15 @@ function parseIpv4(packet: Packet, end: u32): u32 {
   if (!ip.headerSumIsRight()) return Reason.IpBadChecksum;
   if (!isForwardable(ip.source)) return Reason.IpBadSource;
   if (!isForwardable(ip.destination)) return Reason.IpBadDestination;
-  if (ip.isFragment) return Reason.FragmentTooShort;
   packet.kind = <u8>PacketKind.Ipv4;
   packet.totalBytes = <u16>ip.totalBytes;
   packet.transport = <u32>ip.payload;
   packet.flags = 0;
   packet.code = 0;
+  if (ip.isFragment) {
+    const verdict = checkFragment(packet, ip);
+    if (verdict != CONTINUE || packet.kind == PacketKind.Fragment) return verdict;
+  }
   switch (ip.protocol) {
     case IpProtocol.Tcp:
       return parseTcp(packet, ip);
@@ -184,7 +188,8 @@ function parseTcp(packet: Packet, ip: Ipv4): u32 {
 
 function parseUdp(packet: Packet, ip: Ipv4): u32 {
   const udp = Udp.view(packet.transport);
-  if (!udp.fits(ip.payloadBytes)) return Reason.UdpBadHeader;
+  // A first fragment has the header (checkFragment), and a length that is the whole datagram's.
+  if (!udp.fits(ip.payloadBytes) && !ip.isFragment) return Reason.UdpBadHeader;
   return carry(packet, ip, udp.sourcePort, udp.destinationPort);
 }
 

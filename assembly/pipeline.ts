@@ -8,21 +8,32 @@ import { DeviceCounterAt, Limit, None, Reason } from "./abi";
 import { active, pairKey } from "./config/configuration";
 import { arena, connIndex, connWheel, count, neighborWheel } from "./memory";
 import { Conn, ConnFlag, findConn, opposite } from "./nat/conn";
+import { datagramWait, expireDatagrams, startDatagrams } from "./nat/datagram";
 import { decide, decideError } from "./nat/decide";
 import { expectationWait, expireExpectations } from "./nat/expectation";
+import {
+  beginDatagram,
+  joinDatagram,
+  mayBegin,
+  settleDatagram,
+  takeFragment,
+} from "./nat/fragment";
 import { GROWTH_MAX } from "./nat/ftp";
 import { prepareGateway, serveGateway } from "./nat/gateway";
 import { isWaiting } from "./nat/hairpin";
 import { translateError } from "./nat/icmperror";
+import { startIdentifications } from "./nat/identification";
 import { dropConn, expireConns, refresh } from "./nat/lifetime";
 import { fitsQuery } from "./nat/query";
 import { freeRested, restWait } from "./nat/rest";
 import { beginSearches } from "./nat/shared";
 import { sweepConns } from "./nat/sweep";
 import { beginsTcp } from "./nat/tcp";
-import { translate } from "./nat/translate";
+import { translate, translateFragment } from "./nat/translate";
+import { giveWaiting, reclaimWaiting, startWaiting } from "./nat/waiting";
 import { hasAnnouncements, sendAnnouncements } from "./net/announce";
-import { reclaimHeld } from "./net/held";
+import { sendPieces } from "./net/fragmenter";
+import { reclaimHeld, startHeld } from "./net/held";
 import { LINK_HEADER_BYTES } from "./net/link";
 import { holdFor, Neighbor, resolveNeighbor, sendTo, tendNeighbors } from "./net/neighbor";
 import { beginOutputs, produced } from "./net/output";
@@ -42,6 +53,14 @@ if (<u32>Limit.Headroom + Ethernet.BYTES < LINK_HEADER_BYTES + GROWTH_MAX) {
 
 /** What the touches of the first pass sum up to: keeps them from being optimised away. */
 export let touched: u32 = 0;
+
+/** Nothing waits. Needed once, when the arena is laid out. */
+export function startQueues(): void {
+  startHeld();
+  startDatagrams();
+  startWaiting();
+  startIdentifications();
+}
 
 /** Takes in `received` frames (at most Limit.Batch); returns how many frames leave. */
 export function processBatch(received: u32, now: u32): u32 {
@@ -68,6 +87,10 @@ export function processBatch(received: u32, now: u32): u32 {
     if (verdict == CONTINUE) {
       if (packet.kind == PacketKind.Arp) {
         verdict = answerArp(packet, now);
+      } else if (packet.kind == PacketKind.First) {
+        verdict = forwardFirst(packet, now);
+      } else if (packet.kind == PacketKind.Fragment) {
+        verdict = forwardFragment(packet, now);
       } else {
         // A conn made or ended since the second pass may be this packet's.
         if (arena.connChanges != before) packet.handle = findConn(packet, packet.hashed);
@@ -110,6 +133,54 @@ function forward(packet: Packet, now: u32): u32 {
     translate(packet, other);
   }
   return emit(packet, now);
+}
+
+/** A first fragment goes the way of any packet; what it found out, those that follow it need to know. */
+function forwardFirst(packet: Packet, now: u32): u32 {
+  let verdict = mayBegin(packet);
+  if (verdict != CONTINUE) return verdict;
+  packet.handle = findConn(packet, packet.hashed);
+  verdict = forward(packet, now);
+  if (verdict > <u32>Reason.Held) return verdict;
+  const datagram = beginDatagram(packet, packet.ip.identification, now);
+  if (datagram != NONE) sendWaiting(datagram, now);
+  return verdict;
+}
+
+/** Any other fragment: with its datagram's conn, or kept until that is known. */
+function forwardFragment(packet: Packet, now: u32): u32 {
+  const verdict = joinDatagram(packet, now);
+  return verdict == CONTINUE ? passFragment(packet, now) : verdict;
+}
+
+/** A fragment that knows its conn, or is for the router itself. Its sender is told of no drop. */
+function passFragment(packet: Packet, now: u32): u32 {
+  if (packet.handle == NO_CONN) return answerLocal(packet);
+  let verdict = admit(packet, now);
+  if (verdict == CONTINUE) verdict = fit(packet, now);
+  if (verdict != CONTINUE) return verdict;
+  const conn = Conn.of(packet.handle);
+  const direction = packet.direction;
+  conn.countPacket(direction, packet.totalBytes);
+  translateFragment(packet, conn.tuple(opposite(direction)));
+  return emit(packet, now);
+}
+
+/** Sends what waited for the first fragment behind it, in the order it came. */
+function sendWaiting(datagram: u32, now: u32): void {
+  const packet = Packet.at(Limit.Batch);
+  for (
+    let held = takeFragment(datagram, packet);
+    held != NONE;
+    held = takeFragment(datagram, packet)
+  ) {
+    const verdict = passFragment(packet, now);
+    if (verdict <= <u32>Reason.Answered) count(Reason.HeldSent);
+    // Where it waits once more, for its neighbor, that one's answer counts it.
+    else if (verdict != Reason.Held) finish(packet, verdict);
+    giveWaiting(held);
+  }
+  settleDatagram(datagram);
 }
 
 /** The cached verdict of the packet's conn, or a new decision. */
@@ -227,10 +298,10 @@ function answerUnsolicited(now: u32, limit: u32): void {
   }
 }
 
-/** Whether the packet fits the link that it leaves by. */
+/** Whether the packet fits the link that it leaves by, or may be cut for it (RFC 4787 REQ-13). */
 function fit(packet: Packet, now: u32): u32 {
   const mtu = Neighbor.at(packet.adjacency).mtu;
-  if (packet.totalBytes <= mtu) return CONTINUE;
+  if (packet.totalBytes <= mtu || !packet.ip.dontFragment) return CONTINUE;
   reportTooBig(packet, mtu, now);
   return Reason.TooBig;
 }
@@ -238,6 +309,9 @@ function fit(packet: Packet, now: u32): u32 {
 /** Sends the translated packet, or keeps it until the next hop's MAC is known. */
 function emit(packet: Packet, now: u32): Reason {
   const index = packet.adjacency;
+  if (packet.totalBytes > Neighbor.at(index).mtu) {
+    return sendPieces(index, packet.network, packet.input, now);
+  }
   if (!Neighbor.at(index).isUsable) return holdFor(index, packet.network, packet.totalBytes);
   const sent = sendTo(index, packet.network, packet.totalBytes, packet.input, now);
   return sent ? Reason.Forwarded : Reason.OutputFull;
@@ -263,6 +337,7 @@ export function expireTimers(now: u32, limit: u32): u32 {
   expireConns(now, limit);
   expireExpectations(limit);
   freeRested(limit);
+  expireDatagrams(now, limit);
   tendNeighbors(now, limit);
   sweepConns(limit, now);
   answerUnsolicited(now, limit);
@@ -275,6 +350,7 @@ function beginCall(now: u32): void {
   beginSearches();
   beginOutputs();
   reclaimHeld();
+  reclaimWaiting();
 }
 
 /** Milliseconds until `expireTimers` has something to do: 0 for now, NONE for never. */
@@ -282,6 +358,6 @@ export function timerWait(now: u32): u32 {
   if (arena.sweepDone != arena.configured || hasAnnouncements()) return 0;
   arena.now = now;
   const tables = min(connWheel.wait(now), neighborWheel.wait(now));
-  const queues = min(min(synWait(now), restWait()), expectationWait(now));
-  return min(tables, queues);
+  const queues = min(synWait(now), datagramWait(now));
+  return min(min(tables, queues), min(restWait(), expectationWait(now)));
 }

@@ -15,7 +15,7 @@
 
 import { ConnPhase, Policy, Reason, Timeout } from "../abi";
 import { active } from "../config/configuration";
-import { CONTINUE, Direction, Packet } from "../packet";
+import { CONTINUE, Direction, Packet, PacketKind } from "../packet";
 import { Tcp, TcpFlag } from "../wire/tcp";
 import { Conn } from "./conn";
 import { Windows } from "./window";
@@ -47,7 +47,10 @@ export function followTcp(conn: Conn, packet: Packet): u32 {
   if ((flags & TcpFlag.Rst) != 0) return followRst(conn, windows, packet);
   const tcp = Tcp.view(packet.transport);
   const sequence = tcp.sequence;
-  const end = sequence + sequenceBytes(packet, tcp);
+  // How much more of a segment in fragments follows is not known: as much as its receiver takes.
+  const isFirst = packet.kind == PacketKind.First;
+  const known = sequence + sequenceBytes(packet, tcp);
+  const end = isFirst ? windows.furthest(direction, known) : known;
   // RFC 9293 section 3.10.7.4: once both are synchronized, what has no ACK is not taken.
   const isInside =
     bothHeard &&

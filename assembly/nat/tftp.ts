@@ -24,9 +24,10 @@ enum Operation {
 /** Takes note of a request; RFC 1350 sections 4 and 5. */
 export function followTftp(conn: Conn, packet: Packet): void {
   if (packet.direction != Direction.Original || conn.mapping == NONE) return;
-  const udp = Udp.view(packet.transport);
-  if (udp.length < Udp.BYTES + 2) return;
-  const operation = Be.load16(packet.transport + Udp.BYTES);
+  // A first fragment may end behind the UDP header.
+  const data = packet.transport + Udp.BYTES;
+  if (data + 2 > packet.network + packet.totalBytes) return;
+  const operation = Be.load16(data);
   if (operation != Operation.Read && operation != Operation.Write) return;
   const mapping = Mapping.at(conn.mapping);
   // Any other filtering lets the server in already.

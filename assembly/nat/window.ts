@@ -119,6 +119,12 @@ export class Windows {
     return isAfter(acknowledgment, this.first) && !isAfter(acknowledgment, this.end(this.opener));
   }
 
+  /** The right edge that the receiver of this direction has opened, or `end` where that is beyond it. */
+  furthest(direction: Direction, end: u32): u32 {
+    const edge = this.acked(direction ^ 1) + this.window(direction ^ 1);
+    return isAfter(edge, end) ? edge : end;
+  }
+
   /**
    * Whether bytes from `sequence` to before `end` may be of this direction: they do not begin beyond the
    * right edge that the receiver has opened (a probe begins at it, and what is said after the probe is empty

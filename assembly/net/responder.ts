@@ -74,19 +74,22 @@ function sendBack(packet: Packet, type: EtherType, bytes: u32): Reason {
   return sent ? Reason.Answered : Reason.OutputFull;
 }
 
-/** Answers a packet for the router itself: an echo request is the only thing it serves. */
+/** Answers a packet, or a fragment, for the router itself: an echo request is the only thing it serves. */
 export function answerLocal(packet: Packet): Reason {
   const isEcho = packet.protocol == IpProtocol.Icmp && packet.flags == IcmpType.EchoRequest;
   if (!isEcho || !isFromOne(packet)) return Reason.LocalUnserved;
   const ip = packet.ip;
-  const icmp = Icmp.view(packet.transport);
   ip.source = packet.destination;
   ip.destination = packet.source;
   ip.ttl = TTL;
   ip.refreshChecksum();
-  icmp.type = IcmpType.EchoReply;
-  const delta = delta16(IcmpType.EchoRequest << 8, IcmpType.EchoReply << 8);
-  icmp.changeChecksum(delta, ip.payloadBytes);
+  // A long request is answered piece by piece; only the first has what tells it from its reply.
+  if (packet.kind != PacketKind.Fragment) {
+    const icmp = Icmp.view(packet.transport);
+    icmp.type = IcmpType.EchoReply;
+    const delta = delta16(IcmpType.EchoRequest << 8, IcmpType.EchoReply << 8);
+    icmp.changeChecksum(delta, packet.messageBytes);
+  }
   return sendBack(packet, EtherType.Ipv4, packet.totalBytes);
 }
 
@@ -124,6 +127,8 @@ export function reportTooBig(packet: Packet, mtu: u32, now: u32): void {
  */
 function sendError(packet: Packet, type: u32, code: u32, rest: u32, now: u32): void {
   if (packet.kind == PacketKind.IcmpError) return;
+  // RFC 1812 section 4.3.2.7: nothing is said about a fragment that is not the first.
+  if (packet.kind == PacketKind.Fragment) return;
   const device = active.device(packet.device);
   const source = sourceTowards(device, packet.source);
   if (source == 0 || !isFromOne(packet) || !mayReport(packet.device, now)) return;

@@ -12,7 +12,7 @@
 import { ImageAt, Limit, Policy } from "../abi";
 import { active } from "../config/configuration";
 import { arena, heldSyns, RecordBytes } from "../memory";
-import { Packet } from "../packet";
+import { Packet, PacketKind } from "../packet";
 import { NONE } from "../table/none";
 import { Ethernet } from "../wire/ethernet";
 
@@ -82,6 +82,7 @@ export function takeDueSyn(packet: Packet, now: u32): bool {
   dropFirst();
   const at = changetype<usize>(syn);
   memory.copy(changetype<usize>(packet), at, 16);
+  packet.kind = <u8>PacketKind.Ipv4;
   packet.hashed = syn.hashed;
   packet.device = syn.device;
   packet.zoneIndex = syn.zoneIndex;

@@ -101,12 +101,14 @@ export class Icmp {
    * Brings the checksum up to date after a change that adds `delta` to the sum of the message of `bytes`
    * bytes. Where the increment gives 0, only a look at the message tells that from 0xffff, which a message
    * of zeros has. A checksum that was wrong stays wrong.
+   *
+   * `bytes` is 0 where the message is not all there. Then 0xffff is written for 0: whoever adds up the
+   * message finds it right in both cases (RFC 1071), but 0 in one of them only.
    */
   changeChecksum(delta: u32, bytes: u32): void {
     this.checksum = apply(this.checksum, delta);
-    if (this.checksum == 0 && checksumOf(changetype<usize>(this), bytes) == 0xffff) {
-      this.checksum = 0xffff;
-    }
+    if (this.checksum != 0) return;
+    if (bytes == 0 || checksumOf(changetype<usize>(this), bytes) == 0xffff) this.checksum = 0xffff;
   }
 
   /** Computes the checksum of the message of `bytes` bytes anew. */

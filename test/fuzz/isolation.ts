@@ -4,7 +4,18 @@ import { ConfigError } from "../../host/config/error.js";
 import type { Device } from "../../host/config/model.js";
 import { checkConfig } from "../../host/config/parse.js";
 import { ImageRefused } from "../../host/datapath.js";
-import { icmp, numberOf, type Payload, raw, TcpFlags, tcp, udp } from "../harness/frame.js";
+import { cut } from "../harness/fragments.js";
+import {
+  type Ipv4Fields,
+  icmp,
+  ipv4Packet,
+  numberOf,
+  type Payload,
+  raw,
+  TcpFlags,
+  tcp,
+  udp,
+} from "../harness/frame.js";
 import { Host } from "../harness/host.js";
 import { type Document, Router, type Sent } from "../harness/router.js";
 import { markedError, quoteOf } from "./errors.js";
@@ -23,6 +34,11 @@ import { Random } from "./random.js";
 
 /** What the rounds of a run have seen, to show that something happened. */
 export type Tally = Record<string, number>;
+
+/** A whole mark stands in it, behind TCP's header as well. */
+const SHORTEST_PIECE = 40;
+
+type Extras = Pick<Ipv4Fields, "source" | "ttl">;
 
 const STEPS = 250;
 const OWN = ["192.168.0.1", "203.0.113.2"];
@@ -71,11 +87,15 @@ class Round {
     const { router } = this;
     this.take(router.wait(3_600_000));
     const { zones, reasons } = router.counters();
-    const left = router.conns().length;
+    const conns = router.conns().length;
     const counted = Object.values(zones).reduce((sum, { conns }) => sum + conns, 0);
-    if (left !== 0 || counted !== 0) throw new Error(`${left} conns are left, ${counted} counted`);
+    if (conns !== 0 || counted !== 0)
+      throw new Error(`${conns} conns are left, ${counted} counted`);
     const { Held = 0, HeldSent = 0, NeighborFailed = 0 } = reasons;
-    if (Held !== HeldSent + NeighborFailed)
+    const { FragmentHeld = 0, FragmentTimeout = 0 } = reasons;
+    const left = Held + FragmentHeld - HeldSent - NeighborFailed - FragmentTimeout;
+    // A fragment that waited may have been dropped by what became of its first one.
+    if (left < 0 || (left > 0 && FragmentHeld === 0))
       throw new Error(`frames wait: ${JSON.stringify(reasons)}`);
     const pools = [{ name: "p20", zone: 20, addresses: ["198.18.0.0-198.18.0.23"] }];
     const { capacity } = this.document;
@@ -99,10 +119,15 @@ class Round {
   private take(sent: readonly Sent[]): void {
     for (const each of sent) {
       this.oracle.check(each);
-      if (each.ip !== undefined) this.recent.push(each);
+      if (each.ip !== undefined) this.remember(each);
       else if (each.arp?.operation === 1) this.answerQuestion(each);
     }
     this.recent = this.recent.slice(-24);
+  }
+
+  /** What can be answered. */
+  private remember(sent: Sent): void {
+    if (sent.ip?.fragmentOffset === 0) this.recent.push(sent);
   }
 
   /** Most hosts that are asked for exist. */
@@ -181,11 +206,32 @@ class Round {
     const host = new Host(this.router, device.name, "192.0.2.1");
     const mark = this.oracle.mark(device, effective(wire), this.router.now);
     const extras = { source: wire.source, ttl: this.random.chance(0.05) ? 1 : 64 };
-    const payload = this.payload(host, wire, mark);
-    const sent = host.send(wire.destination, payload, extras);
+    const sent = this.random.chance(0.15)
+      ? this.sendPieces(host, wire, mark, extras)
+      : host.send(wire.destination, this.payload(host, wire, mark), extras);
     const { Held, HoldQueueFull } = this.router.ended;
     if (Held !== undefined || HoldQueueFull !== undefined) this.oracle.isWaiting();
     this.take(sent);
+  }
+
+  /** In pieces, each long enough for a whole mark, in any order, some lost, some twice. */
+  private sendPieces(host: Host, wire: Wire, mark: Buffer, extras: Extras): Sent[] {
+    const { random } = this;
+    const data = Buffer.concat(Array.from({ length: 40 }, () => mark));
+    const payload = this.payload(host, wire, data);
+    const identification = random.below(4);
+    const { destination } = wire;
+    const packet = ipv4Packet({ destination, payload, identification, ...extras });
+    const size = 8 * (SHORTEST_PIECE / 8 + random.below(40));
+    const last = packet.length - 20 - SHORTEST_PIECE;
+    const cuts = Array.from({ length: Math.floor(last / size) }, (_, i) => (i + 1) * size);
+    const pieces = cut(packet, cuts);
+    const order = pieces.flatMap((each) => random.pick([[each], [each], [each], [], [each, each]]));
+    for (let i = order.length - 1; i > 0 && random.chance(0.8); i--) {
+      const other = random.below(i + 1);
+      [order[i], order[other]] = [order[other] as Buffer, order[i] as Buffer];
+    }
+    return order.flatMap((each) => host.sendPacket(each));
   }
 
   /** Segments mostly have the numbers that their sender would use; some are outside of every window. */

@@ -3,7 +3,8 @@
  * except through a conn, a forward or a flow that names both. The oracle sees what is sent and what leaves,
  * never the datapath's own tables.
  *
- * Each packet carries a mark that says which one it is. For each frame that leaves, its mark leads to the
+ * Each packet carries a mark, in each of its pieces, that says which one it is. A piece that is not the first
+ * leaves where a first one left before. For each frame that leaves, its mark leads to the
  * packet that came in, and that one either
  *
  *     answers   a packet that left before: then it leaves in that one's zone, as the mirror of it, or
@@ -75,6 +76,7 @@ export class Violation extends Error {
 export class Oracle {
   private readonly origins: Origin[] = [];
   private readonly passages = new Map<string, Passage>();
+  private readonly ways = new Map<string, Set<string>>();
   /** Packets that have a conn, though they did not leave (yet). */
   private readonly waiting: Origin[] = [];
   /** Zones by number: which tenant has it. A number that changes hands gets another incarnation. */
@@ -167,6 +169,24 @@ export class Oracle {
       return;
     }
     const left = wireOf(sent);
+    const way = `${zone} ${left.source} ${left.destination}`;
+    const ways = this.waysOf(origin);
+    if (ip.fragmentOffset > 0 && !ways.has(way)) throw violation(sent, "no first piece went there");
+    if (ip.fragmentOffset > 0) return;
+    this.checkWhole(sent, origin, left, zone);
+    if (ip.moreFragments) ways.add(way);
+  }
+
+  /** Where first pieces of a packet's source, destination and protocol went, as zone and addresses. */
+  private waysOf({ device, incarnation, wire }: Origin): Set<string> {
+    const { protocol, source, destination } = wire;
+    const key = `${device.zone.id} ${incarnation} ${protocol} ${source} ${destination}`;
+    const ways = this.ways.get(key) ?? new Set<string>();
+    this.ways.set(key, ways);
+    return ways;
+  }
+
+  private checkWhole(sent: Sent, origin: Origin, left: Wire, zone: number): void {
     if (this.answers(origin, left, zone)) return;
     if (this.isOwn(zone, left.source)) this.checkTold(sent, origin, left);
     else this.checkBegins(sent, origin, left, zone);

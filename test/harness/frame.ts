@@ -299,6 +299,14 @@ export interface SeenIp {
   readonly ttl: number;
   readonly protocol: number;
   readonly totalBytes: number;
+  readonly identification: number;
+  readonly dontFragment: boolean;
+  readonly moreFragments: boolean;
+  /** Bytes. */
+  readonly fragmentOffset: number;
+  /** Behind the header's first 20 bytes. */
+  readonly options: Buffer;
+  /** 0 in a fragment that is not the first. */
   readonly sourcePort: number;
   readonly destinationPort: number;
   /** ICMP's, where it is ICMP. */
@@ -309,7 +317,10 @@ export interface SeenIp {
   readonly data: Buffer;
   /** Everything behind the IPv4 header. */
   readonly payload: Buffer;
-  /** The header's checksum is right; every checksum that the packet has is right. */
+  /**
+   * The header's checksum is right; every checksum that the packet has is right. That of a datagram in
+   * pieces only shows when they are put together (fragments.ts).
+   */
   readonly headerSound: boolean;
   readonly sound: boolean;
 }
@@ -348,12 +359,17 @@ function readIp(body: Buffer): SeenIp {
   const payload = body.subarray(headerBytes, totalBytes);
   const source = body.readUInt32BE(12);
   const destination = body.readUInt32BE(16);
-  const ported = protocol === Protocol.Tcp || protocol === Protocol.Udp;
-  const isIcmp = protocol === Protocol.Icmp;
+  const fragment = body.readUInt16BE(6);
+  const fragmentOffset = (fragment & 0x1fff) * 8;
+  const moreFragments = (fragment & 0x2000) !== 0;
+  const isFragment = moreFragments || fragmentOffset > 0;
+  const isPorted = protocol === Protocol.Tcp || protocol === Protocol.Udp;
+  const ported = fragmentOffset === 0 && isPorted;
+  const isIcmp = fragmentOffset === 0 && protocol === Protocol.Icmp;
   const start = isIcmp ? 0 : pseudo(source, destination, protocol, payload.length);
-  const unchecked = protocol === Protocol.Udp && payload.readUInt16BE(6) === 0;
-  const summed = (ported || isIcmp) && !unchecked;
-  const tcpBytes = protocol === Protocol.Tcp ? ((payload[12] as number) >> 4) * 4 : 8;
+  const unchecked = ported && protocol === Protocol.Udp && payload.readUInt16BE(6) === 0;
+  const summed = !isFragment && (ported || isIcmp) && !unchecked;
+  const tcpBytes = ported && protocol === Protocol.Tcp ? ((payload[12] as number) >> 4) * 4 : 8;
   const headerSound = checksum(body.subarray(0, headerBytes)) === 0;
   return {
     source: formatAddress(source),
@@ -361,12 +377,17 @@ function readIp(body: Buffer): SeenIp {
     ttl: body[8] as number,
     protocol,
     totalBytes,
+    identification: body.readUInt16BE(4),
+    dontFragment: (fragment & 0x4000) !== 0,
+    moreFragments,
+    fragmentOffset,
+    options: body.subarray(20, headerBytes),
     sourcePort: ported ? payload.readUInt16BE(0) : 0,
     destinationPort: ported ? payload.readUInt16BE(2) : 0,
     icmpType: isIcmp ? (payload[0] as number) : -1,
     icmpCode: isIcmp ? (payload[1] as number) : -1,
     identifier: isIcmp ? payload.readUInt16BE(4) : 0,
-    data: payload.subarray(ported || isIcmp ? tcpBytes : 0),
+    data: payload.subarray(ported ? tcpBytes : isIcmp ? 8 : 0),
     payload,
     headerSound,
     sound: headerSound && (!summed || checksum(payload, start) === 0),

@@ -43,45 +43,55 @@ export function expose(index: u32, direction: Direction, port: u32, sameAddress:
     exposedPort = port;
     return true;
   }
-  const query = queryFrom(conn, direction, port);
-  const flowIndex = findFlow(query);
-  if (flowIndex == NONE) return false;
-  const flow = active.flow(flowIndex);
-  if (flow.action != <u32>FlowAction.Masquerade) return false;
-  if (flow.actionZone != None.Short && flow.actionZone != query.zoneIndex) return false;
-  const pool = active.pool(flow.pool);
-  if (<u32>pool.zone != zone) return false;
-  // The query's place is others' to use from here on.
-  const packet = changetype<Packet>(imaginedPacket);
-  packet.copy(query);
-  packet.zoneIndex = query.zoneIndex;
-  const imagined = imagine(packet, pool);
-  if (imagined == NONE) return false;
-  const reply = changetype<Conn>(imaginedConn).reply;
-  const refresh = (pool.flags & PoolFlag.InboundRefresh) != 0;
-  const flags: u8 = refresh ? 0 : <u8>ConnFlag.KeepsExpiry;
-  const ingress = <u16>conn.ingress(direction);
+  const pool = poolFor(conn, direction, port, zone);
+  if (pool == NONE) return false;
+  const mapping = imagine(active.pool(pool));
+  if (mapping == NONE) return false;
   endExpectationsOf(index);
-  const fits = !sameAddress || reply.destination == seen;
-  if (
-    !fits ||
-    !expect(
-      index,
-      packet,
-      imagined,
-      reply.zone,
-      reply.destination,
-      reply.destinationPort,
-      ingress,
-      flags,
-    )
-  ) {
-    abandonMapping(imagined);
+  const reply = changetype<Conn>(imaginedConn).reply;
+  const isKnown = reply.destination == seen || !sameAddress;
+  if (!isKnown || !foresee(index, direction, mapping, active.pool(pool))) {
+    abandonMapping(mapping);
     return false;
   }
   exposedAddress = reply.destination;
   exposedPort = reply.destinationPort;
   return true;
+}
+
+/** Lets in, once, who comes to the endpoint of the imagined conn. */
+function foresee(index: u32, direction: Direction, mapping: u32, pool: PoolRecord): bool {
+  const imagined = changetype<Conn>(imaginedConn);
+  const reply = imagined.reply;
+  const refresh = (pool.flags & PoolFlag.InboundRefresh) != 0;
+  return expect(
+    index,
+    imagined.original,
+    mapping,
+    reply.zone,
+    reply.destination,
+    reply.destinationPort,
+    <u16>Conn.at(index).ingress(direction),
+    refresh ? 0 : <u8>ConnFlag.KeepsExpiry,
+  );
+}
+
+/**
+ * Index of the pool by which the flows would masquerade the first packet of the port towards that zone, which
+ * is the imagined packet then; NONE where they would not.
+ */
+function poolFor(conn: Conn, direction: Direction, port: u32, zone: u32): u32 {
+  const query = queryFrom(conn, direction, port);
+  const index = findFlow(query);
+  if (index == NONE) return NONE;
+  const flow = active.flow(index);
+  if (flow.action != <u32>FlowAction.Masquerade) return NONE;
+  if (flow.actionZone != None.Short && flow.actionZone != query.zoneIndex) return NONE;
+  if (<u32>active.pool(flow.pool).zone != zone) return NONE;
+  const packet = changetype<Packet>(imaginedPacket);
+  packet.copy(query);
+  packet.zoneIndex = query.zoneIndex;
+  return flow.pool;
 }
 
 /** Index of the zone in which the other end sees the one that speaks in this direction; NONE where it has none. */
@@ -134,8 +144,12 @@ function askAsNew(query: FlowQuery, zone: u32, port: u32): void {
   query.icmpCode = 0;
 }
 
-/** Counts one more user of the mapping that the packet's conn would have; its index, NONE where it is refused. */
-function imagine(packet: Packet, pool: PoolRecord): u32 {
+/**
+ * Makes the imagined packet's conn as far as its external endpoint, and counts one more user of that mapping;
+ * its index, NONE where it is refused.
+ */
+function imagine(pool: PoolRecord): u32 {
+  const packet = changetype<Packet>(imaginedPacket);
   const conn = changetype<Conn>(imaginedConn);
   conn.mapping = NONE;
   conn.original.copy(packet);

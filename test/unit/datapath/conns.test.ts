@@ -133,7 +133,7 @@ function lifetime(router: Router): number {
   return Number.POSITIVE_INFINITY;
 }
 
-t.test("RFC 4787 R5, RFC 5382 R5, RFC 5508 R2: timeouts by protocol", async (t) => {
+t.test("RFC 4787 R5; RFC 5382 R5; RFC 5508 R2: timeouts by protocol", async (t) => {
   const cases = {
     udp: (host: Host) => host.udp(SERVER, 1, 53),
     icmp: (host: Host) => host.ping(SERVER, 1),

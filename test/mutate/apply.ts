@@ -40,6 +40,10 @@ export function buildModule(folder: string, mutation?: Mutation): string {
     cwd: folder,
     encoding: "utf8",
   });
-  if (ended.status !== 0) throw new MutationError(`does not compile: ${ended.stderr.trim()}`);
+  if (ended.status !== 0) throw new MutationError(`does not compile: ${firstLine(ended.stderr)}`);
   return join(folder, "dist/datapath.wasm");
+}
+
+function firstLine(text: string): string {
+  return text.trim().split("\n")[0] ?? "";
 }

@@ -11,6 +11,7 @@ import {
   ImageStatus,
   NeighborAt,
   NeighborState,
+  None,
 } from "./abi";
 import { checkImage, checkRecords } from "./config/check";
 import {
@@ -22,9 +23,10 @@ import {
   ZoneState,
 } from "./config/configuration";
 import { NeighborRecord } from "./config/records";
-import { arena, neighborSlab, slotBytes } from "./memory";
+import { arena, EXTERNAL_BITMAPS, neighborSlab, slotBytes } from "./memory";
 import { External } from "./nat/external";
 import { linkForwards } from "./nat/forward";
+import { forgetResting } from "./nat/rest";
 import { addPermanent, findNeighbor, moveNeighbor, Neighbor, removeNeighbor } from "./net/neighbor";
 import { beginOutputs } from "./net/output";
 import { fillErrorBudget } from "./net/responder";
@@ -43,6 +45,7 @@ export function stagingAt(): usize {
 /** Takes the image at `stagingAt` into force, or says why not and leaves everything as it is. */
 export function configureArena(bytes: u32, now: u32): ImageStatus {
   beginOutputs();
+  arena.now = now;
   const which = nextSlot();
   const image = Configuration.imageOf(which);
   const next = Configuration.slot(which);
@@ -113,7 +116,8 @@ function placeExternals(next: Configuration): ImageStatus {
         while (free < arena.poolAddressCapacity && !External.at(free).isFree) free++;
         if (free == arena.poolAddressCapacity) return ImageStatus.TooLarge;
         index = free++;
-        External.at(index).begin(address);
+        forgetResting(index);
+        External.at(index).begin(next.zone(pool.zone).number, address);
       }
       next.externalByAddress.put(key, index);
     }
@@ -233,14 +237,25 @@ function keepNeighbors(old: Configuration, next: Configuration): void {
 }
 
 function listExternals(next: Configuration): void {
+  for (let i: u32 = 0; i < arena.poolAddressCapacity; i++) External.at(i).pool = <u16>None.Short;
   for (let p: u32 = 0; p < next.poolCount; p++) {
     const pool = next.pool(p);
     for (let n: u32 = 0; n < pool.addressCount; n++) {
       const key = pairKey(pool.zone, next.poolAddress(pool, n));
-      const external = External.at(next.externalByAddress.get(key));
-      external.listed = arena.configured;
-      external.forwards = NONE;
+      listExternal(next, p, External.at(next.externalByAddress.get(key)));
     }
+  }
+}
+
+/** An address of two pools counts for the first. */
+function listExternal(next: Configuration, pool: u32, external: External): void {
+  const isFirst = external.listed != arena.configured;
+  external.listed = arena.configured;
+  external.forwards = NONE;
+  if (!isFirst) return;
+  external.pool = <u16>pool;
+  for (let which: u32 = 0; which < EXTERNAL_BITMAPS; which++) {
+    next.poolState(pool).countUse(which, external.bitmap(which).count);
   }
 }
 

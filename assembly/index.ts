@@ -11,11 +11,18 @@ import { faultAt } from "./config/check";
 import { activate, active } from "./config/configuration";
 import { configureArena, stagingAt } from "./configure";
 import { arena, arenaBytes as arenaBytesWanted, attachArena, reasons, startArena } from "./memory";
+import { takeEventRows } from "./nat/event";
 import { announceAll } from "./net/announce";
 import { startHeld } from "./net/held";
 import { forgetNeighbors } from "./net/neighbor";
 import { expireTimers, processBatch, timerWait } from "./pipeline";
-import { listConnRows, listNeighborRows, listZoneCounters } from "./readout";
+import {
+  listConnRows,
+  listHostRows,
+  listMappingRows,
+  listNeighborRows,
+  listZoneCounters,
+} from "./readout";
 import { completeChecksum as complete, segment as cut } from "./wire/offload";
 
 export function abiVersion(): u32 {
@@ -102,6 +109,28 @@ export function listConns(first: u32, now: u32): u32 {
 }
 export function listNeighbors(first: u32, now: u32): u32 {
   return listNeighborRows(first, now);
+}
+
+export function listMappings(first: u32): u32 {
+  return listMappingRows(first);
+}
+export function listHosts(first: u32): u32 {
+  return listHostRows(first);
+}
+
+/** Moves the oldest events to Exchange.Rows (abi: EventAt); returns how many. */
+export function takeEvents(): u32 {
+  return takeEventRows();
+}
+
+/** Events that found no place since the start. */
+export function lostEvents(): u32 {
+  return arena.eventsLost;
+}
+
+/** Which events are noted from now on: bits of EventClass. */
+export function watchEvents(classes: u32): void {
+  arena.eventMask = classes;
 }
 
 /** For frames whose sender left work to a network card, see wire/offload.ts. */

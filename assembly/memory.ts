@@ -7,15 +7,16 @@
  *     │        │ record  │        │         │        │                                      │ windows
  *                                                    │
  *       header · reasons · packets · own frames · held frames ·
- *       conns · conn slab · conn index · conn wheel ·
+ *       conns · conn slab · conn index · conn wheel · filter index ·
+ *       mappings · mapping slab · mapping index · hosts · host slab · host index · resting ports · events ·
  *       neighbors · neighbor slab · neighbor index · neighbor wheel ·
- *       externals (pool addresses with their bitmaps) · config slot 0 · config slot 1
+ *       externals (pool addresses with their bitmaps and blocks) · config slot 0 · config slot 1
  *
  * State lives here and never in module globals: the globals below are addresses that `attach` derives
  * from the header, so a new module takes over an arena by attaching to it. Sizes are fixed by `start`.
  */
 
-import { Abi, Exchange, Limit, Reason, StartAt } from "./abi";
+import { Abi, EventAt, EventClass, Exchange, Limit, Reason, StartAt } from "./abi";
 import { BITMAP_BYTES } from "./table/bitmap";
 import { expandSeed } from "./table/hash";
 import { Index } from "./table/index";
@@ -30,13 +31,21 @@ export enum RecordBytes {
   Neighbor = 64,
   HeldFrame = 2048,
   OwnFrame = 2048,
+  Mapping = 48,
+  Host = 32,
+  RestingPort = 8,
   ExternalHeader = 64,
+  Block = 12,
 }
 
 /** Bitmaps of an external address: TCP, UDP, ICMP. */
 export const EXTERNAL_BITMAPS: u32 = 3;
+/** Port blocks of an external address: one record for each unit of the smallest size. */
+export const EXTERNAL_BLOCKS: u32 = 65536 / Limit.BlockPortsMin;
 export const EXTERNAL_BYTES: u32 =
-  RecordBytes.ExternalHeader + EXTERNAL_BITMAPS * <u32>BITMAP_BYTES;
+  RecordBytes.ExternalHeader +
+  EXTERNAL_BITMAPS * <u32>BITMAP_BYTES +
+  EXTERNAL_BLOCKS * RecordBytes.Block;
 
 /** Ticks of the two wheels, milliseconds: conns end within two ticks of their time. */
 const CONN_TICK_MS: u32 = 128;
@@ -72,6 +81,21 @@ export class ArenaHeader {
   neighborHand: u32;
   /** Raised when a tuple enters or leaves the index. */
   connChanges: u32;
+  /** The time of the call under way, milliseconds. */
+  now: u32;
+  /** Ports that rest, a ring: the oldest, and how many. */
+  restFirst: u32;
+  restCount: u32;
+  /** Events that wait for the host, a ring: the oldest, how many, and how many found no place. */
+  eventFirst: u32;
+  eventCount: u32;
+  eventsLost: u32;
+  /** Bits of EventClass that are noted. */
+  eventMask: u32;
+  /** When the last alarm about a table was noted, and how many were left out since; whether 80 % are in use. */
+  alarmAt: u32;
+  alarmRepeats: u32;
+  connsHigh: u32;
   /** Random draws so far: with the seed, all that the port allocation depends on. */
   draws: u64;
   /** Lists of buffers for held frames: free ones, and those that become free with the next call. */
@@ -104,14 +128,24 @@ if (offsetof<ArenaHeader>() > HEADER_BYTES) ERROR("the arena's header outgrew it
 export const arena: ArenaHeader = changetype<ArenaHeader>(<usize>Exchange.Arena);
 export let reasons: usize = 0;
 export let packets: usize = 0;
-/** 64 bytes for what does not outlive a step. */
+/** 64 bytes for what does not outlive a step, and a Tuple for a key that is looked up. */
 export let scratch: usize = 0;
+export let keyScratch: usize = 0;
 export let ownFrames: usize = 0;
 export let heldFrames: usize = 0;
 export let conns: usize = 0;
 export let connSlab: Slab = changetype<Slab>(0);
 export let connIndex: Index = changetype<Index>(0);
 export let connWheel: Wheel = changetype<Wheel>(0);
+export let filterIndex: Index = changetype<Index>(0);
+export let mappings: usize = 0;
+export let mappingSlab: Slab = changetype<Slab>(0);
+export let mappingIndex: Index = changetype<Index>(0);
+export let hosts: usize = 0;
+export let hostSlab: Slab = changetype<Slab>(0);
+export let hostIndex: Index = changetype<Index>(0);
+export let restingPorts: usize = 0;
+export let events: usize = 0;
 export let neighbors: usize = 0;
 export let neighborSlab: Slab = changetype<Slab>(0);
 export let neighborIndex: Index = changetype<Index>(0);
@@ -144,10 +178,17 @@ export function startArena(now: u32): void {
   arena.imageCapacity = load<u32>(Exchange.Start + StartAt.ImageCapacity);
   arena.generation = 1;
   arena.announceNext = NONE;
+  arena.now = now;
+  arena.eventMask = EventClass.Alarms | EventClass.Blocks;
   expandSeed(Exchange.Start + StartAt.Seed, arena.tupleKey, 88);
   Slab.create(changetype<usize>(connSlab), arena.connCapacity);
   Index.create(changetype<usize>(connIndex), arena.connCapacity * 2);
   Wheel.create(changetype<usize>(connWheel), arena.connCapacity, CONN_TICK_MS, now);
+  Index.create(changetype<usize>(filterIndex), arena.connCapacity);
+  Slab.create(changetype<usize>(mappingSlab), arena.connCapacity);
+  Index.create(changetype<usize>(mappingIndex), arena.connCapacity);
+  Slab.create(changetype<usize>(hostSlab), arena.connCapacity);
+  Index.create(changetype<usize>(hostIndex), arena.connCapacity);
   Slab.create(changetype<usize>(neighborSlab), arena.neighborCapacity);
   Index.create(changetype<usize>(neighborIndex), arena.neighborCapacity);
   Wheel.create(changetype<usize>(neighborWheel), arena.neighborCapacity, NEIGHBOR_TICK_MS, now);
@@ -168,7 +209,7 @@ export function attachArena(): bool {
 /** Gives each region its place; returns where the last one ends, 0 when that is beyond 4 GiB. */
 function plan(connCount: u32, neighborCount: u32, poolAddresses: u32, imageBytes: u32): u32 {
   const wanted =
-    <u64>connCount * 256 +
+    <u64>connCount * 512 +
     <u64>neighborCount * 256 +
     <u64>poolAddresses * (EXTERNAL_BYTES + 2 * DERIVED_PER_POOL_ADDRESS) +
     <u64>imageBytes * 2 * (1 + DERIVED_PER_IMAGE_BYTE) +
@@ -179,12 +220,22 @@ function plan(connCount: u32, neighborCount: u32, poolAddresses: u32, imageBytes
   reasons = region(Reason.Count * 8);
   packets = region(Limit.Batch * RecordBytes.Packet);
   scratch = region(64);
+  keyScratch = region(16);
   ownFrames = region(Limit.OwnFrames * RecordBytes.OwnFrame);
   heldFrames = region(Limit.Held * RecordBytes.HeldFrame);
   conns = region(<usize>connCount * RecordBytes.Conn);
   connSlab = Slab.view(region(Slab.bytes(connCount)));
   connIndex = Index.view(region(Index.bytes(connCount * 2)));
   connWheel = Wheel.view(region(Wheel.bytes(connCount)));
+  filterIndex = Index.view(region(Index.bytes(connCount)));
+  mappings = region(<usize>connCount * RecordBytes.Mapping);
+  mappingSlab = Slab.view(region(Slab.bytes(connCount)));
+  mappingIndex = Index.view(region(Index.bytes(connCount)));
+  hosts = region(<usize>connCount * RecordBytes.Host);
+  hostSlab = Slab.view(region(Slab.bytes(connCount)));
+  hostIndex = Index.view(region(Index.bytes(connCount)));
+  restingPorts = region(<usize>connCount * RecordBytes.RestingPort);
+  events = region(Limit.Events * EventAt.Bytes);
   neighbors = region(<usize>neighborCount * RecordBytes.Neighbor);
   neighborSlab = Slab.view(region(Slab.bytes(neighborCount)));
   neighborIndex = Index.view(region(Index.bytes(neighborCount)));

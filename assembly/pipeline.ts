@@ -9,7 +9,9 @@ import { active } from "./config/configuration";
 import { arena, connIndex, connWheel, count, neighborWheel } from "./memory";
 import { Conn, findConn, opposite } from "./nat/conn";
 import { decide } from "./nat/decide";
-import { endConn, expireConns, refresh } from "./nat/lifetime";
+import { dropConn, expireConns, refresh } from "./nat/lifetime";
+import { freeRested, restWait } from "./nat/rest";
+import { beginSearches } from "./nat/shared";
 import { sweepConns } from "./nat/sweep";
 import { translate } from "./nat/translate";
 import { hasAnnouncements, sendAnnouncements } from "./net/announce";
@@ -29,7 +31,7 @@ export let touched: u32 = 0;
 
 /** Takes in `received` frames (at most Limit.Batch); returns how many frames leave. */
 export function processBatch(received: u32, now: u32): u32 {
-  beginCall();
+  beginCall(now);
   if (arena.configured == 0) return 0;
   beginParse();
   for (let i: u32 = 0; i < received; i++) {
@@ -107,7 +109,7 @@ function admit(packet: Packet, now: u32): u32 {
   }
   if (verdict == CONTINUE) verdict = fit(packet, now);
   // A packet that goes nowhere leaves no conn behind, nor a port taken.
-  if (verdict != CONTINUE && !known && packet.handle != NO_CONN) endConn(packet.handle >> 1);
+  if (verdict != CONTINUE && !known && packet.handle != NO_CONN) dropConn(packet.handle >> 1);
   return verdict;
 }
 
@@ -177,16 +179,19 @@ function finish(packet: Packet, verdict: u32): void {
  * many frames leave. `timerWait` says when to call again.
  */
 export function expireTimers(now: u32, limit: u32): u32 {
-  beginCall();
+  beginCall(now);
   if (arena.configured == 0) return 0;
   expireConns(now, limit);
+  freeRested(limit);
   tendNeighbors(now, limit);
   sweepConns(limit, now);
   sendAnnouncements();
   return produced;
 }
 
-function beginCall(): void {
+function beginCall(now: u32): void {
+  arena.now = now;
+  beginSearches();
   beginOutputs();
   reclaimHeld();
 }
@@ -194,5 +199,6 @@ function beginCall(): void {
 /** Milliseconds until `expireTimers` has something to do: 0 for now, NONE for never. */
 export function timerWait(now: u32): u32 {
   if (arena.sweepDone != arena.configured || hasAnnouncements()) return 0;
-  return min(connWheel.wait(now), neighborWheel.wait(now));
+  arena.now = now;
+  return min(min(connWheel.wait(now), neighborWheel.wait(now)), restWait());
 }

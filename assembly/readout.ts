@@ -4,14 +4,19 @@ import {
   ConnRowAt,
   DeviceCounterAt,
   Exchange,
+  HostRowAt,
   Limit,
+  MappingRowAt,
   NeighborRowAt,
   NeighborState,
   ZoneCounterAt,
 } from "./abi";
 import { active, ZoneState } from "./config/configuration";
-import { arena, connSlab, neighborSlab } from "./memory";
+import { arena, connSlab, hostSlab, mappingSlab, neighborSlab } from "./memory";
+import { blocksOf } from "./nat/block";
 import { Conn } from "./nat/conn";
+import { Host } from "./nat/host";
+import { Mapping, MappingFlag } from "./nat/mapping";
 import { Tuple } from "./nat/tuple";
 import { Neighbor } from "./net/neighbor";
 import { Direction } from "./packet";
@@ -25,7 +30,11 @@ export function listZoneCounters(first: u32): u32 {
   if (arena.configured == 0 || first >= active.zoneCount) return 0;
   const rows = min<u32>(active.zoneCount - first, Limit.Rows);
   const at = <usize>Exchange.Rows;
-  memory.copy(at, changetype<usize>(active.zoneState(first)), <usize>rows * ZoneCounterAt.Bytes);
+  memory.fill(at, 0, <usize>rows * ZoneCounterAt.Bytes);
+  for (let row: u32 = 0; row < rows; row++) {
+    const state = changetype<usize>(active.zoneState(first + row));
+    memory.copy(at + <usize>row * ZoneCounterAt.Bytes, state, offsetof<ZoneState>("born"));
+  }
   for (let i: u32 = 0; i < active.deviceCount; i++) {
     const row = <u32>active.device(i).zone - first;
     if (row >= rows) continue;
@@ -70,6 +79,59 @@ function writeEnds(at: usize, tuple: Tuple, ports: usize, addresses: usize): voi
   store<u16>(at + ports, tuple.destinationPort, 2);
   store<u32>(at + addresses, tuple.source);
   store<u32>(at + addresses, tuple.destination, 4);
+}
+
+/** Writes rows (abi: MappingRowAt) of mappings from index `first` on; returns how many, 0 at the end. */
+export function listMappingRows(first: u32): u32 {
+  let rows: u32 = 0;
+  for (let i = first; i < mappingSlab.fresh && rows < <u32>Limit.Rows; i++) {
+    if (!mappingSlab.holds(i)) continue;
+    writeMappingRow(<usize>Exchange.Rows + <usize>rows * MappingRowAt.Bytes, i);
+    rows++;
+  }
+  return rows;
+}
+
+function writeMappingRow(at: usize, index: u32): void {
+  const mapping = Mapping.at(index);
+  const external = mapping.externalAddress;
+  const shared = mapping.has(MappingFlag.Shared);
+  memory.fill(at, 0, MappingRowAt.Bytes);
+  store<u32>(at, index, MappingRowAt.Index);
+  store<u8>(at, mapping.protocol, MappingRowAt.Protocol);
+  store<u8>(at, mapping.behaviour, MappingRowAt.Mapping);
+  store<u8>(at, mapping.filtering, MappingRowAt.Filtering);
+  store<u8>(at, <u8>shared, MappingRowAt.Shared);
+  store<u16>(at, external.zone, MappingRowAt.ExternalZone);
+  store<u16>(at, mapping.port, MappingRowAt.ExternalPort);
+  store<u32>(at, external.address, MappingRowAt.External);
+  store<u32>(at, mapping.conns, MappingRowAt.Conns);
+  store<u32>(at, arena.now - mapping.created, MappingRowAt.Age);
+  if (shared) return;
+  store<u16>(at, mapping.zone, MappingRowAt.Zone);
+  store<u16>(at, mapping.sourcePort, MappingRowAt.Port);
+  store<u32>(at, mapping.source, MappingRowAt.Address);
+  store<u32>(at, mapping.destination, MappingRowAt.Destination);
+}
+
+/** Writes rows (abi: HostRowAt) of inside hosts from index `first` on; returns how many, 0 at the end. */
+export function listHostRows(first: u32): u32 {
+  let rows: u32 = 0;
+  for (let i = first; i < hostSlab.fresh && rows < <u32>Limit.Rows; i++) {
+    if (!hostSlab.holds(i)) continue;
+    const host = Host.at(i);
+    const at = <usize>Exchange.Rows + <usize>rows * HostRowAt.Bytes;
+    store<u32>(at, i, HostRowAt.Index);
+    store<u32>(at, host.address, HostRowAt.Address);
+    store<u32>(at, host.zone, HostRowAt.Zone);
+    store<u32>(at, host.conns, HostRowAt.Conns);
+    store<u32>(at, host.ports(0), HostRowAt.TcpPorts);
+    store<u32>(at, host.ports(1), HostRowAt.UdpPorts);
+    store<u32>(at, host.ports(2), HostRowAt.IcmpPorts);
+    store<u32>(at, blocksOf(host), HostRowAt.Blocks);
+    rows++;
+  }
+  return rows;
 }
 
 /** Writes rows (abi: NeighborRowAt) of neighbors from index `first` on; returns how many, 0 at the end. */

@@ -13,10 +13,13 @@ import {
   ConnRowAt,
   DescriptorAt,
   DeviceCounterAt,
+  EventAt,
   Exchange,
   FlowCounterAt,
+  HostRowAt,
   ImageStatus,
   Limit,
+  MappingRowAt,
   NeighborRowAt,
   None,
   Reason,
@@ -44,6 +47,11 @@ interface Exports extends Record<string, unknown> {
   listZones(first: number): number;
   listConns(first: number, now: number): number;
   listNeighbors(first: number, now: number): number;
+  listMappings(first: number): number;
+  listHosts(first: number): number;
+  takeEvents(): number;
+  lostEvents(): number;
+  watchEvents(classes: number): void;
   completeChecksum(frame: number, size: number, start: number, offset: number): number;
   segment(
     frame: number,
@@ -250,6 +258,33 @@ export class Datapath implements Offload {
   *neighborRows(now: number): Generator<DataView> {
     const list = (first: number) => this.exports.listNeighbors(first, now);
     yield* this.rows(NeighborRowAt.Bytes, NeighborRowAt.Index, list);
+  }
+
+  /** Each row of abi's MappingRowAt, by ascending index; a row is good until the next one. */
+  *mappingRows(): Generator<DataView> {
+    const list = (first: number) => this.exports.listMappings(first);
+    yield* this.rows(MappingRowAt.Bytes, MappingRowAt.Index, list);
+  }
+
+  /** Each row of abi's HostRowAt, by ascending index; a row is good until the next one. */
+  *hostRows(): Generator<DataView> {
+    yield* this.rows(HostRowAt.Bytes, HostRowAt.Index, (first) => this.exports.listHosts(first));
+  }
+
+  /** Takes the oldest events, up to Limit.Rows: copies of rows of abi's EventAt. */
+  takeEvents(): Uint8Array {
+    const rows = this.exports.takeEvents();
+    return new Uint8Array(this.memory.buffer, Exchange.Rows, rows * EventAt.Bytes).slice();
+  }
+
+  /** Events that found no place since the start. */
+  get lostEvents(): number {
+    return this.exports.lostEvents() >>> 0;
+  }
+
+  /** Which events are noted from now on: bits of abi's EventClass. */
+  watchEvents(classes: number): void {
+    this.exports.watchEvents(classes);
   }
 
   private *rows(bytes: number, indexAt: number, list: (first: number) => number) {

@@ -13,6 +13,7 @@ import { type InterfaceOrder, kernelMac, slotsFor } from "./device/open.js";
 import type { Answer, ConfigurationOrder, Order, WorkerStart } from "./orders.js";
 import { type ConnView, readConn } from "./telemetry/conn.js";
 import { type Counters, readCounters } from "./telemetry/counters.js";
+import { type EventView, readEvents } from "./telemetry/event.js";
 
 /** Milliseconds in which the thread must answer an order. */
 const ANSWER_MS = 10_000;
@@ -27,6 +28,8 @@ type Waiting = { resolve(answer: Answer): void; reject(error: Error): void };
 
 interface Events {
   link: [name: string, event: string];
+  /** What an operator must hear of; at most a second old. */
+  event: [event: EventView];
   warning: [text: string];
   /** The thread ended without being told to. */
   failure: [error: Error];
@@ -186,10 +189,17 @@ export class Forwarder extends EventEmitter<Events> {
   private receive(answer: Answer): void {
     if ("id" in answer) this.settle(answer.id)?.resolve(answer);
     else if (answer.kind === "ready") this.settle(START)?.resolve(answer);
+    else if (answer.kind === "events") this.tellEvents(answer.configuration, answer.rows);
     else if (answer.kind === "link") {
       this.tell(() => this.emit("link", answer.interface, answer.event));
     } else if (answer.kind === "warning") this.tell(() => this.emit("warning", answer.text));
     else if (answer.kind === "failed") this.fail(new Error(answer.text));
+  }
+
+  private tellEvents(configuration: number, rows: Uint8Array): void {
+    const config = this.configs.get(configuration);
+    if (config === undefined) return;
+    for (const event of readEvents(rows, config)) this.tell(() => this.emit("event", event));
   }
 
   private fail(error: Error): void {

@@ -54,5 +54,7 @@ export type Answer =
   /** `configuration` is the number of the one whose counters they are. */
   | { kind: "counters"; id: number; configuration: number; counters: RawCounters }
   | { kind: "conns"; id: number; rows: Uint8Array[] }
+  /** Rows of abi's EventAt, and the number of the configuration whose pools they name. */
+  | { kind: "events"; configuration: number; rows: Uint8Array }
   | { kind: "link"; interface: string; event: LinkEvent }
   | { kind: "warning"; text: string };

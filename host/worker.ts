@@ -88,6 +88,7 @@ class Forwarding {
 
   private check(now: number): void {
     this.checkedAt = now;
+    this.tellEvents();
     for (const [index, { order, device }] of this.opened.entries()) {
       const event = device.check();
       if (event === undefined) continue;
@@ -95,6 +96,18 @@ class Forwarding {
       // Whoever is on the wire now need not be who was before.
       this.datapath.linkLost(index);
       if (event === "up" || event === "returned") this.datapath.announce();
+    }
+  }
+
+  /** A page of events at a time; those of an earlier configuration were told before the switch. */
+  private tellEvents(): void {
+    const configuration = this.inForce.number;
+    for (
+      let rows = this.datapath.takeEvents();
+      rows.length > 0;
+      rows = this.datapath.takeEvents()
+    ) {
+      this.answer({ kind: "events", configuration, rows });
     }
   }
 
@@ -153,6 +166,8 @@ class Forwarding {
         fresh.push(this.open(order));
         return fresh[fresh.length - 1] as Opened;
       });
+      // Events name pools of the configuration that they happened in.
+      if (this.opened.length > 0) this.tellEvents();
       this.datapath.configure(configuration.image, clock());
     } catch (error) {
       for (const each of fresh) this.retire(each);

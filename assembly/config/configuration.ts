@@ -3,7 +3,7 @@
  * tables derived from it. Two slots take turns, so a refused image never touches the one in force.
  *
  *     Configuration · image · zone numbers · devices by tag · ports · own addresses · pool addresses ·
- *     prefixes · zone states · device states · device counters · flow counters
+ *     prefixes · zone states · device states · pool states · device counters · flow counters
  */
 
 import {
@@ -55,7 +55,10 @@ export class ZoneState {
   dropped: u64;
   /** The generation in which the number got its name: conns older than that are another tenant's. */
   born: u32;
-  private pad: u32;
+  /** When the last alarm about it was noted, how many were left out since; 1 above 80 % (nat/event.ts). */
+  alarmAt: u32;
+  alarmRepeats: u32;
+  connsHigh: u32;
 
   /** Adds a device's counters (abi: DeviceCounterAt) to the zone's. */
   addDevice(counters: usize): void {
@@ -64,6 +67,28 @@ export class ZoneState {
     this.txPackets += load<u64>(counters, DeviceCounterAt.TxPackets);
     this.txBytes += load<u64>(counters, DeviceCounterAt.TxBytes);
     this.dropped += load<u64>(counters, DeviceCounterAt.RxDropped);
+  }
+}
+
+/** What a pool has in use, summed over the external addresses that count for it (nat/external.ts). */
+@final
+@unmanaged
+export class PoolState {
+  private used0: u32;
+  private used1: u32;
+  private used2: u32;
+  /** Bits of the bitmaps of which 80 % are in use. */
+  high: u32;
+  /** When its last alarm was noted, and how many were left out since (nat/event.ts). */
+  alarmAt: u32;
+  alarmRepeats: u32;
+
+  used(which: u32): u32 {
+    return load<u32>(changetype<usize>(this) + ((<usize>which) << 2));
+  }
+  countUse(which: u32, change: i32): void {
+    const at = changetype<usize>(this) + ((<usize>which) << 2);
+    store<u32>(at, load<u32>(at) + change);
   }
 }
 
@@ -80,11 +105,13 @@ export class DeviceState {
   private pad: u32;
 }
 
-const ZONE_STATE_BYTES: usize = 64;
+const ZONE_STATE_BYTES: usize = 72;
+const POOL_STATE_BYTES: usize = 24;
 const DEVICE_STATE_BYTES: usize = 24;
 const CONFIGURATION_BYTES: usize = 256;
 
-if (offsetof<ZoneState>() != ZONE_STATE_BYTES) ERROR("a ZoneState is 64 bytes");
+if (offsetof<ZoneState>() != ZONE_STATE_BYTES) ERROR("a ZoneState is 72 bytes");
+if (offsetof<PoolState>() != POOL_STATE_BYTES) ERROR("a PoolState is 24 bytes");
 if (offsetof<ZoneState>("dropped") != ZoneCounterAt.Dropped)
   ERROR("ZoneState begins as ZoneCounterAt");
 if (offsetof<DeviceState>() != DEVICE_STATE_BYTES) ERROR("a DeviceState is 24 bytes");
@@ -144,6 +171,7 @@ export class Configuration {
   prefixes: Prefix;
   zoneStates: usize;
   deviceStates: usize;
+  poolStates: usize;
   deviceCounters: usize;
   flowCounters: usize;
   /** u32 per flow, and the first of the list that belongs to no one address (nat/forward.ts). */
@@ -201,6 +229,15 @@ export class Configuration {
     }
     return range.first + left;
   }
+  /** Whether this external address (its index and itself) is one of the pool's. */
+  hasExternal(pool: PoolRecord, external: u32, address: u32): bool {
+    for (let r: u32 = 0; r < pool.rangeCount; r++) {
+      const range = this.poolRange(pool.ranges + r);
+      if (address < range.first || address > range.last) continue;
+      return this.externalByAddress.get(pairKey(pool.zone, address)) == external;
+    }
+    return false;
+  }
   flow(index: u32): FlowRecord {
     return changetype<FlowRecord>(this.flows + <usize>index * FlowAt.Bytes);
   }
@@ -209,6 +246,16 @@ export class Configuration {
   }
   deviceState(index: u32): DeviceState {
     return changetype<DeviceState>(this.deviceStates + <usize>index * DEVICE_STATE_BYTES);
+  }
+
+  poolState(index: u32): PoolState {
+    return changetype<PoolState>(this.poolStates + <usize>index * POOL_STATE_BYTES);
+  }
+  poolIndexOf(pool: PoolRecord): u32 {
+    return <u32>(changetype<usize>(pool) - this.pools) / PoolAt.Bytes;
+  }
+  poolStateOf(pool: PoolRecord): PoolState {
+    return this.poolState(this.poolIndexOf(pool));
   }
 
   /** Milliseconds; `set` is one of TimeoutSets. */
@@ -286,8 +333,9 @@ export class Configuration {
       Prefix.bytes(this.zoneCount, this.routeCount) +
       <usize>this.zoneCount * ZONE_STATE_BYTES +
       <usize>this.deviceCount * (DEVICE_STATE_BYTES + DeviceCounterAt.Bytes) +
+      <usize>this.poolCount * POOL_STATE_BYTES +
       <usize>this.flowCount * (FlowCounterAt.Bytes + 4) +
-      11 * 64;
+      12 * 64;
     if (imageEnd + need > slotEnd) return false;
     const key = arena.mapSecret;
     let at = align(imageEnd);
@@ -307,6 +355,8 @@ export class Configuration {
     at = align(at + <usize>this.zoneCount * ZONE_STATE_BYTES);
     this.deviceStates = at;
     at = align(at + <usize>this.deviceCount * DEVICE_STATE_BYTES);
+    this.poolStates = at;
+    at = align(at + <usize>this.poolCount * POOL_STATE_BYTES);
     this.deviceCounters = at;
     at = align(at + <usize>this.deviceCount * DeviceCounterAt.Bytes);
     this.flowCounters = at;

@@ -8,7 +8,7 @@
  *               32  expiry            36  adjacency ×2   44  generation ×2   52  ingress ×2   56  flow ×2
  *               60  flow of the second pass ×2
  *     cold line 64  packets ×2 and bytes ×2             96  born   100  created   104  validated
- *              108  external            112  target     116  ring ×2    124  timeouts   126  gateway
+ *              108  mapping  112  target   116  ring ×2    124  timeouts   126  gateway
  *
  * States: New until an answer is seen, then Established; TCP moves on to Closing (nat/tcp.ts).
  * A conn is reachable from the index by both tuples from `open` to `close`, never by one alone.
@@ -31,10 +31,15 @@ export enum ConnFlag {
   /** The original direction changes the source, the destination. */
   Snat = 4,
   Dnat = 8,
+  /** Its first packet came from outside, in the reply direction. */
+  Inward = 16,
+  /** It has turned round at an external address of ours (nat/hairpin.ts). */
+  Hairpin = 32,
+  /** It counts for its host (nat/limit.ts). */
+  Counted = 64,
+  /** Packets of the reply direction do not prolong it (RFC 4787 REQ-6). */
+  KeepsExpiry = 128,
 }
-
-/** No external address is taken. */
-export const NO_EXTERNAL: u32 = 0xffffffff;
 
 export function opposite(direction: Direction): Direction {
   return direction ^ 1;
@@ -70,8 +75,8 @@ export class Conn {
   created: u32;
   /** The configuration that was last found to allow it. */
   validated: u32;
-  /** Index of the external address whose port it holds, or NO_EXTERNAL. */
-  external: u32;
+  /** Index of the mapping that it uses, NONE for none. */
+  mapping: u32;
   /** Index of the mapping that a hairpinned conn leads to, NONE for none. */
   target: u32;
   /** The conns before and behind it that share its filter key (nat/filter.ts). */
@@ -201,7 +206,8 @@ export function isFree(tuple: Tuple): bool {
 }
 
 /**
- * Makes a conn, with both tuples filled in by the caller, reachable from now on. False, and nothing changed, when the index cannot take both tuples. `index` is one that `connSlab.take` gave.
+ * Makes a conn, with both tuples filled in by the caller, reachable from now on. False, and nothing changed,
+ * when the index cannot take both tuples. `index` is one that `connSlab.take` gave.
  */
 export function openConn(index: u32, now: u32): bool {
   const conn = Conn.at(index);
@@ -227,7 +233,7 @@ export function openConn(index: u32, now: u32): bool {
   return true;
 }
 
-/** Forgets a conn. Its timer and external port are the caller's to give back (nat/lifetime.ts). */
+/** Forgets a conn. Its timer and what it holds are the caller's to give back (nat/lifetime.ts). */
 export function removeConn(index: u32): void {
   const conn = Conn.at(index);
   arena.connChanges++;

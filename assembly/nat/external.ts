@@ -1,46 +1,82 @@
 /**
  * External addresses: addresses of ours in one zone that pools name. Each has a bitmap of the ports that
- * conns hold, per protocol, and stays for as long as a configuration lists it or a conn holds one of them.
- * It is shared by all pools that name it.
+ * mappings hold, or that rest after one (nat/rest.ts), per protocol, and the owners of its port blocks. It
+ * stays for as long as a configuration lists it or one of its ports is in use, and is shared by all pools
+ * that name it.
  */
 
-import { arena, EXTERNAL_BITMAPS, EXTERNAL_BYTES, externals, RecordBytes } from "../memory";
+import { None } from "../abi";
+import { active, pairKey } from "../config/configuration";
+import {
+  arena,
+  EXTERNAL_BITMAPS,
+  EXTERNAL_BLOCKS,
+  EXTERNAL_BYTES,
+  externals,
+  RecordBytes,
+} from "../memory";
 import { BITMAP_BYTES, Bitmap } from "../table/bitmap";
 import { NONE } from "../table/none";
 import { IpProtocol } from "../wire/ipv4";
+import { Tuple } from "./tuple";
+
+const BLOCKS: usize = <usize>RecordBytes.ExternalHeader + <usize>EXTERNAL_BITMAPS * BITMAP_BYTES;
 
 @final
 @unmanaged
 export class External {
   address: u32;
-  /** Ports, and uses by protocols without ports, that conns hold. */
+  /** Ports, and uses by protocols without ports, that mappings hold or that rest. */
   used: u32;
+  /** Those that rest. */
+  resting: u32;
   /** The last configuration that lists it, 0 for none yet. */
   listed: u32;
   /** Index of the first of its forwards in the configuration in force, NONE for none (nat/forward.ts). */
   forwards: u32;
+  /** Number of its zone. */
+  zone: u16;
+  /** The first pool in force that has it: its use counts there. None.Short where none has it. */
+  pool: u16;
 
   static at(index: u32): External {
     return changetype<External>(externals + <usize>index * EXTERNAL_BYTES);
   }
 
-  /** Nothing refers to it any more. */
+  /** Nothing but ports that rest refers to it any more. */
   get isFree(): bool {
-    return this.used == 0 && (this.listed == 0 || this.listed != arena.configured);
+    return this.used == this.resting && (this.listed == 0 || this.listed != arena.configured);
   }
 
-  /** Takes the place of whatever was here. */
-  begin(address: u32): void {
+  /** Takes the place of whatever was here, of which nothing rests any more. */
+  begin(zone: u32, address: u32): void {
     this.address = address;
+    this.zone = <u16>zone;
+    this.pool = <u16>None.Short;
     this.used = 0;
+    this.resting = 0;
     this.forwards = NONE;
     for (let which: u32 = 0; which < EXTERNAL_BITMAPS; which++) this.bitmap(which).clear();
+    memory.fill(this.block(0), 0xff, EXTERNAL_BLOCKS * RecordBytes.Block);
   }
 
   bitmap(which: u32): Bitmap {
     return Bitmap.view(
       changetype<usize>(this) + RecordBytes.ExternalHeader + <usize>which * BITMAP_BYTES,
     );
+  }
+
+  /** Where the record of a unit of ports stands (nat/block.ts). */
+  block(unit: u32): usize {
+    return changetype<usize>(this) + BLOCKS + <usize>unit * RecordBytes.Block;
+  }
+
+  /** Counts a use of the bitmap's protocol more, or less; NONE for protocols without ports. */
+  countUse(which: u32, change: i32): void {
+    this.used += change;
+    if (which != NONE && this.pool != None.Short) {
+      active.poolState(this.pool).countUse(which, change);
+    }
   }
 }
 if (offsetof<External>() > <usize>RecordBytes.ExternalHeader)
@@ -53,15 +89,21 @@ export function bitmapOf(protocol: u32): u32 {
   return protocol == IpProtocol.Icmp ? 2 : NONE;
 }
 
+/** Whether a mapping holds the port that a tuple in the zone with this index goes to. */
+export function portInUse(zoneIndex: u32, tuple: Tuple): bool {
+  const which = bitmapOf(tuple.protocol);
+  const index = active.externalByAddress.get(pairKey(zoneIndex, tuple.destination));
+  if (which == NONE || index == NONE) return false;
+  return External.at(index).bitmap(which).has(tuple.destinationPort);
+}
+
+/** The protocol of a bitmap. */
+export function protocolOf(which: u32): u32 {
+  if (which == 0) return IpProtocol.Tcp;
+  return which == 1 ? IpProtocol.Udp : IpProtocol.Icmp;
+}
+
 /** Whether conns of this protocol are told apart by ports (ICMP: by identifiers). */
 export function hasPorts(protocol: u32): bool {
   return bitmapOf(protocol) != NONE;
-}
-
-/** Gives back what a conn held. */
-export function giveExternal(index: u32, protocol: u32, port: u32): void {
-  const external = External.at(index);
-  const which = bitmapOf(protocol);
-  if (which != NONE) external.bitmap(which).give(port);
-  external.used--;
 }

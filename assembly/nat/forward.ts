@@ -17,6 +17,15 @@ import { Tuple } from "./tuple";
 
 const HIGHEST: u32 = 0xffff;
 
+/** Where a flow with nat(dst=) leads a packet with this tuple: its new destination port. */
+export function targetPort(flow: FlowRecord, tuple: Tuple): u32 {
+  const port: u32 = tuple.destinationPort;
+  const isPorted = tuple.protocol == IpProtocol.Tcp || tuple.protocol == IpProtocol.Udp;
+  if (flow.targetPort == 0 || !isPorted) return port;
+  if ((flow.match & FlowMatch.DestinationPorts) == 0) return flow.targetPort;
+  return (<u32>flow.targetPort + port - flow.destinationPortLow) & 0xffff;
+}
+
 /** Makes the lists of the configuration in force, whose Externals are listed already. */
 export function linkForwards(config: Configuration): void {
   config.wideForwards = NONE;

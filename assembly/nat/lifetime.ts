@@ -3,14 +3,17 @@
  * when its slot comes round and files it again if it was written meanwhile.
  */
 
-import { ConnPhase } from "../abi";
+import { ConnPhase, EventKind } from "../abi";
 import { active } from "../config/configuration";
 import { connWheel } from "../memory";
 import { Direction, Packet } from "../packet";
 import { NONE } from "../table/none";
 import { IpProtocol } from "../wire/ipv4";
-import { Conn, NO_EXTERNAL, removeConn } from "./conn";
-import { giveExternal } from "./external";
+import { Conn, ConnFlag, removeConn } from "./conn";
+import { noteSession } from "./event";
+import { closeFilter } from "./filter";
+import { uncountConn } from "./limit";
+import { abandonMapping, leaveMapping } from "./mapping";
 import { advanceTcp } from "./tcp";
 import { idleTimeout, timeoutSet } from "./timeout";
 
@@ -21,6 +24,7 @@ export function refresh(conn: Conn, direction: Direction, packet: Packet, now: u
   else if (direction == Direction.Reply) conn.phase = ConnPhase.Established;
   // Flows may tell +new from +established: what was decided for the one does not hold for the other.
   if (wasNew != (conn.phase == ConnPhase.New)) conn.undecide(Direction.Original);
+  if (direction == Direction.Reply && conn.has(ConnFlag.KeepsExpiry)) return;
   setExpiry(packet.handle >> 1, conn, now + idleTimeout(conn));
 }
 
@@ -38,17 +42,36 @@ export function shorten(index: u32, conn: Conn, now: u32): void {
   if (<i32>(expiry - conn.expiry) < 0) setExpiry(index, conn, expiry);
 }
 
-/** Ends a conn: both tuples, its timer and its port are free afterwards. */
+/** Ends a conn: both tuples and its timer are free afterwards, and its port rests. */
 export function endConn(index: u32): void {
-  const conn = Conn.at(index);
   connWheel.remove(index);
-  release(index, conn);
+  release(index);
 }
 
-function release(index: u32, conn: Conn): void {
-  if (conn.external != NO_EXTERNAL) {
-    giveExternal(conn.external, conn.reply.protocol, conn.reply.destinationPort);
-  }
+/** Ends a conn that no packet has gone through: nobody outside has seen its port, which is free at once. */
+export function dropConn(index: u32): void {
+  const conn = Conn.at(index);
+  const mapping = conn.mapping;
+  const target = conn.target;
+  connWheel.remove(index);
+  forget(index, conn);
+  if (mapping != NONE) abandonMapping(mapping);
+  if (target != NONE) abandonMapping(target);
+}
+
+function release(index: u32): void {
+  const conn = Conn.at(index);
+  const mapping = conn.mapping;
+  const target = conn.target;
+  forget(index, conn);
+  if (mapping != NONE) leaveMapping(mapping);
+  if (target != NONE) leaveMapping(target);
+}
+
+function forget(index: u32, conn: Conn): void {
+  noteSession(EventKind.SessionDeleted, conn.original, conn.reply);
+  closeFilter(index);
+  uncountConn(conn);
   removeConn(index);
 }
 
@@ -59,6 +82,6 @@ export function expireConns(now: u32, limit: u32): void {
     if (index == NONE) return;
     const conn = Conn.at(index);
     if (<i32>(conn.expiry - now) > 0) connWheel.add(index, conn.expiry);
-    else release(index, conn);
+    else release(index);
   }
 }

@@ -1,29 +1,44 @@
 /**
- * Pools: external addresses and their ports (RFC 4787 section 4).
+ * Pools: external addresses and how their ports are chosen (RFC 4787 section 4).
  *
- * A free port is found whenever there is one: the bitmap of an external address (nat/external.ts) is searched
- * from a keyed random place (RFC 6056 section 3.3.1), all addresses of the pool are tried, beginning with the
- * one that the host is paired with (RFC 4787 REQ-2).
+ *     random          anywhere in the range, from a keyed random place on (RFC 6056 section 3.3.1)
+ *     preserve        the inside port where it is free, else random
+ *     block           in a block that is the host's alone (nat/block.ts)
+ *     deterministic   in the ports that follow from the host's address (nat/deterministic.ts)
+ *
+ * A port is found whenever there is one: the bitmap of an external address (nat/external.ts) knows the free
+ * ones, and all addresses of the pool are tried, beginning with the one that the host is paired with (RFC
+ * 4787 REQ-2) unless pooling is arbitrary. What is kept where possible, and given up when nothing else is
+ * left: first the parity (REQ-4), then the class, below 1024 or not (REQ-3a).
  */
 
+import { Allocation, PoolFlag, Reason } from "../abi";
 import { active, pairKey } from "../config/configuration";
 import { PoolRecord } from "../config/records";
 import { arena } from "../memory";
+import { CONTINUE } from "../packet";
+import { Bitmap } from "../table/bitmap";
 import { mix64, sipHash } from "../table/hash";
 import { NONE } from "../table/none";
+import {
+  Block,
+  externalOf,
+  firstPort,
+  giveBack,
+  lastPort,
+  takeBlock,
+  takeBlockPort,
+} from "./block";
 import { isFree } from "./conn";
-import { bitmapOf, External } from "./external";
+import { hasOverflow, ordinalOf, subscriberAddress, subscriberPort } from "./deterministic";
+import { watchPool } from "./event";
+import { External } from "./external";
 import { forwardedUpTo } from "./forward";
+import { Host } from "./host";
 import { Tuple } from "./tuple";
 
-/** Whether this external address is one of the pool's. */
-export function poolHas(pool: PoolRecord, address: u32): bool {
-  for (let r: u32 = 0; r < pool.rangeCount; r++) {
-    const range = active.poolRange(pool.ranges + r);
-    if (address >= range.first && address <= range.last) return true;
-  }
-  return false;
-}
+/** The first port that is not a well-known one: the border of the two classes. */
+const CLASS_BORDER: u32 = 1024;
 
 /** 64 bits that nobody without the seed can guess. */
 function draw(): u64 {
@@ -35,53 +50,123 @@ function below(bound: u32, random: u64): u32 {
   return <u32>(((random >> 32) * <u64>bound) >> 32);
 }
 
-/** Which of the pool's addresses a host is paired with: the same one after every start, so no secret. */
-function pairedWith(pool: PoolRecord, host: Tuple): u32 {
+/** Which of the pool's addresses is tried first: a host's own is the same after every start, so no secret. */
+function firstAddress(pool: PoolRecord, host: Tuple): u32 {
+  if ((pool.flags & PoolFlag.ArbitraryPooling) != 0) return below(pool.addressCount, draw());
   return below(pool.addressCount, mix64(pairKey(host.zone, host.source)));
 }
 
+/** Index of the pool's n-th external address, counted from `first` on and round. */
+function externalFrom(pool: PoolRecord, first: u32, n: u32): u32 {
+  const sum = first + n;
+  const which = sum >= pool.addressCount ? sum - pool.addressCount : sum;
+  return active.externalByAddress.get(pairKey(pool.zone, active.poolAddress(pool, which)));
+}
+
+/** Index of the external address that `takePort` and `takeAddress` have found. */
+export let taken: u32 = NONE;
+
 /**
- * Takes an external address and port for a conn whose reply tuple `reply` is complete but for them, and
- * writes them there. `original` says which host asks. Returns the index of the external address, NONE when
- * nothing of the pool is left.
+ * Takes an external port that is nobody's for the endpoint `original` of host `host` (index), and writes it
+ * into the conn's `reply` tuple, which is complete but for it. CONTINUE, with `taken` set, or a Reason.
  */
-export function takeExternal(pool: PoolRecord, original: Tuple, reply: Tuple): u32 {
-  const bitmap = bitmapOf(reply.protocol);
-  const first = pairedWith(pool, original);
-  for (let n: u32 = 0; n < pool.addressCount; n++) {
-    const sum = first + n;
-    const which = sum >= pool.addressCount ? sum - pool.addressCount : sum;
-    const address = active.poolAddress(pool, which);
-    const index = active.externalByAddress.get(pairKey(pool.zone, address));
-    reply.destination = address;
-    if (bitmap == NONE ? isUnused(index, pool, reply) : takePort(index, bitmap, pool, reply)) {
-      External.at(index).used++;
-      return index;
+export function takePort(
+  pool: PoolRecord,
+  which: u32,
+  host: u32,
+  original: Tuple,
+  reply: Tuple,
+): u32 {
+  switch (<u32>pool.allocation) {
+    case Allocation.Block:
+      return takeFromBlocks(pool, which, host, original, reply);
+    case Allocation.Deterministic:
+      return takeDetermined(pool, which, original, reply);
+    default: {
+      const first = firstAddress(pool, original);
+      for (let n: u32 = 0; n < pool.addressCount; n++) {
+        const external = externalFrom(pool, first, n);
+        if (takeWithin(external, which, pool, pool.portLow, pool.portHigh, original, reply)) {
+          return CONTINUE;
+        }
+      }
+      return Reason.PoolExhausted;
     }
   }
-  return NONE;
 }
 
-/** For protocols without ports: no other conn has the remote endpoint, and no forward the address. */
-function isUnused(index: u32, pool: PoolRecord, reply: Tuple): bool {
-  return forwardedUpTo(index, pool.zone, reply) == NONE && isFree(reply);
+/** Takes an address for a conn of a protocol without ports: no other conn has the remote end there. */
+export function takeAddress(pool: PoolRecord, original: Tuple, reply: Tuple): u32 {
+  const first = firstAddress(pool, original);
+  for (let n: u32 = 0; n < pool.addressCount; n++) {
+    const external = externalFrom(pool, first, n);
+    reply.destination = External.at(external).address;
+    if (forwardedUpTo(external, pool.zone, reply) != NONE || !isFree(reply)) continue;
+    External.at(external).countUse(NONE, 1);
+    taken = external;
+    return CONTINUE;
+  }
+  return Reason.ProtocolAmbiguous;
 }
 
 /**
- * Takes a port that is nobody's: neither held by a conn, nor kept for a forward, nor that of a conn that
- * came in by one from the same remote endpoint. Goes round the pool's ports once.
+ * Takes a port of an external address from `low` to `high`, in the order of the file's head: parity and
+ * class, class alone, any.
  */
-function takePort(index: u32, which: u32, pool: PoolRecord, reply: Tuple): bool {
-  const bitmap = External.at(index).bitmap(which);
-  const low: u32 = pool.portLow;
-  const high: u32 = pool.portHigh;
+function takeWithin(
+  external: u32,
+  which: u32,
+  pool: PoolRecord,
+  low: u32,
+  high: u32,
+  original: Tuple,
+  reply: Tuple,
+): bool {
+  const address = External.at(external);
+  reply.destination = address.address;
+  // An echo's identifier is the port of its asker.
+  const inside: u32 = original.sourcePort;
+  const isLow = inside < CLASS_BORDER;
+  const classLow = isLow ? low : max(low, CLASS_BORDER);
+  const classHigh = isLow ? min(high, CLASS_BORDER - 1) : high;
+  const wants = (pool.flags & PoolFlag.Parity) != 0 ? inside & 1 : NONE;
+  const found =
+    (pool.allocation == Allocation.Preserve &&
+      inside >= low &&
+      inside <= high &&
+      search(external, which, pool, inside, inside, NONE, reply)) ||
+    (wants != NONE && search(external, which, pool, classLow, classHigh, wants, reply)) ||
+    search(external, which, pool, classLow, classHigh, NONE, reply) ||
+    search(external, which, pool, low, high, NONE, reply);
+  if (!found) return false;
+  address.countUse(which, 1);
+  watchPool(address, which, reply.protocol);
+  taken = external;
+  return true;
+}
+
+/**
+ * Takes a port that is nobody's: neither held by a mapping, nor resting, nor kept for a forward, nor that of
+ * a conn that came in by one from the same remote endpoint. Goes round the range once.
+ */
+function search(
+  external: u32,
+  which: u32,
+  pool: PoolRecord,
+  low: u32,
+  high: u32,
+  parity: u32,
+  reply: Tuple,
+): bool {
+  if (low > high) return false;
+  const bitmap = External.at(external).bitmap(which);
   const size = high - low + 1;
   let start = low + below(size, draw());
   for (let passed: u32 = 0; passed < size; ) {
-    const port = bitmap.take(start, low, high);
+    const port = takeNext(bitmap, start, low, high, parity);
     if (port == NONE) return false;
     reply.destinationPort = <u16>port;
-    const forwarded = forwardedUpTo(index, pool.zone, reply);
+    const forwarded = forwardedUpTo(external, pool.zone, reply);
     if (forwarded == NONE && isFree(reply)) return true;
     bitmap.give(port);
     const next = (forwarded == NONE ? port : min(forwarded, high)) + 1;
@@ -89,4 +174,81 @@ function takePort(index: u32, which: u32, pool: PoolRecord, reply: Tuple): bool 
     start = next > high ? low : next;
   }
   return false;
+}
+
+function takeNext(bitmap: Bitmap, start: u32, low: u32, high: u32, parity: u32): u32 {
+  if (parity == NONE) return bitmap.take(start, low, high);
+  return bitmap.takeParity(start, low, high, parity);
+}
+
+/** From the host's blocks; else from another one, beside those it has or where it is paired. */
+function takeFromBlocks(
+  pool: PoolRecord,
+  which: u32,
+  host: u32,
+  original: Tuple,
+  reply: Tuple,
+): u32 {
+  const owner = Host.at(host);
+  let blocks: u32 = 0;
+  for (let name = owner.blocks; name != NONE; name = Block.named(name).next) {
+    if (!isOf(pool, name)) continue;
+    blocks++;
+    if (takeOf(pool, which, name, original, reply)) return CONTINUE;
+  }
+  if (blocks >= pool.blocksPerHost) return Reason.HostPortLimit;
+  const name = anotherBlock(pool, host, original);
+  if (name == NONE) return Reason.PoolExhausted;
+  if (takeOf(pool, which, name, original, reply)) return CONTINUE;
+  // All of it is kept for forwards.
+  giveBack(name);
+  return Reason.PoolExhausted;
+}
+
+function takeOf(pool: PoolRecord, which: u32, name: u32, original: Tuple, reply: Tuple): bool {
+  const low = firstPort(name);
+  const high = lastPort(name);
+  if (!takeWithin(externalOf(name), which, pool, low, high, original, reply)) return false;
+  takeBlockPort(name);
+  return true;
+}
+
+/** Whether a block is of an address, and within the ports, of the pool. */
+function isOf(pool: PoolRecord, name: u32): bool {
+  const external = externalOf(name);
+  return (
+    active.hasExternal(pool, external, External.at(external).address) &&
+    firstPort(name) >= pool.portLow &&
+    lastPort(name) <= pool.portHigh
+  );
+}
+
+function anotherBlock(pool: PoolRecord, host: u32, original: Tuple): u32 {
+  const first = firstAddress(pool, original);
+  const random = <u32>draw();
+  for (let n: u32 = 0; n < pool.addressCount; n++) {
+    const external = externalFrom(pool, first, n);
+    const ports = pool.blockPorts;
+    const name = takeBlock(host, external, ports, pool.portLow, pool.portHigh, random);
+    if (name != NONE) return name;
+  }
+  return NONE;
+}
+
+/** From the ports that follow from the host's address, else from those behind all hosts' (RFC 7422). */
+function takeDetermined(pool: PoolRecord, which: u32, original: Tuple, reply: Tuple): u32 {
+  const zoneIndex = active.zoneIndex(original.zone);
+  const ordinal = ordinalOf(pool, zoneIndex, original.source);
+  if (ordinal == NONE) return Reason.NotSubscriber;
+  const external = externalFrom(pool, subscriberAddress(pool, ordinal), 0);
+  const low = subscriberPort(pool, ordinal);
+  const high = low + pool.blockPorts - 1;
+  if (takeWithin(external, which, pool, low, high, original, reply)) return CONTINUE;
+  const overflow: u32 = pool.overflowLow;
+  if (!hasOverflow(pool)) return Reason.HostPortLimit;
+  for (let n: u32 = 0; n < pool.addressCount; n++) {
+    const other = externalFrom(pool, subscriberAddress(pool, ordinal), n);
+    if (takeWithin(other, which, pool, overflow, pool.portHigh, original, reply)) return CONTINUE;
+  }
+  return Reason.PoolExhausted;
 }

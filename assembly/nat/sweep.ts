@@ -4,8 +4,8 @@
  */
 
 import { arena, connSlab } from "../memory";
+import { stillAllowed } from "./allowed";
 import { Conn } from "./conn";
-import { stillAllowed } from "./decide";
 import { endConn, shorten } from "./lifetime";
 
 /**

@@ -4,7 +4,7 @@
  * back over the link and to the MAC it came from; no route is asked.
  */
 
-import { Reason } from "../abi";
+import { Policy, Reason } from "../abi";
 import { active, pairKey } from "../config/configuration";
 import { scratch } from "../memory";
 import { Packet } from "../packet";
@@ -99,7 +99,14 @@ export function reportDrop(packet: Packet, reason: u32, now: u32): void {
     sendError(packet, unreachable, UnreachableCode.Prohibited, 0, now);
   } else if (reason == Reason.NoRoute) {
     sendError(packet, unreachable, UnreachableCode.Network, 0, now);
+  } else if (isExhaustion(reason) && (active.policy & Policy.SilentExhaustion) == 0) {
+    sendError(packet, unreachable, UnreachableCode.Prohibited, 0, now);
   }
+}
+
+/** RFC 6888 REQ-11, RFC 5508 REQ-8: something that conns need is used up, or a limit is reached. */
+function isExhaustion(reason: u32): bool {
+  return reason >= <u32>Reason.ZoneConnLimit && reason <= <u32>Reason.NotSubscriber;
 }
 
 /** RFC 1191: the packet may not be fragmented and is longer than the next link takes. */

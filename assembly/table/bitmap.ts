@@ -18,6 +18,7 @@ const FULL: usize = 64;
 const WORDS: usize = 192;
 const GROUPS: u32 = 16;
 const LAST: u32 = 65535;
+const EVEN: u64 = 0x5555555555555555;
 
 @final
 @unmanaged
@@ -39,6 +40,14 @@ export class Bitmap {
   has(i: u32): bool {
     if (i > LAST) return false;
     return <bool>((load<u64>(this.word(i >> 6)) >> <u64>(i & 63)) & 1);
+  }
+
+  /** Whether none of `count` numbers from `first` on is taken; both are multiples of 64. */
+  isClear(first: u32, count: u32): bool {
+    let bits: u64 = 0;
+    for (let word = first >> 6; word < (first + count) >> 6; word++)
+      bits |= load<u64>(this.word(word));
+    return bits == 0;
   }
 
   /** Takes number `i`; false when it was taken already, or is none. */
@@ -77,6 +86,31 @@ export class Bitmap {
     if (found == NONE && from > low) found = this.free(low, from - 1);
     if (found != NONE) this.set(found);
     return found;
+  }
+
+  /**
+   * Like `take`, but only numbers that are even, or odd, as `parity` is. Words are asked one by one, since
+   * the second bitmap does not tell: 1024 of them at worst.
+   */
+  takeParity(start: u32, low: u32, high: u32, parity: u32): u32 {
+    const last = min<u32>(high, LAST);
+    if (low > last) return NONE;
+    const from = start >= low && start <= last ? start : low;
+    let found = this.freeParity(from, last, parity);
+    if (found == NONE && from > low) found = this.freeParity(low, from - 1, parity);
+    if (found != NONE) this.set(found);
+    return found;
+  }
+
+  private freeParity(from: u32, last: u32, parity: u32): u32 {
+    const wanted = EVEN << (<u64>(parity & 1));
+    let mask = wanted & (~(<u64>0) << (<u64>(from & 63)));
+    for (let word = from >> 6; word <= last >> 6; word++) {
+      const clear = ~load<u64>(this.word(word)) & mask;
+      if (clear) return within((word << 6) | <u32>ctz(clear), last);
+      mask = wanted;
+    }
+    return NONE;
   }
 
   /** The first free number from `from` to `last`, both included. */

@@ -178,6 +178,20 @@ export class Index {
     return false;
   }
 
+  /** Puts another handle in the place of `from`, filed under the same hash; false when there is none. */
+  replace(hash: u64, from: u32, to: u32): bool {
+    for (let which: u32 = 0; which < 2; which++) {
+      const bucket = this.bucket(hash, which);
+      for (let fits = Index.matches(bucket, hash); fits; fits &= fits - 1) {
+        const slot = ctz(fits);
+        if (Index.handle(bucket, slot) != from) continue;
+        store<u32>(bucket + ((<usize>slot) << 2), to, HANDLES);
+        return true;
+      }
+    }
+    return false;
+  }
+
   private first(hash: u64): u32 {
     return reduce(<u32>(hash >> 32), this.buckets);
   }

@@ -5,12 +5,13 @@ import { check } from "./check.js";
 import { type Command, Exit, log, messageOf, print, UsageError, watchOutput } from "./command.js";
 import { ConfigFileError } from "./configfile.js";
 import { demo } from "./demo.js";
+import { pool } from "./pool.js";
 import { replay } from "./replay.js";
 import { run } from "./run.js";
 import { schema } from "./schema.js";
 import { version } from "./version.js";
 
-const COMMANDS: readonly Command[] = [run, check, schema, replay, demo, version];
+const COMMANDS: readonly Command[] = [run, check, schema, pool, replay, demo, version];
 
 /** Runs the command that `args` begins with; resolves with the exit code and never rejects. */
 export async function main(args: readonly string[]): Promise<Exit> {

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Config } from "../config/model.js";
 import { Forwarder } from "../forwarder.js";
 import type { Counters } from "../telemetry/counters.js";
+import { describeEvent } from "../telemetry/event.js";
 import { type Command, Exit, log, messageOf, print, readArgs } from "./command.js";
 import { loadConfig } from "./configfile.js";
 
@@ -56,6 +57,7 @@ Example:
 async function start(config: Config): Promise<Forwarder> {
   const forwarder = await Forwarder.start(config, randomBytes(16));
   forwarder.on("warning", (text) => log(text));
+  forwarder.on("event", (event) => log(describeEvent(event)));
   forwarder.on("link", (name, event) => log(`interface ${name}: ${event}`));
   log("running");
   return forwarder;

@@ -81,6 +81,7 @@ interface NatArguments {
   zone?: string;
   masquerade?: Masquerade;
   endpoint?: Endpoint;
+  source?: number;
 }
 
 /** The arguments in any order; which of them there are says what kind of translation it is. */
@@ -102,16 +103,17 @@ function parseNat(scan: Scanner): FlowAction {
   return natAction(scan, args, start);
 }
 
-const NAT_ARGUMENTS: readonly string[] = ["src_zone", "dst_zone", "masq", "dst", "zone"];
+const NAT_ARGUMENTS: readonly string[] = ["src_zone", "dst_zone", "masq", "dst", "src", "zone"];
 
 function parseNatArgument(scan: Scanner, word: Placed<string>, args: NatArguments): void {
   if (word.value === "reverse") return;
   if (!NAT_ARGUMENTS.includes(word.value)) {
-    scan.fail("reverse, src_zone=, masq=, dst=, dst_zone= or zone=", word.at);
+    scan.fail("reverse, src_zone=, masq=, src=, dst=, dst_zone= or zone=", word.at);
   }
   scan.expect("=");
   if (word.value === "masq") args.masquerade = scan.masquerade();
   else if (word.value === "dst") args.endpoint = scan.endpoint();
+  else if (word.value === "src") args.source = scan.address("src");
   else if (word.value === "src_zone") args.sourceZone = scan.reference("src_zone", "zone");
   else if (word.value === "dst_zone") args.targetZone = scan.reference("dst_zone", "zone");
   else args.zone = scan.reference("action_zone", "zone");
@@ -119,7 +121,7 @@ function parseNatArgument(scan: Scanner, word: Placed<string>, args: NatArgument
 
 function natAction(scan: Scanner, args: NatArguments, start: number): FlowAction {
   const missing = (what: string) => scan.fail(`${what} in nat()`, start, "none");
-  const { sourceZone, targetZone, zone, masquerade, endpoint } = args;
+  const { sourceZone, targetZone, zone, masquerade, endpoint, source } = args;
   if (args.places.has("reverse")) {
     only(scan, args, ["reverse", "zone"]);
     return zone === undefined ? missing("zone=") : { kind: "reverse", zone };
@@ -130,7 +132,12 @@ function natAction(scan: Scanner, args: NatArguments, start: number): FlowAction
     if (targetZone === undefined) return missing("dst_zone=");
     return { kind: "masquerade", sourceZone, targetZone, masquerade };
   }
-  if (endpoint === undefined) return missing("reverse, masq= or dst=");
+  if (source !== undefined) {
+    only(scan, args, ["src_zone", "dst_zone", "src"]);
+    if (targetZone === undefined) return missing("dst_zone=");
+    return { kind: "source", sourceZone, targetZone, address: source };
+  }
+  if (endpoint === undefined) return missing("reverse, masq=, src= or dst=");
   only(scan, args, ["src_zone", "dst_zone", "dst"]);
   if (targetZone === undefined) return missing("dst_zone=");
   return { kind: "destination", sourceZone, targetZone, endpoint };

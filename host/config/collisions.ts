@@ -4,10 +4,8 @@
  */
 
 import { formatAddress, prefixRange } from "./address.js";
-import type { Entry } from "./document.js";
 import type { Problems } from "./error.js";
 import type { Device, Neighbor, Pool, Route, Zone } from "./model.js";
-import type { PoolEntry } from "./schema.js";
 
 export interface Surface {
   readonly devices: readonly Device[];
@@ -20,16 +18,15 @@ const POINT_TO_POINT = 31;
 
 export function checkCollisions(
   pools: readonly Pool[],
-  entries: readonly Entry<PoolEntry>[],
+  pathOf: (pool: Pool) => string,
   surface: Surface,
   problems: Problems,
 ): void {
   for (const pool of pools) {
-    const entry = entries.find(({ value }) => value.name === pool.name);
-    const path = entry === undefined ? `masq=${pool.name}` : `${entry.path}.addresses`;
     for (const [address, owner] of reserved(pool.zone, surface)) {
       if (!pool.ranges.some(({ first, last }) => address >= first && address <= last)) continue;
-      problems.add(path, "addresses that nobody else has", `${formatAddress(address)}, ${owner}`);
+      const found = `${formatAddress(address)}, ${owner}`;
+      problems.add(pathOf(pool), "addresses that nobody else has", found);
     }
   }
 }

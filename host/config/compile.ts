@@ -11,9 +11,8 @@ import {
   InterfaceAt,
   NeighborAt,
   None,
-  PoolAt,
-  PoolFlag,
-  PoolRangeAt,
+  Policy,
+  PortTimeoutAt,
   RouteAt,
   Section,
   SectionAt,
@@ -22,9 +21,11 @@ import {
 } from "../../assembly/abi.js";
 import { macBytes } from "./address.js";
 import { type FlowLists, linkFlows, writeFlow } from "./compileflow.js";
-import { align, fnv1a, RECORD_BYTES, type RecordSection, Strings } from "./layout.js";
+import { poolSections } from "./compilepool.js";
+import { align, fnv1a, type SectionBytes, Strings, section } from "./layout.js";
 import { type MacOf, virtualMac } from "./mac.js";
-import type { Config, Device, Pool, Route, Timeouts } from "./model.js";
+import type { Config, ConnTimeouts, Device, Route, Switches, Zone } from "./model.js";
+import { timeoutSets } from "./timeouts.js";
 
 export interface CompileOptions {
   /** The kernel's MACs, from which those of devices without one are derived. */
@@ -39,11 +40,6 @@ export interface Capacity {
   /** Bytes of the largest image to come. */
   readonly imageBytes: number;
 }
-
-/** RFC 6888 REQ-8; RFC 1122 section 3.3.2 (Linux: 30 s); RFC 5382 REQ-4. */
-const HOLD_DOWN_MS = 120_000;
-const FRAGMENT_TIMEOUT_MS = 30_000;
-const SYN_TIMEOUT_MS = 6000;
 
 const CONNS = 65536;
 const NEIGHBORS = 4096;
@@ -70,36 +66,25 @@ function tableCapacity({ capacity, devices, neighbors }: Config) {
 export function compileImage(config: Config, options: CompileOptions = {}): Uint8Array {
   const strings = new Strings();
   const lists = linkFlows(config);
+  const timeouts = timeoutSets(config);
   const sections = [
+    section(Section.Zones, config.zones, (view, zone) => {
+      writeZone(view, zone, strings);
+      view.setUint16(ZoneAt.Timeouts, timeouts.firstOf(zone), true);
+    }),
     ...topologySections(config, options.macOf, lists, strings),
     ...poolSections(config, strings),
-    section(Section.PoolSubscribers, [], () => {}),
     section(Section.Flows, config.flows, (view, flow) => writeFlow(view, flow, lists, strings)),
-    section(Section.TimeoutSets, [config.timeouts], writeTimeouts),
-    section(Section.PortTimeouts, [], () => {}),
+    section(Section.TimeoutSets, timeouts.sets, writeTimeouts),
+    section(Section.PortTimeouts, config.timeouts.ports, (view, { protocol, ports }) => {
+      view.setUint16(PortTimeoutAt.Protocol, protocol, true);
+      view.setUint16(PortTimeoutAt.Low, ports.low, true);
+      view.setUint16(PortTimeoutAt.High, ports.high, true);
+    }),
   ];
   const text = strings.bytes();
   sections.push({ bytes: text, count: text.length });
   return assemble(sections, config, lists);
-}
-
-interface SectionBytes {
-  readonly bytes: Uint8Array;
-  readonly count: number;
-}
-
-/** The records of a section; `write` gets a view of one record. */
-function section<T>(
-  which: RecordSection,
-  items: readonly T[],
-  write: (view: DataView, item: T) => void,
-): SectionBytes {
-  const size = RECORD_BYTES[which];
-  const bytes = new Uint8Array(items.length * size);
-  for (const [index, item] of items.entries()) {
-    write(new DataView(bytes.buffer, index * size, size), item);
-  }
-  return { bytes, count: items.length };
 }
 
 function topologySections(
@@ -110,11 +95,6 @@ function topologySections(
 ): SectionBytes[] {
   let addresses = 0;
   return [
-    section(Section.Zones, config.zones, (view, zone) => {
-      view.setUint16(ZoneAt.Number, zone.id, true);
-      strings.refer(view, zone.name, ZoneAt.NameBytes, ZoneAt.Name);
-      view.setUint32(ZoneAt.ConnsMax, zone.connsMax, true);
-    }),
     section(Section.Interfaces, config.interfaces, (view, each) => {
       strings.refer(view, each.name, InterfaceAt.NameBytes, InterfaceAt.Name);
       view.setUint16(InterfaceAt.Driver, each.driver, true);
@@ -141,6 +121,16 @@ function topologySections(
       writeMac(view, NeighborAt.Mac, neighbor.mac);
     }),
   ];
+}
+
+function writeZone(view: DataView, zone: Zone, strings: Strings): void {
+  view.setUint16(ZoneAt.Number, zone.id, true);
+  strings.refer(view, zone.name, ZoneAt.NameBytes, ZoneAt.Name);
+  view.setUint32(ZoneAt.ConnsMax, zone.connsMax, true);
+  view.setUint32(ZoneAt.ConnsPerHost, zone.connsPerHost, true);
+  view.setUint32(ZoneAt.TcpPortsPerHost, zone.portsPerHost.tcp, true);
+  view.setUint32(ZoneAt.UdpPortsPerHost, zone.portsPerHost.udp, true);
+  view.setUint32(ZoneAt.IcmpPortsPerHost, zone.portsPerHost.icmp, true);
 }
 
 function writeDevice(
@@ -173,46 +163,12 @@ function writeRoute(view: DataView, route: Route): void {
   view.setUint16(RouteAt.Device, route.device.index, true);
 }
 
-function poolSections(config: Config, strings: Strings): SectionBytes[] {
-  let ranges = 0;
-  return [
-    section(Section.Pools, config.pools, (view, pool) => {
-      writePool(view, pool, strings);
-      view.setUint32(PoolAt.Ranges, ranges, true);
-      ranges += pool.ranges.length;
-    }),
-    section(
-      Section.PoolRanges,
-      config.pools.flatMap((pool) => pool.ranges),
-      (view, range) => {
-        view.setUint32(PoolRangeAt.First, range.first, true);
-        view.setUint32(PoolRangeAt.Last, range.last, true);
-      },
-    ),
-  ];
-}
-
-function writePool(view: DataView, pool: Pool, strings: Strings): void {
-  view.setUint16(PoolAt.Zone, pool.zone.index, true);
-  strings.refer(view, pool.name, PoolAt.NameBytes, PoolAt.Name);
-  view.setUint16(PoolAt.RangeCount, pool.ranges.length, true);
-  for (const which of [0, 1, 2]) {
-    view.setUint8(PoolAt.TcpMapping + which, pool.mapping);
-    view.setUint8(PoolAt.TcpFiltering + which, pool.filtering);
-  }
-  view.setUint8(PoolAt.Flags, PoolFlag.InboundRefresh);
-  view.setUint8(PoolAt.Allocation, pool.allocation);
-  view.setUint16(PoolAt.PortLow, pool.ports.low, true);
-  view.setUint16(PoolAt.PortHigh, pool.ports.high, true);
-  view.setUint32(PoolAt.AddressCount, pool.addressCount, true);
-}
-
-function writeTimeouts(view: DataView, timeouts: Timeouts): void {
+function writeTimeouts(view: DataView, timeouts: ConnTimeouts): void {
   const seconds = new Map([
     [Timeout.Udp, timeouts.udp],
     [Timeout.TcpEstablished, timeouts.tcpEstablished],
-    [Timeout.TcpOpening, timeouts.tcpTransitory],
-    [Timeout.TcpClosing, timeouts.tcpTransitory],
+    [Timeout.TcpOpening, timeouts.tcpOpening],
+    [Timeout.TcpClosing, timeouts.tcpClosing],
     [Timeout.Icmp, timeouts.icmp],
     [Timeout.Other, timeouts.other],
   ]);
@@ -244,11 +200,22 @@ function writeHeader(view: DataView, config: Config, lists: FlowLists): void {
   view.setUint32(ImageAt.Magic, Abi.ImageMagic, true);
   view.setUint32(ImageAt.Version, Abi.Version, true);
   view.setUint32(ImageAt.TotalBytes, view.byteLength, true);
-  view.setUint32(ImageAt.HoldDown, HOLD_DOWN_MS, true);
-  view.setUint32(ImageAt.FragmentTimeout, FRAGMENT_TIMEOUT_MS, true);
-  view.setUint32(ImageAt.SynTimeout, SYN_TIMEOUT_MS, true);
+  view.setUint32(ImageAt.Policy, policyOf(config), true);
+  view.setUint32(ImageAt.HoldDown, config.timeouts.holdDown * 1000, true);
+  view.setUint32(ImageAt.FragmentTimeout, config.timeouts.fragment * 1000, true);
+  view.setUint32(ImageAt.SynTimeout, config.timeouts.unsolicitedSyn * 1000, true);
   view.setUint32(ImageAt.ConnCapacity, conns, true);
   view.setUint32(ImageAt.NeighborCapacity, neighbors, true);
   view.setUint32(ImageAt.FlowsAnyDevice, lists.anyDevice, true);
   view.setUint32(ImageAt.FlowsTracked, lists.tracked, true);
+}
+
+function policyOf({ tcp, icmp, gateways }: Switches): number {
+  return (
+    (tcp.window === "liberal" ? Policy.TcpLiberal : 0) |
+    (icmp.unsolicitedSyn ? 0 : Policy.SilentSyn) |
+    (icmp.exhaustion ? 0 : Policy.SilentExhaustion) |
+    (gateways.ftp ? Policy.FtpGateway : 0) |
+    (gateways.tftp ? Policy.TftpGateway : 0)
+  );
 }

@@ -89,6 +89,7 @@ const ACTIONS: Readonly<Record<RuleAction["kind"], FlowAction>> = {
   reject: FlowAction.Reject,
   masquerade: FlowAction.Masquerade,
   destination: FlowAction.Destination,
+  source: FlowAction.Source,
   reverse: FlowAction.Reverse,
   route: FlowAction.Route,
 };
@@ -104,10 +105,11 @@ function writeAction(view: DataView, action: RuleAction): void {
       pool = action.pool.index;
       break;
     case "destination":
+    case "source":
       actionZone = action.sourceZone?.index;
       targetZone = action.targetZone.index;
       view.setUint32(FlowAt.TargetAddress, action.address, true);
-      view.setUint16(FlowAt.TargetPort, action.port ?? 0, true);
+      if (action.kind === "destination") view.setUint16(FlowAt.TargetPort, action.port ?? 0, true);
       break;
     case "reverse":
       actionZone = action.zone.index;

@@ -36,6 +36,9 @@ export interface Sections {
   readonly forwards: readonly Entry<schema.ForwardEntry>[];
   readonly flows: readonly Entry<string>[];
   readonly timeouts: schema.TimeoutsEntry;
+  readonly tcp: schema.TcpEntry;
+  readonly icmp: schema.IcmpEntry;
+  readonly gateways: schema.GatewaysEntry;
   readonly capacity: schema.CapacityEntry;
   readonly broken: Broken;
 }
@@ -47,6 +50,9 @@ export function readDocument(value: unknown, problems: Problems): Sections {
     isRecord(value) && Object.hasOwn(value, key) ? value[key] : undefined;
   const entries = <S extends v.GenericSchema>(key: string, item: S) =>
     soundEntries(key, section(key), item);
+  /** An object that is sound without any of its keys. */
+  const single = <S extends v.GenericSchema>(key: string, shape: S): v.InferOutput<S> =>
+    salvage(shape, section(key)) ?? v.parse(shape, {});
   return {
     zones: entries("zones", schema.ZoneSchema),
     devices: entries("devices", schema.DeviceSchema),
@@ -56,8 +62,10 @@ export function readDocument(value: unknown, problems: Problems): Sections {
     nat: entries("nat", schema.NatSchema),
     forwards: entries("forwards", schema.ForwardSchema),
     flows: entries("flows", schema.FlowSchema),
-    timeouts:
-      salvage(schema.TimeoutsSchema, section("timeouts")) ?? v.parse(schema.TimeoutsSchema, {}),
+    timeouts: single("timeouts", schema.TimeoutsSchema),
+    tcp: single("tcp", schema.TcpSchema),
+    icmp: single("icmp", schema.IcmpSchema),
+    gateways: single("gateways", schema.GatewaysSchema),
     capacity: salvage(schema.CapacitySchema, section("capacity")) ?? {},
     broken: {
       zones: brokenNames(section("zones"), schema.ZoneSchema, ["id", "name"]),
@@ -73,7 +81,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 
 function reportShape(value: unknown, problems: Problems): void {
   const reported = new Set<string>();
-  for (const issue of v.safeParse(schema.DocumentSchema, value).issues ?? []) {
+  for (const issue of (v.safeParse(schema.DocumentSchema, value).issues ?? []).flatMap(inside)) {
     // An unknown key, of which valibot names one per object: reportUnknownKeys names them all.
     if (issue.type === "strict_object" && issue.expected === "never") continue;
     const path = pathText((issue.path ?? []).map((item) => item.key as string | number));
@@ -86,12 +94,29 @@ function reportShape(value: unknown, problems: Problems): void {
   reportUnknownKeys(schema.DocumentSchema, value, [], problems);
 }
 
+/** Where a value may be an object or something simpler, what is wrong inside the object that it is. */
+function inside(issue: v.BaseIssue<unknown>): v.BaseIssue<unknown>[] {
+  if (issue.type !== "union" || !isRecord(issue.input)) return [issue];
+  const inner = (issue.issues ?? []).filter(({ path }) => path !== undefined);
+  if (inner.length === 0) return [issue];
+  return inner.map((each): v.BaseIssue<unknown> => {
+    const [first, ...rest] = [...(issue.path ?? []), ...(each.path ?? [])];
+    return first === undefined ? each : { ...each, path: [first, ...rest] };
+  });
+}
+
 /** The parts of a valibot schema that lead to objects inside it. */
 interface Shape {
   readonly type: string;
   readonly entries?: Readonly<Record<string, Shape>>;
   readonly item?: Shape;
   readonly wrapped?: Shape;
+  /** Of a union the shapes, of a picklist the words. */
+  readonly options?: readonly unknown[];
+}
+
+function isObjectShape(option: unknown): option is Shape {
+  return isRecord(option) && isRecord(option.entries);
 }
 
 function reportUnknownKeys(
@@ -102,6 +127,9 @@ function reportUnknownKeys(
 ): void {
   if (shape.wrapped !== undefined) {
     if (value !== undefined) reportUnknownKeys(shape.wrapped, value, path, problems);
+  } else if (shape.options !== undefined) {
+    const object = shape.options.find(isObjectShape);
+    if (object !== undefined && isRecord(value)) reportUnknownKeys(object, value, path, problems);
   } else if (shape.item !== undefined) {
     if (!Array.isArray(value)) return;
     for (const [index, item] of value.entries()) {

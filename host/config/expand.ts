@@ -3,7 +3,9 @@
  * comes first whether it names a priority or not:
  *
  *     30  forwards       zone=public,tcp,nw_dst=…,tp_dst=…,conn_state=-reply   nat(dst=…)
+ *     30  whole address  zone=public,nw_dst=…,conn_state=-reply                nat(dst=…)
  *     20  replies        zone=…,conn_state=+reply                              nat(reverse)
+ *     15  its way out    zone=a,nw_src=…,conn_state=-tracked                   nat(src=…)
  *     10  translations   zone=a,conn_state=-tracked                            nat(masq=…)
  *
  * Replies come before translations because a zone may have both: answers of a forward's target leave
@@ -12,30 +14,21 @@
  */
 
 import { ConnState } from "../../assembly/abi.js";
-import { formatAddress } from "./address.js";
 import type { Entry, Sections } from "./document.js";
 import { describe } from "./error.js";
 import { type Flow, type FlowAction, type FlowMatch, MATCH_ALL, PROTOCOLS } from "./flowtext.js";
-import type { Pool, Route, Zone } from "./model.js";
-import type { PoolBook } from "./pools.js";
+import { ForwardBook, type Surroundings } from "./forwards.js";
+import type { Pool, Zone } from "./model.js";
 import { readHostAddress } from "./routing.js";
 import { checkPoolZone, resolveFlow, type UnsortedRule } from "./rule.js";
 import type { ForwardEntry, NatEntry } from "./schema.js";
 import type { Scope } from "./scope.js";
-import { contains, type Topology } from "./topology.js";
 
 export enum ExpandedPriority {
   Translation = 10,
+  WayOut = 15,
   Reply = 20,
   Forward = 30,
-}
-
-/** What a translation or forward may refer to. */
-export interface Surroundings {
-  readonly scope: Scope;
-  readonly pools: PoolBook;
-  readonly topology: Topology;
-  readonly routes: readonly Route[];
 }
 
 /** The rules of all forwards and translations, in that order, and of the replies to both. */
@@ -46,16 +39,23 @@ export function expand(sections: Sections, around: Surroundings): UnsortedRule[]
   return expander.rules;
 }
 
+/** One side of a forward. */
+interface End {
+  readonly zone: Zone;
+  readonly address: number;
+}
+
 class Expander {
   readonly rules: UnsortedRule[] = [];
   /** Zones whose replies have their rule. */
   private readonly replies = new Set<Zone>();
   private readonly translated = new Map<Zone, string>();
-  private readonly forwarded = new Map<string, string>();
+  private readonly forwards: ForwardBook;
   private readonly scope: Scope;
 
   constructor(private readonly around: Surroundings) {
     this.scope = around.scope;
+    this.forwards = new ForwardBook(around);
   }
 
   private add(
@@ -123,66 +123,75 @@ class Expander {
     const address = readHostAddress(`${path}.address`, entry.address, problems);
     const target = this.scope.zone(entry.to.zone, `${path}.to.zone`);
     const targetAddress = readHostAddress(`${path}.to.address`, entry.to.address, problems);
-    if (zone !== undefined && address !== undefined) this.checkOutside(path, entry, zone, address);
+    const ports = entry.protocol === "any" ? undefined : this.forwards.readPorts(path, entry);
+    if (entry.protocol === "any") this.forwards.checkPortless(path, entry);
+    if (zone !== undefined && address !== undefined) {
+      if (ports !== undefined) this.forwards.claimPorts(path, entry, zone, address, ports.outside);
+      else if (entry.protocol === "any") this.forwards.claimAddress(path, entry, zone, address);
+    }
     if (target === undefined || targetAddress === undefined) return;
-    this.checkTarget(path, target, targetAddress);
+    this.forwards.checkTarget(path, target, targetAddress);
+    if (entry.protocol === "any") this.forwards.claimInside(path, target, targetAddress);
     if (zone === undefined || address === undefined) return;
+    if (entry.protocol === "any") {
+      this.addWholeAddress(path, { zone, address }, { zone: target, address: targetAddress });
+    } else if (ports !== undefined) {
+      this.addForward(
+        path,
+        { zone, address },
+        { zone: target, address: targetAddress },
+        { protocol: PROTOCOLS.get(entry.protocol), destinationPorts: ports.outside },
+        ports.inside,
+      );
+    }
+    this.addReplies(path, target);
+  }
+
+  /** What comes in for one end goes to the other. */
+  private addForward(
+    path: string,
+    outside: End,
+    inside: End,
+    match: Partial<FlowMatch>,
+    port: number | undefined,
+  ): void {
     this.add(
       path,
       ExpandedPriority.Forward,
       {
-        zone: zone.name,
-        protocol: PROTOCOLS.get(entry.protocol),
-        destination: { address, length: 32 },
-        destinationPorts: { low: entry.port, high: entry.port },
+        ...match,
+        zone: outside.zone.name,
+        destination: { address: outside.address, length: 32 },
         state: { mask: ConnState.Reply, value: 0 },
       },
       {
         kind: "destination",
         sourceZone: undefined,
-        targetZone: target.name,
-        endpoint: { address: targetAddress, port: entry.to.port ?? entry.port },
+        targetZone: inside.zone.name,
+        endpoint: { address: inside.address, port },
       },
     );
-    this.addReplies(path, target);
   }
 
-  /** The outside of a forward belongs to no other, and somebody answers ARP for it. */
-  private checkOutside(path: string, entry: ForwardEntry, zone: Zone, address: number): void {
-    const key = `${zone.id} ${entry.protocol} ${address} ${entry.port}`;
-    const other = this.forwarded.get(key);
-    if (other !== undefined) {
-      const found = `${entry.protocol} ${formatAddress(address)}:${entry.port}, as in ${other}`;
-      this.scope.problems.add(path, "an address and port that no other forward has", found);
-    }
-    this.forwarded.set(key, other ?? path);
-    const { links } = this.around.topology;
-    const foreign =
-      links.deviceOf(zone, address) !== undefined &&
-      !links.isOwn(zone, address) &&
-      !this.isPooled(zone, address);
-    if (!foreign || !links.isSure(zone) || this.scope.problems.isAbout("pools")) return;
-    const expected = `an address of a device or pool of zone ${zone.name}, as it is on-link there`;
-    this.scope.problems.add(`${path}.address`, expected, describe(entry.address));
-  }
-
-  private isPooled(zone: Zone, address: number): boolean {
-    return this.around.pools.list.some(
-      (pool) =>
-        pool.zone === zone &&
-        pool.ranges.some(({ first, last }) => first <= address && address <= last),
+  /** Both ways, and an address for which ARP is answered. */
+  private addWholeAddress(path: string, outside: End, inside: End): void {
+    this.around.pools.forAddress(`${path}.address`, outside.zone, outside.address);
+    this.addForward(path, outside, inside, {}, undefined);
+    this.add(
+      path,
+      ExpandedPriority.WayOut,
+      {
+        zone: inside.zone.name,
+        source: { address: inside.address, length: 32 },
+        state: { mask: ConnState.Tracked, value: 0 },
+      },
+      {
+        kind: "source",
+        sourceZone: undefined,
+        targetZone: outside.zone.name,
+        address: outside.address,
+      },
     );
-  }
-
-  private checkTarget(path: string, zone: Zone, address: number): void {
-    const { topology, routes, scope } = this.around;
-    if (topology.links.isOwn(zone, address) || this.isPooled(zone, address)) {
-      const found = `${describe(formatAddress(address))}, our own`;
-      scope.problems.add(`${path}.to.address`, "the address of a host", found);
-    }
-    const reached = routes.some((route) => route.zone === zone && contains(route.to, address));
-    if (reached || !topology.links.isSure(zone) || scope.problems.isAbout("routes")) return;
-    const expected = `an address that zone ${zone.name} has a route to`;
-    scope.problems.add(`${path}.to.address`, expected, describe(formatAddress(address)));
+    this.addReplies(path, outside.zone);
   }
 }

@@ -199,14 +199,42 @@ function contradictionsOf({ match, action }: Flow, scan: Scanner): readonly Prob
       problems.add(scan.placeOf(part), "an ICMP type or code from 0 to 255", `${ports.high}`);
     }
   }
-  if (action.kind === "destination" && !isUnicastAddress(action.endpoint.address)) {
-    problems.add(scan.placeOf("dst"), "an address that a host may have", "none that one may have");
+  if (action.kind === "destination") {
+    checkAddress("dst", action.endpoint.address, scan, problems);
+    checkTargetPorts(match, action.endpoint.port, scan, problems);
   }
+  if (action.kind === "source") checkAddress("src", action.address, scan, problems);
   if (isTracked(match.state) && changesZone(action)) {
     const expected = "output(), drop or reject for +tracked: a packet changes its zone once";
     problems.add(scan.placeOf("action"), expected, action.kind === "route" ? "route()" : "nat()");
   }
   return problems.list;
+}
+
+function checkAddress(
+  part: "src" | "dst",
+  address: number,
+  scan: Scanner,
+  problems: Problems,
+): void {
+  if (isUnicastAddress(address)) return;
+  problems.add(scan.placeOf(part), "an address that a host may have", "none that one may have");
+}
+
+/** A range of ports becomes another of the same size, which ends at 65535 at the latest. */
+function checkTargetPorts(
+  { protocol, destinationPorts }: FlowMatch,
+  port: number | undefined,
+  scan: Scanner,
+  problems: Problems,
+): void {
+  if (port === undefined || destinationPorts === undefined) return;
+  // For ICMP they are codes.
+  if (protocol === PROTOCOLS.get("icmp")) return;
+  const most = 65535 - (destinationPorts.high - destinationPorts.low);
+  if (port <= most) return;
+  const expected = `a port up to ${most}, the first of as many as tp_dst= has`;
+  problems.add(scan.placeOf("dst"), expected, `${port}`);
 }
 
 function changesZone(action: FlowAction): boolean {

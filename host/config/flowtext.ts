@@ -46,7 +46,7 @@ export interface Masquerade {
 /** What dst= names. */
 export interface Endpoint {
   readonly address: number;
-  /** Undefined: the port stays. */
+  /** Undefined: the port stays. Of a range of ports that is matched, the first one's. */
   readonly port: number | undefined;
 }
 
@@ -63,6 +63,12 @@ export type FlowAction =
       readonly sourceZone: string | undefined;
       readonly targetZone: string;
       readonly endpoint: Endpoint;
+    }
+  | {
+      readonly kind: "source";
+      readonly sourceZone: string | undefined;
+      readonly targetZone: string;
+      readonly address: number;
     }
   | { readonly kind: "reverse"; readonly zone: string }
   /** Without a zone the packet stays in its own, and the flow has an output. */
@@ -153,6 +159,10 @@ function stateWord(state: StateMatch): string {
   return word;
 }
 
+function fromWord({ sourceZone }: { readonly sourceZone: string | undefined }): string {
+  return sourceZone === undefined ? "" : `src_zone=${sourceZone},`;
+}
+
 function actionWords({ action, output }: Flow): string[] {
   const words: string[] = [];
   switch (action.kind) {
@@ -162,11 +172,15 @@ function actionWords({ action, output }: Flow): string[] {
           `masq=${action.masquerade.text})`,
       );
       break;
+    case "source":
+      words.push(
+        `nat(${fromWord(action)}src=${formatAddress(action.address)},dst_zone=${action.targetZone})`,
+      );
+      break;
     case "destination": {
-      const from = action.sourceZone === undefined ? "" : `src_zone=${action.sourceZone},`;
       const { address, port } = action.endpoint;
       const to = `dst=${formatAddress(address)}${port === undefined ? "" : `:${port}`}`;
-      words.push(`nat(${from}${to},dst_zone=${action.targetZone})`);
+      words.push(`nat(${fromWord(action)}${to},dst_zone=${action.targetZone})`);
       break;
     }
     case "reverse":

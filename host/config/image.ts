@@ -13,25 +13,25 @@ import {
   InterfaceAt,
   NeighborAt,
   None,
+  Policy,
   PoolAt,
-  PoolRangeAt,
+  PortTimeoutAt,
   RouteAt,
   Section,
   SectionAt,
   Timeout,
   ZoneAt,
 } from "../../assembly/abi.js";
-import type { AddressRange, PortRange, Prefix } from "./address.js";
+import type { Prefix } from "./address.js";
+import { PROTOCOLS } from "./flowtext.js";
+import { at, ImageError, span } from "./imageerror.js";
+import { type PoolTables, readPool, readPoolRange, readSubscriber } from "./imagepool.js";
 import { fnv1a, RECORD_BYTES, type RecordSection } from "./layout.js";
-import type { Interface, Timeouts, Vlan, Zone } from "./model.js";
+import type { ConnTimeouts, Interface, Pool, Switches, Timeouts, Vlan, Zone } from "./model.js";
 
-/** An image that is truncated, damaged, of another version, or contradicts itself. */
-export class ImageError extends Error {
-  constructor(message: string) {
-    super(`config image: ${message}`);
-    this.name = "ImageError";
-  }
-}
+export { ImageError } from "./imageerror.js";
+
+const TCP = PROTOCOLS.get("tcp");
 
 export interface ImageDevice {
   readonly index: number;
@@ -59,28 +59,20 @@ export interface ImageNeighbor {
   readonly mac: number;
 }
 
-export interface ImagePool {
-  readonly name: string;
-  readonly zone: Zone;
-  readonly ranges: readonly AddressRange[];
-  readonly ports: PortRange;
-  readonly addressCount: number;
-}
-
 export interface ImageFlow {
   readonly priority: number;
   /** As `flow list` prints it. */
   readonly text: string;
 }
 
-export interface ImageView {
+export interface ImageView extends Switches {
   /** The order of every list is that of the image's indices. */
   readonly zones: readonly Zone[];
   readonly interfaces: readonly Interface[];
   readonly devices: readonly ImageDevice[];
   readonly routes: readonly ImageRoute[];
   readonly neighbors: readonly ImageNeighbor[];
-  readonly pools: readonly ImagePool[];
+  readonly pools: readonly Pool[];
   readonly flows: readonly ImageFlow[];
   /** Seconds. */
   readonly timeouts: Timeouts;
@@ -118,15 +110,14 @@ class ImageReader {
   }
 
   read(): ImageView {
-    const zones = this.records(Section.Zones, (record, index) => this.zone(record, index));
+    const sets = this.records(Section.TimeoutSets, readTimeouts);
+    const zones = this.records(Section.Zones, (record, index) => this.zone(record, index, sets));
     const interfaces = this.records(Section.Interfaces, (record, index) => ({
       index,
       name: this.text(record, InterfaceAt.NameBytes, InterfaceAt.Name),
       driver: record.getUint16(InterfaceAt.Driver, true) as Driver,
     }));
     const devices = this.devices(zones, interfaces);
-    const sets = this.place(Section.TimeoutSets, RECORD_BYTES[Section.TimeoutSets]);
-    const timeout = (which: Timeout) => this.view.getUint32(sets.offset + 4 * which, true) / 1000;
     return {
       zones,
       interfaces,
@@ -142,13 +133,8 @@ class ImageReader {
         priority: record.getInt32(FlowAt.Priority, true),
         text: this.text(record, FlowAt.TextBytes, FlowAt.Text),
       })),
-      timeouts: {
-        udp: timeout(Timeout.Udp),
-        tcpEstablished: timeout(Timeout.TcpEstablished),
-        tcpTransitory: timeout(Timeout.TcpOpening),
-        icmp: timeout(Timeout.Icmp),
-        other: timeout(Timeout.Other),
-      },
+      timeouts: this.timeouts(sets),
+      ...readSwitches(this.view.getUint32(ImageAt.Policy, true)),
       connCapacity: this.view.getUint32(ImageAt.ConnCapacity, true),
       neighborCapacity: this.view.getUint32(ImageAt.NeighborCapacity, true),
     };
@@ -183,13 +169,57 @@ class ImageReader {
     return new TextDecoder().decode(this.bytes.slice(start, start + size));
   }
 
-  private zone(record: DataView, index: number): Zone {
+  private zone(record: DataView, index: number, sets: readonly ConnTimeouts[]): Zone {
+    const long = (at: number) => record.getUint32(at, true);
     return {
       index,
       id: record.getUint16(ZoneAt.Number, true),
       name: this.text(record, ZoneAt.NameBytes, ZoneAt.Name),
-      connsMax: record.getUint32(ZoneAt.ConnsMax, true),
+      connsMax: long(ZoneAt.ConnsMax),
+      connsPerHost: long(ZoneAt.ConnsPerHost),
+      portsPerHost: {
+        tcp: long(ZoneAt.TcpPortsPerHost),
+        udp: long(ZoneAt.UdpPortsPerHost),
+        icmp: long(ZoneAt.IcmpPortsPerHost),
+      },
+      timeouts: at(sets, record.getUint16(ZoneAt.Timeouts, true), "set of timeouts"),
     };
+  }
+
+  /** Everybody's; those by port from the sets behind the first. */
+  private timeouts(sets: readonly ConnTimeouts[]): Timeouts {
+    const seconds = (at: number) => this.view.getUint32(at, true) / 1000;
+    return {
+      ...at(sets, 0, "set of timeouts"),
+      holdDown: seconds(ImageAt.HoldDown),
+      fragment: seconds(ImageAt.FragmentTimeout),
+      unsolicitedSyn: seconds(ImageAt.SynTimeout),
+      ports: this.records(Section.PortTimeouts, (record, index) => {
+        const protocol = record.getUint16(PortTimeoutAt.Protocol, true);
+        const set = at(sets, 1 + index, "set of timeouts");
+        return {
+          protocol,
+          ports: {
+            low: record.getUint16(PortTimeoutAt.Low, true),
+            high: record.getUint16(PortTimeoutAt.High, true),
+          },
+          seconds: protocol === TCP ? set.tcpEstablished : set.udp,
+        };
+      }),
+    };
+  }
+
+  private pools(zones: readonly Zone[]): Pool[] {
+    const tables: PoolTables = {
+      zones,
+      ranges: this.records(Section.PoolRanges, readPoolRange),
+      subscribers: this.records(Section.PoolSubscribers, (record) => readSubscriber(record, zones)),
+    };
+    return this.records(Section.Pools, (record, index) => ({
+      index,
+      name: this.text(record, PoolAt.NameBytes, PoolAt.Name),
+      ...readPool(record, tables),
+    }));
   }
 
   private devices(zones: readonly Zone[], interfaces: readonly Interface[]): ImageDevice[] {
@@ -230,40 +260,27 @@ class ImageReader {
       device: at(devices, record.getUint16(RouteAt.Device, true), "device"),
     };
   }
-
-  private pools(zones: readonly Zone[]): ImagePool[] {
-    const ranges = this.records(Section.PoolRanges, (record) => ({
-      first: record.getUint32(PoolRangeAt.First, true),
-      last: record.getUint32(PoolRangeAt.Last, true),
-    }));
-    return this.records(Section.Pools, (record) => {
-      const first = record.getUint32(PoolAt.Ranges, true);
-      const count = record.getUint16(PoolAt.RangeCount, true);
-      return {
-        name: this.text(record, PoolAt.NameBytes, PoolAt.Name),
-        zone: at(zones, record.getUint16(PoolAt.Zone, true), "zone"),
-        ranges: span(ranges, first, count, "ranges"),
-        ports: {
-          low: record.getUint16(PoolAt.PortLow, true),
-          high: record.getUint16(PoolAt.PortHigh, true),
-        },
-        addressCount: record.getUint32(PoolAt.AddressCount, true),
-      };
-    });
-  }
 }
 
-function at<T>(records: readonly T[], index: number, kind: string): T {
-  const record = records[index];
-  if (record === undefined)
-    throw new ImageError(`a record names ${kind} ${index}, which is not there`);
-  return record;
+function readTimeouts(record: DataView): ConnTimeouts {
+  const seconds = (which: Timeout) => record.getUint32(4 * which, true) / 1000;
+  return {
+    udp: seconds(Timeout.Udp),
+    tcpEstablished: seconds(Timeout.TcpEstablished),
+    tcpOpening: seconds(Timeout.TcpOpening),
+    tcpClosing: seconds(Timeout.TcpClosing),
+    icmp: seconds(Timeout.Icmp),
+    other: seconds(Timeout.Other),
+  };
 }
 
-function span<T>(records: readonly T[], first: number, count: number, kind: string): readonly T[] {
-  if (first + count > records.length)
-    throw new ImageError(`a record names ${kind} that are not there`);
-  return records.slice(first, first + count);
+function readSwitches(policy: number): Switches {
+  const has = (bit: Policy) => (policy & bit) !== 0;
+  return {
+    tcp: { window: has(Policy.TcpLiberal) ? "liberal" : "strict" },
+    icmp: { exhaustion: !has(Policy.SilentExhaustion), unsolicitedSyn: !has(Policy.SilentSyn) },
+    gateways: { ftp: has(Policy.FtpGateway), tftp: has(Policy.TftpGateway) },
+  };
 }
 
 function readMac(record: DataView, at: number): number {

@@ -34,6 +34,25 @@ export const RECORD_BYTES: Readonly<Record<RecordSection, number>> = {
   [Section.PortTimeouts]: PortTimeoutAt.Bytes,
 };
 
+export interface SectionBytes {
+  readonly bytes: Uint8Array;
+  readonly count: number;
+}
+
+/** The records of a section; `write` gets a view of one record. */
+export function section<T>(
+  which: RecordSection,
+  items: readonly T[],
+  write: (view: DataView, item: T) => void,
+): SectionBytes {
+  const size = RECORD_BYTES[which];
+  const bytes = new Uint8Array(items.length * size);
+  for (const [index, item] of items.entries()) {
+    write(new DataView(bytes.buffer, index * size, size), item);
+  }
+  return { bytes, count: items.length };
+}
+
 /** Sections begin and end at multiples of 8 bytes. */
 export function align(bytes: number): number {
   return Math.ceil(bytes / 8) * 8;

@@ -17,8 +17,20 @@ export interface Zone {
   /** 16 bits. */
   readonly id: number;
   readonly name: string;
-  /** 0 for no limit. */
+  /** Conns of the zone and of one of its hosts; 0 for no limit. */
   readonly connsMax: number;
+  readonly connsPerHost: number;
+  /** External ports of one host; 0 for no limit. */
+  readonly portsPerHost: PerProtocol<number>;
+  /** Those of the configuration where the zone has none of its own. */
+  readonly timeouts: ConnTimeouts;
+}
+
+/** A policy of its own for each protocol that has ports or identifiers. */
+export interface PerProtocol<T> {
+  readonly tcp: T;
+  readonly udp: T;
+  readonly icmp: T;
 }
 
 /** What a host opens. */
@@ -74,9 +86,38 @@ export interface Pool {
   readonly ranges: readonly AddressRange[];
   readonly addressCount: number;
   readonly ports: PortRange;
-  readonly mapping: MappingBehaviour;
-  readonly filtering: FilteringBehaviour;
+  readonly mapping: PerProtocol<MappingBehaviour>;
+  readonly filtering: PerProtocol<FilteringBehaviour>;
   readonly allocation: Allocation;
+  readonly parity: boolean;
+  readonly inboundRefresh: boolean;
+  readonly pooling: "paired" | "arbitrary";
+  /** With allocation "block". */
+  readonly block: PortBlocks | undefined;
+  /** With allocation "deterministic". */
+  readonly deterministic: Subscribers | undefined;
+}
+
+export interface PortBlocks {
+  /** A power of two; a block begins at a multiple of it. */
+  readonly ports: number;
+  readonly perHost: number;
+}
+
+/** Hosts of one zone that have ports of their own; the first has the number `first` in its pool. */
+export interface HostPrefix {
+  readonly zone: Zone;
+  readonly prefix: Prefix;
+  readonly first: number;
+}
+
+/** RFC 7422: deterministic.ts has the arithmetic. */
+export interface Subscribers {
+  /** In the order of their numbers, which have no gaps. */
+  readonly hosts: readonly HostPrefix[];
+  readonly portsPerHost: number;
+  /** From here to the pool's last port anyone's; undefined where there are none. */
+  readonly overflowLow: number | undefined;
 }
 
 /** What a matching packet meets. */
@@ -93,8 +134,14 @@ export type RuleAction =
       readonly sourceZone: Zone | undefined;
       readonly targetZone: Zone;
       readonly address: number;
-      /** Undefined: the port stays. */
+      /** Undefined: the port stays. Of a range of ports the first one's. */
       readonly port: number | undefined;
+    }
+  | {
+      readonly kind: "source";
+      readonly sourceZone: Zone | undefined;
+      readonly targetZone: Zone;
+      readonly address: number;
     }
   | { readonly kind: "reverse"; readonly zone: Zone }
   /** Without a zone the packet stays in its own, and the rule has an output. */
@@ -126,13 +173,38 @@ export interface FlowRule {
   readonly output: Device | undefined;
 }
 
-/** Seconds. */
-export interface Timeouts {
+/** Seconds that a conn may be idle. */
+export interface ConnTimeouts {
   readonly udp: number;
   readonly tcpEstablished: number;
-  readonly tcpTransitory: number;
+  readonly tcpOpening: number;
+  readonly tcpClosing: number;
   readonly icmp: number;
   readonly other: number;
+}
+
+/** Instead of tcpEstablished, or of udp, for conns to these ports. */
+export interface PortTimeout {
+  /** IP protocol. */
+  readonly protocol: number;
+  readonly ports: PortRange;
+  readonly seconds: number;
+}
+
+export interface Timeouts extends ConnTimeouts {
+  /** Seconds that a freed port rests, that fragments may be apart, that an unsolicited SYN waits. */
+  readonly holdDown: number;
+  readonly fragment: number;
+  readonly unsolicitedSyn: number;
+  readonly ports: readonly PortTimeout[];
+}
+
+/** What holds for all conns: abi's Policy. */
+export interface Switches {
+  readonly tcp: { readonly window: "strict" | "liberal" };
+  /** Which of them are said. */
+  readonly icmp: { readonly exhaustion: boolean; readonly unsolicitedSyn: boolean };
+  readonly gateways: { readonly ftp: boolean; readonly tftp: boolean };
 }
 
 /** What the document says of it; capacityOf() fills in the rest. */
@@ -143,7 +215,7 @@ export interface RequestedCapacity {
   readonly imageBytes: number | undefined;
 }
 
-export interface Config {
+export interface Config extends Switches {
   readonly version: 1;
   /** Ascending by id. */
   readonly zones: readonly Zone[];

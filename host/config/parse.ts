@@ -12,11 +12,19 @@ import { ConfigError, Problems } from "./error.js";
 import { expand } from "./expand.js";
 import { parsePlacedFlow } from "./flow.js";
 import { parseJson } from "./json.js";
-import { type Config, deepFreeze, type FlowRule, type RequestedCapacity } from "./model.js";
+import {
+  type Config,
+  deepFreeze,
+  type FlowRule,
+  type Pool,
+  type RequestedCapacity,
+} from "./model.js";
 import { PoolBook } from "./pools.js";
 import { readNeighbors, readRoutes } from "./routing.js";
 import { resolveFlow, type UnsortedRule } from "./rule.js";
 import { Scope } from "./scope.js";
+import { checkSharing } from "./sharing.js";
+import { checkSets, readTimeouts } from "./timeouts.js";
 import { readDevices, readZones } from "./topology.js";
 
 export type { Config } from "./model.js";
@@ -37,7 +45,8 @@ export function checkConfig(value: unknown): Config {
   const problems = new Problems();
   const sections = readDocument(value, problems);
   const scope = new Scope(problems, sections.broken);
-  const zones = readZones(sections.zones, scope);
+  const timeouts = readTimeouts(sections.timeouts, problems);
+  const zones = readZones(sections.zones, timeouts, scope);
   const topology = readDevices(sections, scope);
   const pools = new PoolBook(scope, topology.devices);
   pools.readAll(sections.pools);
@@ -54,11 +63,17 @@ export function checkConfig(value: unknown): Config {
     neighbors,
     pools: pools.list,
     flows: sortFlows(written, expanded, problems),
-    timeouts: { ...sections.timeouts },
+    timeouts,
+    tcp: sections.tcp,
+    icmp: sections.icmp,
+    gateways: sections.gateways,
     capacity: requestedCapacity(sections),
   };
   pools.checkTotal();
-  checkCollisions(pools.list, sections.pools, config, problems);
+  const pathOf = (pool: Pool) => pools.pathOf(pool);
+  checkCollisions(pools.list, pathOf, config, problems);
+  checkSharing(pools.list, pathOf, problems);
+  checkSets(config, problems);
   checkCapacity(config, pools, problems);
   problems.throwIfAny();
   return deepFreeze(config);

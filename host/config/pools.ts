@@ -1,8 +1,12 @@
-/** Pools of external addresses: the document's, and those that a flow's masq= makes. */
+/**
+ * Pools of external addresses: the document's, those that a flow's masq= makes, and those of one address each
+ * that a forward of a whole address makes, so that ARP is answered for it.
+ */
 
-import { Allocation, FilteringBehaviour, Limit, MappingBehaviour } from "../../assembly/abi.js";
+import { Limit } from "../../assembly/abi.js";
 import {
   type AddressRange,
+  formatAddress,
   formatRange,
   isUnicast,
   type PortRange,
@@ -12,17 +16,26 @@ import {
 import type { Entry } from "./document.js";
 import { describe, type Problems } from "./error.js";
 import type { Device, Pool, Zone } from "./model.js";
+import {
+  type PoolPolicy,
+  readPolicy,
+  STANDARD_POLICY,
+  WHOLE_ADDRESS_POLICY,
+} from "./poolpolicy.js";
 import type { PoolEntry } from "./schema.js";
 import type { Scope } from "./scope.js";
 
 /** Ports below belong to services (RFC 6335 section 6). */
 const PORTS: PortRange = { low: 1024, high: 65535 };
+const EVERY_PORT: PortRange = { low: 1, high: 65535 };
 
 /** The pools of a configuration while it is read. */
 export class PoolBook {
   private readonly pools: Pool[] = [];
   /** Of flows, by zone and text. */
   private readonly implicit = new Map<string, Pool>();
+  /** Where the addresses of each pool stand. */
+  private readonly paths = new Map<Pool, string>();
   private readonly servedZones: ReadonlySet<Zone>;
 
   constructor(
@@ -63,7 +76,9 @@ export class PoolBook {
     }
     if (zone === undefined) return undefined;
     this.checkServed(`${path}.zone`, zone);
-    return this.add(entry.name, zone, ranges, ports ?? PORTS);
+    const space = { ranges, addressCount: countOf(ranges), ports: ports ?? PORTS };
+    const policy = readPolicy(path, entry, space, this.scope);
+    return this.add(`${path}.addresses`, { name: entry.name, zone, ...space, ...policy });
   }
 
   /** The pool of a masq= that names addresses; equal texts of a zone share it. */
@@ -76,24 +91,49 @@ export class PoolBook {
       return undefined;
     }
     this.checkServed(path, zone);
-    const pool = this.add(text, zone, [range], PORTS);
+    const pool = this.addImplicit(`masq=${text}`, text, zone, range, PORTS, STANDARD_POLICY);
     this.implicit.set(key, pool);
     return pool;
   }
 
-  private add(name: string, zone: Zone, ranges: readonly AddressRange[], ports: PortRange): Pool {
-    const pool: Pool = {
-      index: this.pools.length,
-      name,
-      zone,
-      ranges,
-      addressCount: ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0),
-      ports,
-      mapping: MappingBehaviour.AddressAndPortDependent,
-      filtering: FilteringBehaviour.AddressAndPortDependent,
-      allocation: Allocation.Random,
-    };
+  /** The pool of a forward's whole address. */
+  forAddress(path: string, zone: Zone, address: number): void {
+    this.checkServed(path, zone);
+    const range = { first: address, last: address };
+    const text = formatAddress(address);
+    this.addImplicit(path, text, zone, range, EVERY_PORT, WHOLE_ADDRESS_POLICY);
+  }
+
+  /** A pool of the zone that has the address. */
+  having(zone: Zone, address: number): Pool | undefined {
+    return this.pools.find(
+      (pool) =>
+        pool.zone === zone &&
+        pool.ranges.some(({ first, last }) => first <= address && address <= last),
+    );
+  }
+
+  /** Where the addresses of a pool stand: `pools[0].addresses`, `masq=203.0.113.7`. */
+  pathOf(pool: Pool): string {
+    return this.paths.get(pool) ?? "pools";
+  }
+
+  private addImplicit(
+    path: string,
+    name: string,
+    zone: Zone,
+    range: AddressRange,
+    ports: PortRange,
+    policy: PoolPolicy,
+  ): Pool {
+    const ranges = [range];
+    return this.add(path, { name, zone, ranges, addressCount: countOf(ranges), ports, ...policy });
+  }
+
+  private add(path: string, parts: Omit<Pool, "index">): Pool {
+    const pool: Pool = { index: this.pools.length, ...parts };
     this.pools.push(pool);
+    this.paths.set(pool, path);
     return pool;
   }
 
@@ -108,6 +148,10 @@ export class PoolBook {
     const expected = `at most ${Limit.PoolAddresses} addresses in all pools`;
     this.scope.problems.add("pools", expected, `${this.addressCount}`);
   }
+}
+
+function countOf(ranges: readonly AddressRange[]): number {
+  return ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0);
 }
 
 /** The ranges of a pool, ascending. */

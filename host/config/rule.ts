@@ -112,7 +112,8 @@ class Resolver {
       case "masquerade":
         return this.masquerade(action, home);
       case "destination":
-        return this.destination(action, home);
+      case "source":
+        return this.oneToOne(action, home);
       case "reverse": {
         const zone = this.zone(action.zone, "action_zone");
         this.checkHome(home, zone, "action_zone");
@@ -153,8 +154,9 @@ class Resolver {
     return pool;
   }
 
-  private destination(
-    action: FlowAction & { kind: "destination" },
+  /** dst= or src=: one address for another. */
+  private oneToOne(
+    action: FlowAction & { kind: "destination" | "source" },
     home: Home,
   ): RuleAction | undefined {
     const targetZone = this.zone(action.targetZone, "dst_zone");
@@ -166,7 +168,10 @@ class Resolver {
       if (sourceZone === undefined) return undefined;
     }
     if (targetZone === undefined) return undefined;
-    return { kind: "destination", sourceZone, targetZone, ...action.endpoint };
+    if (action.kind === "destination") {
+      return { kind: "destination", sourceZone, targetZone, ...action.endpoint };
+    }
+    return { kind: "source", sourceZone, targetZone, address: action.address };
   }
 
   /** The device of output(), which is of the zone that the packet is in by then. */
@@ -187,6 +192,7 @@ function zoneAfter(action: RuleAction | undefined, home: Home): Zone | undefined
   switch (action?.kind) {
     case "masquerade":
     case "destination":
+    case "source":
       return action.targetZone;
     case "route":
       return action.zone ?? home.zone;

@@ -43,6 +43,7 @@ export type FlowPart =
   | "dst_zone"
   | "masq"
   | "dst"
+  | "src"
   | "action_zone"
   | "output";
 
@@ -170,6 +171,12 @@ export class Scanner {
       if (address === undefined) return undefined;
       return { text: formatAddress(address), addresses: { first: address, last: address } };
     });
+  }
+
+  /** `203.0.113.50`, marked as a part. */
+  address(part: FlowPart): number {
+    this.mark(part);
+    return this.value("an address", parseAddress);
   }
 
   /** `192.168.0.10` or `192.168.0.10:80` */

@@ -1,13 +1,38 @@
 /**
  * The shape of a configuration document: keys, types, bounds, defaults and their descriptions. A schema's
  * message is what an error says after "expected". What depends on another part of the document is
- * checked behind it, in parse.ts. What this version does not do yet is refused here, by name.
+ * checked behind it, in parse.ts. What this version does not do yet is refused here, by name. Pools are in
+ * poolschema.ts; timeouts and what holds for all conns in policyschema.ts.
  */
 
 import { toJsonSchema } from "@valibot/to-json-schema";
 import * as v from "valibot";
 import { Limit } from "../../assembly/abi.js";
-import { array, name, notYet, supported, text, whole } from "./shapes.js";
+import {
+  GatewaysSchema,
+  IcmpSchema,
+  TcpSchema,
+  TimeoutsSchema,
+  ZoneTimeoutsSchema,
+} from "./policyschema.js";
+import { PoolSchema } from "./poolschema.js";
+import {
+  address,
+  array,
+  deviceReference,
+  mac,
+  name,
+  perProtocol,
+  port,
+  portOrRange,
+  supported,
+  text,
+  whole,
+  zoneReference,
+} from "./shapes.js";
+
+export { GatewaysSchema, IcmpSchema, TcpSchema, TimeoutsSchema } from "./policyschema.js";
+export { PoolSchema } from "./poolschema.js";
 
 /** Linux: IFNAMSIZ less the final zero. */
 const INTERFACE_NAME_BYTES = 15;
@@ -16,26 +41,11 @@ const MTU_MIN = 68;
 const MTU_MAX = Limit.FrameBytes - 22;
 /** The image counts a device's addresses in 16 bits; nobody needs more than a few. */
 const DEVICE_ADDRESSES = 1024;
-const TIMEOUT_SECONDS_MAX = 1_000_000;
-const PORT_MAX = 65535;
 
-/** The name or number of something that another section defines. */
-function reference(what: string, max: number, description: string) {
-  const message = `the name or number of a ${what}`;
-  const number = v.pipe(
-    v.number(message),
-    v.integer(message),
-    v.minValue(0, message),
-    v.maxValue(max, message),
-  );
-  return v.pipe(v.union([number, v.string(message)], message), v.description(description));
-}
-
-const zoneReference = (description: string) => reference("zone", Limit.Zones, description);
-const deviceReference = (description: string) => reference("device", Limit.Devices, description);
-const port = (description: string) => whole("a port", 1, PORT_MAX, description);
-const address = (description: string) => text("an IPv4 address", description);
-const mac = (description: string) => text("a unicast MAC", description);
+/** Of conns, and of external ports: what 32 bits hold. */
+const LIMIT_MAX = 0xffffffff;
+const portLimit = () =>
+  whole("a number of ports", 1, LIMIT_MAX, "External ports (ICMP: identifiers) of one host.");
 
 export const ZoneSchema = v.strictObject(
   {
@@ -45,20 +55,29 @@ export const ZoneSchema = v.strictObject(
       v.strictObject(
         {
           conns: v.optional(
+            whole("a number of conns", 1, LIMIT_MAX, "Conns the zone may have. Default: no limit."),
+          ),
+          connsPerHost: v.optional(
             whole(
               "a number of conns",
               1,
-              0xffffffff,
-              "Conns the zone may have. Default: no limit.",
+              LIMIT_MAX,
+              "Conns one host of the zone may have. Default: no limit.",
             ),
           ),
-          connsPerHost: v.optional(notYet("such limit", "Conns of one address.")),
-          portsPerHost: v.optional(notYet("such limit", "External ports of one address.")),
+          portsPerHost: v.optional(
+            perProtocol(
+              portLimit,
+              `a number of ports from 1 to ${LIMIT_MAX}`,
+              "External ports one host of the zone may have, of each protocol. Default: no limit.",
+            ),
+          ),
         },
         "an object of limits",
       ),
       {},
     ),
+    timeouts: v.optional(ZoneTimeoutsSchema, {}),
   },
   "an object that describes a zone",
 );
@@ -157,43 +176,6 @@ export const NeighborSchema = v.strictObject(
   "an object that describes a neighbor",
 );
 
-const BEHAVIOURS = ["endpoint-independent", "address-dependent"];
-
-export const PoolSchema = v.strictObject(
-  {
-    name: name("a pool name", "Unique."),
-    zone: zoneReference("Zone of the addresses."),
-    addresses: v.pipe(
-      array(
-        text("an address, a prefix or a range", 'As "203.0.113.7", "203.0.113.16/28", "a-b".'),
-        "addresses",
-        "External addresses, answered for by ARP on the devices of the zone.",
-      ),
-      v.minLength(1, "at least one address"),
-    ),
-    ports: v.optional(
-      text(
-        "a range of ports",
-        'External ports, as "1024-65535". TCP and UDP each have all of them.',
-      ),
-      "1024-65535",
-    ),
-    mapping: v.optional(
-      supported(["address-and-port-dependent"], BEHAVIOURS, "RFC 4787 section 4.1."),
-      "address-and-port-dependent",
-    ),
-    filtering: v.optional(
-      supported(["address-and-port-dependent"], BEHAVIOURS, "RFC 4787 section 5."),
-      "address-and-port-dependent",
-    ),
-    allocation: v.optional(
-      supported(["random"], ["preserve", "block", "deterministic"], "How a port is chosen."),
-      "random",
-    ),
-  },
-  "an object that describes a pool",
-);
-
 export const NatSchema = v.strictObject(
   {
     from: v.pipe(
@@ -208,15 +190,28 @@ export const NatSchema = v.strictObject(
 
 export const ForwardSchema = v.strictObject(
   {
-    protocol: supported(["tcp", "udp"], [], "Protocol."),
+    protocol: supported(
+      ["tcp", "udp", "sctp", "any"],
+      [],
+      'Protocol. "any" forwards the whole address, one to one.',
+    ),
     zone: zoneReference("Zone in which the packets come in."),
     address: address("Destination that they have there."),
-    port: port("Destination port that they have there."),
+    port: v.optional(
+      portOrRange(
+        'Destination port that they have there, or a range as "8000-8010". Not with protocol "any".',
+      ),
+    ),
     to: v.strictObject(
       {
         zone: zoneReference("Zone that they are sent to."),
         address: address("Their new destination."),
-        port: v.optional(port("Their new destination port. Default: the port stays.")),
+        port: v.optional(
+          port(
+            "Their new destination port; of a range the first. Default: the ports stay. SCTP keeps " +
+              "its ports always.",
+          ),
+        ),
       },
       "an object with zone, address and port",
     ),
@@ -225,28 +220,6 @@ export const ForwardSchema = v.strictObject(
 );
 
 export const FlowSchema = text("a flow", "A flow in the syntax of docs/config.md.");
-
-/** The defaults are those of RFC 4787 REQ-5, RFC 5382 REQ-5 and RFC 5508 REQ-2. */
-export const TimeoutsSchema = v.strictObject(
-  {
-    udp: timeout(300, "UDP."),
-    tcpEstablished: timeout(7440, "TCP, once both sides have been heard."),
-    tcpTransitory: timeout(240, "TCP that opens or closes."),
-    icmp: timeout(60, "ICMP echo."),
-    other: timeout(600, "Protocols without ports."),
-  },
-  "an object of timeouts",
-);
-
-function timeout(seconds: number, description: string) {
-  const schema = whole(
-    "a number of seconds",
-    1,
-    TIMEOUT_SECONDS_MAX,
-    `Idle seconds. ${description}`,
-  );
-  return v.optional(schema, seconds);
-}
 
 export const CapacitySchema = v.strictObject(
   {
@@ -299,6 +272,9 @@ export const DocumentSchema = v.pipe(
         [],
       ),
       timeouts: v.optional(TimeoutsSchema, {}),
+      tcp: v.optional(TcpSchema, {}),
+      icmp: v.optional(IcmpSchema, {}),
+      gateways: v.optional(GatewaysSchema, {}),
       capacity: v.optional(CapacitySchema, {}),
     },
     "an object",
@@ -313,7 +289,11 @@ export type NeighborEntry = v.InferOutput<typeof NeighborSchema>;
 export type PoolEntry = v.InferOutput<typeof PoolSchema>;
 export type NatEntry = v.InferOutput<typeof NatSchema>;
 export type ForwardEntry = v.InferOutput<typeof ForwardSchema>;
+export type ZoneTimeoutsEntry = v.InferOutput<typeof ZoneTimeoutsSchema>;
 export type TimeoutsEntry = v.InferOutput<typeof TimeoutsSchema>;
+export type TcpEntry = v.InferOutput<typeof TcpSchema>;
+export type IcmpEntry = v.InferOutput<typeof IcmpSchema>;
+export type GatewaysEntry = v.InferOutput<typeof GatewaysSchema>;
 export type CapacityEntry = v.InferOutput<typeof CapacitySchema>;
 export type ConfigDocument = v.InferOutput<typeof DocumentSchema>;
 

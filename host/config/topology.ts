@@ -15,12 +15,17 @@ import {
 } from "./address.js";
 import type { Entry, Sections } from "./document.js";
 import { describe, type Problems } from "./error.js";
-import type { Device, Interface, Vlan, Zone } from "./model.js";
+import type { Device, Interface, Timeouts, Vlan, Zone } from "./model.js";
 import type { DeviceEntry, ZoneEntry } from "./schema.js";
 import type { Scope } from "./scope.js";
+import { zoneTimeouts } from "./timeouts.js";
 
 /** The zones, ascending by number. */
-export function readZones(entries: readonly Entry<ZoneEntry>[], scope: Scope): Zone[] {
+export function readZones(
+  entries: readonly Entry<ZoneEntry>[],
+  timeouts: Timeouts,
+  scope: Scope,
+): Zone[] {
   const ascending = [...entries].sort((one, other) => one.value.id - other.value.id);
   const zones: Zone[] = [];
   for (const { path, value } of ascending) {
@@ -35,7 +40,8 @@ export function readZones(entries: readonly Entry<ZoneEntry>[], scope: Scope): Z
       index: zones.length,
       id: value.id,
       name: value.name ?? String(value.id),
-      connsMax: value.limits.conns ?? 0,
+      ...limitsOf(value),
+      timeouts: zoneTimeouts(value.timeouts, timeouts),
     };
     zones.push(zone);
     scope.zones.set(zone.id, zone);
@@ -45,6 +51,17 @@ export function readZones(entries: readonly Entry<ZoneEntry>[], scope: Scope): Z
     scope.problems.add("zones", `at most ${Limit.Zones} zones`, `${zones.length}`);
   }
   return zones;
+}
+
+function limitsOf({ limits }: ZoneEntry) {
+  const { portsPerHost } = limits;
+  const ports = typeof portsPerHost === "number" ? undefined : portsPerHost;
+  const all = typeof portsPerHost === "number" ? portsPerHost : 0;
+  return {
+    connsMax: limits.conns ?? 0,
+    connsPerHost: limits.connsPerHost ?? 0,
+    portsPerHost: { tcp: ports?.tcp ?? all, udp: ports?.udp ?? all, icmp: ports?.icmp ?? all },
+  };
 }
 
 /** An address of a device, and the subnet that is on-link through it. */

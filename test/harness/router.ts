@@ -19,6 +19,13 @@ import { type ArenaCapacity, Datapath, loadModule } from "../../host/datapath.js
 import { seedBytes } from "../../host/replay.js";
 import { type ConnView, readConn } from "../../host/telemetry/conn.js";
 import { type Counters, rawCounters, readCounters } from "../../host/telemetry/counters.js";
+import { type EventView, readEvents } from "../../host/telemetry/event.js";
+import {
+  type HostView,
+  type MappingView,
+  readHost,
+  readMapping,
+} from "../../host/telemetry/mapping.js";
 import { macText, readFrame, type Seen } from "./frame.js";
 import { type NeighborView, readNeighbor } from "./neighborview.js";
 
@@ -224,6 +231,24 @@ export class Router {
     return Array.from(this.datapath.neighborRows(this.now), (row) =>
       readNeighbor(row, this.config),
     );
+  }
+
+  mappings(): MappingView[] {
+    return Array.from(this.datapath.mappingRows(), readMapping);
+  }
+
+  hosts(): HostView[] {
+    return Array.from(this.datapath.hostRows(), readHost);
+  }
+
+  /** What has happened since the last call. */
+  events(): EventView[] {
+    const events: EventView[] = [];
+    for (;;) {
+      const more = readEvents(this.datapath.takeEvents(), this.config);
+      if (more.length === 0) return events;
+      events.push(...more);
+    }
   }
 
   private counts(): readonly bigint[] {

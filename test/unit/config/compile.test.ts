@@ -4,17 +4,25 @@ import t from "tap";
 import {
   Abi,
   AddressAt,
+  Allocation,
   DeviceAt,
+  FilteringBehaviour,
   FlowAction,
   FlowAt,
   FlowMatch,
   ImageAt,
+  MappingBehaviour,
   NeighborAt,
   None,
+  Policy,
   PoolAt,
+  PoolFlag,
+  PoolSubscriberAt,
+  PortTimeoutAt,
   RouteAt,
   Section,
   SectionAt,
+  Timeout,
   ZoneAt,
 } from "../../../assembly/abi.js";
 import { formatMac } from "../../../host/config/address.js";
@@ -22,7 +30,8 @@ import { capacityOf, compileImage } from "../../../host/config/compile.js";
 import { ImageError, readImage } from "../../../host/config/image.js";
 import { fnv1a, RECORD_BYTES, type RecordSection } from "../../../host/config/layout.js";
 import { checkConfig } from "../../../host/config/parse.js";
-import { type Changes, changed, example, minimal } from "./fixture.js";
+import { Router } from "../../harness/router.js";
+import { type Changes, changed, example, minimal, policies } from "./fixture.js";
 
 function compiled(document: unknown) {
   const image = compileImage(checkConfig(document));
@@ -177,8 +186,150 @@ t.test("pools, those that masq= makes included", async (t) => {
   t.equal(long(other, PoolAt.AddressCount), 10);
   t.same(
     [PoolAt.TcpMapping, PoolAt.TcpFiltering, PoolAt.Allocation].map((at) => one?.getUint8(at)),
-    [2, 2, 0],
+    [MappingBehaviour.EndpointIndependent, FilteringBehaviour.AddressDependent, 0],
   );
+});
+
+t.test("limits of hosts, and the policy of the whole", async (t) => {
+  const { records, word } = compiled(policies());
+  const limits = [
+    ZoneAt.ConnsMax,
+    ZoneAt.ConnsPerHost,
+    ZoneAt.TcpPortsPerHost,
+    ZoneAt.UdpPortsPerHost,
+    ZoneAt.IcmpPortsPerHost,
+  ];
+  t.same(
+    records(Section.Zones).map((zone) => limits.map((at) => long(zone, at))),
+    [
+      [20000, 100, 512, 0, 8],
+      [0, 0, 256, 256, 256],
+      [0, 0, 0, 0, 0],
+    ],
+  );
+  t.equal(
+    word(ImageAt.Policy),
+    Policy.TcpLiberal |
+      Policy.SilentSyn |
+      Policy.SilentExhaustion |
+      Policy.FtpGateway |
+      Policy.TftpGateway,
+  );
+  const delays = [ImageAt.HoldDown, ImageAt.FragmentTimeout, ImageAt.SynTimeout];
+  t.same(delays.map(word), [0, 15_000, 7000]);
+  const standard = compiled(example());
+  t.equal(standard.word(ImageAt.Policy), 0);
+  t.same(delays.map(standard.word), [120_000, 30_000, 6000]);
+});
+
+t.test("RFC 4787 R5a: sets of timeouts, one block for zones with the same", async (t) => {
+  const { records } = compiled(policies());
+  t.same(
+    records(Section.Zones).map((zone) => short(zone, ZoneAt.Timeouts)),
+    [3, 0, 3],
+    "zones a and public say the same in different words; b has everybody's",
+  );
+  t.same(
+    records(Section.PortTimeouts).map((rule) =>
+      [PortTimeoutAt.Protocol, PortTimeoutAt.Low, PortTimeoutAt.High].map((at) => short(rule, at)),
+    ),
+    [
+      [17, 53, 53],
+      [6, 22, 23],
+    ],
+  );
+  const seconds = records(Section.TimeoutSets).map((set) =>
+    [
+      Timeout.Udp,
+      Timeout.TcpEstablished,
+      Timeout.TcpOpening,
+      Timeout.TcpClosing,
+      Timeout.Icmp,
+      Timeout.Other,
+    ].map((which) => (long(set, 4 * which) ?? 0) / 1000),
+  );
+  t.same(seconds, [
+    [300, 7440, 100, 240, 60, 600],
+    [10, 7440, 100, 240, 60, 600],
+    [300, 86400, 100, 240, 60, 600],
+    [30, 7440, 20, 10, 60, 600],
+    [10, 7440, 20, 10, 60, 600],
+    [30, 86400, 20, 10, 60, 600],
+  ]);
+});
+
+t.test("policies of pools", async (t) => {
+  const { records } = compiled(policies());
+  const bytes = [
+    PoolAt.Allocation,
+    PoolAt.Flags,
+    PoolAt.TcpMapping,
+    PoolAt.UdpMapping,
+    PoolAt.IcmpMapping,
+    PoolAt.TcpFiltering,
+    PoolAt.UdpFiltering,
+    PoolAt.IcmpFiltering,
+  ];
+  const shorts = [
+    PoolAt.BlockPorts,
+    PoolAt.BlocksPerHost,
+    PoolAt.SubscriberCount,
+    PoolAt.OverflowLow,
+  ];
+  const pools = records(Section.Pools);
+  t.same(
+    pools.map((pool) => bytes.map((at) => pool.getUint8(at))),
+    [
+      [Allocation.Preserve, PoolFlag.Parity | PoolFlag.ArbitraryPooling, 2, 1, 0, 0, 0, 0],
+      [Allocation.Block, PoolFlag.InboundRefresh, 0, 0, 0, 1, 1, 2],
+      [Allocation.Deterministic, PoolFlag.InboundRefresh, 0, 0, 0, 1, 1, 1],
+      [Allocation.Preserve, PoolFlag.InboundRefresh, 0, 0, 0, 0, 0, 0],
+    ],
+    "the last one is a forward's whole address",
+  );
+  t.same(
+    pools.map((pool) => shorts.map((at) => short(pool, at))),
+    [
+      [0, 0, 0, 0],
+      [1024, 2, 0, 0],
+      [64, 0, 3, 1900],
+      [0, 0, 0, 0],
+    ],
+  );
+  t.same(
+    records(Section.PoolSubscribers).map((each) => [
+      short(each, PoolSubscriberAt.Zone),
+      short(each, PoolSubscriberAt.PrefixLength),
+      long(each, PoolSubscriberAt.Prefix),
+      long(each, PoolSubscriberAt.First),
+    ]),
+    [
+      [0, 28, 0x0a000000, 0],
+      [1, 30, 0xc0a80000, 16],
+      [0, 32, 0x0a000109, 20],
+    ],
+  );
+});
+
+t.test("a flow of a port range, and one with src=", async (t) => {
+  const flows = [
+    "zone=20,udp,tp_dst=8000-8010 actions=nat(dst=192.168.0.9:5000,dst_zone=10)",
+    "priority=7,zone=10 actions=nat(src_zone=10,src=203.0.113.50,dst_zone=20)",
+  ];
+  const [range, source] = compiled(changed(minimal(), { flows })).records(Section.Flows);
+  t.same(
+    [FlowAt.DestinationPortLow, FlowAt.DestinationPortHigh, FlowAt.TargetPort].map((at) =>
+      short(range, at),
+    ),
+    [8000, 8010, 5000],
+  );
+  t.same(
+    [FlowAt.Action, FlowAt.ActionZone, FlowAt.TargetZone, FlowAt.Pool, FlowAt.TargetPort].map(
+      (at) => short(source, at),
+    ),
+    [FlowAction.Source, 0, 1, None.Short, 0],
+  );
+  t.equal(long(source, FlowAt.TargetAddress), 0xcb007132);
 });
 
 t.test("a flow's record", async (t) => {
@@ -314,31 +465,39 @@ t.test("capacities: defaults that leave room, and what the document says", async
 });
 
 t.test("an image reads back as what was compiled", async (t) => {
+  for (const document of [example(), policies()]) {
+    const config = checkConfig(document);
+    const view = readImage(compileImage(config));
+    t.same(view.zones, config.zones);
+    t.same(view.interfaces, config.interfaces);
+    const known = ({ mac: _, ...device }: { mac: unknown }) => device;
+    t.same(view.devices.map(known), config.devices.map(known));
+    t.same(
+      view.routes.map(({ device, ...route }) => [route, device.name]),
+      config.routes.map(({ device, ...route }) => [route, device.name]),
+    );
+    t.same(
+      view.neighbors.map(({ address, mac, device }) => [address, mac, device.index]),
+      config.neighbors.map(({ address, mac, device }) => [address, mac, device.index]),
+    );
+    t.same(view.pools, config.pools);
+    t.same(
+      view.flows,
+      config.flows.map(({ priority, text }) => ({ priority, text })),
+    );
+    t.same(view.timeouts, config.timeouts);
+    t.same([view.tcp, view.icmp, view.gateways], [config.tcp, config.icmp, config.gateways]);
+  }
   const config = checkConfig(example());
   const view = readImage(compileImage(config));
-  t.same(view.zones, config.zones);
-  t.same(view.interfaces, config.interfaces);
-  const known = ({ mac: _, ...device }: { mac: unknown }) => device;
-  t.same(view.devices.map(known), config.devices.map(known));
-  t.same(
-    view.routes.map(({ device, ...route }) => [route, device.name]),
-    config.routes.map(({ device, ...route }) => [route, device.name]),
-  );
-  t.same(
-    view.neighbors.map(({ address, mac, device }) => [address, mac, device.index]),
-    config.neighbors.map(({ address, mac, device }) => [address, mac, device.index]),
-  );
-  t.match(
-    view.pools,
-    config.pools.map(({ name, ranges, ports }) => ({ name, ranges, ports })),
-  );
-  t.same(
-    view.flows,
-    config.flows.map(({ priority, text }) => ({ priority, text })),
-  );
-  t.same(view.timeouts, config.timeouts);
   const inside = new Uint8Array([1, 2, 3, ...compileImage(config)]).subarray(3);
   t.same(readImage(inside), view, "also where it is part of something larger");
+});
+
+t.test("the datapath accepts what is compiled", async (t) => {
+  for (const document of [example(), minimal(), policies()]) {
+    t.doesNotThrow(() => new Router(document));
+  }
 });
 
 t.test("a damaged image says what is wrong with it", async (t) => {

@@ -1,6 +1,7 @@
 /** What nat and forwards become, and the shape of a checked configuration. */
 
 import t from "tap";
+import { Allocation } from "../../../assembly/abi.js";
 import { type Config, checkConfig, parseConfig } from "../../../host/config/parse.js";
 import { type Changes, changed, example, minimal } from "./fixture.js";
 
@@ -35,6 +36,55 @@ t.test("a zone's replies have one flow however many translations lead there", as
 
 t.test("a forward without a port of its own keeps the port", async (t) => {
   t.match(flowsOf({ "forwards[0].to.port": undefined })[1], /nat\(dst=192\.168\.0\.10:8080,/);
+});
+
+t.test("a forward of a range: its ports stay, or count up from the first", async (t) => {
+  const range = { "forwards[0].port": "8000-8010" };
+  const text = (changes: Changes) => flowsOf({ ...range, ...changes })[1];
+  t.match(text({}), /tp_dst=8000-8010,conn_state=-reply actions=nat\(dst=192\.168\.0\.10:80,/);
+  t.match(text({ "forwards[0].to.port": undefined }), /nat\(dst=192\.168\.0\.10:8000,/);
+  t.match(text({ "forwards[0].to.port": 65525 }), /nat\(dst=192\.168\.0\.10:65525,/);
+});
+
+t.test("a forward of SCTP has no port inside, for its ports stay", async (t) => {
+  const changes = { "forwards[0].protocol": "sctp", "forwards[0].to.port": undefined };
+  const text =
+    /,sctp,nw_dst=203\.0\.113\.7,tp_dst=8080,conn_state=-reply actions=nat\(dst=192\.168\.0\.10,/;
+  t.match(flowsOf(changes)[1], text);
+  t.match(flowsOf({ ...changes, "forwards[0].to.port": 8080 })[1], text, "or the same");
+});
+
+t.test("a forward of a whole address: in, out, replies of both zones, and ARP", async (t) => {
+  const whole = {
+    protocol: "any",
+    zone: "public",
+    address: "203.0.113.50",
+    to: { zone: "b", address: "192.168.0.20" },
+  };
+  const changes = { forwards: [whole], nat: [], flows: [] };
+  t.same(flowsOf(changes), [
+    "forwards[0]: priority=30,zone=public,nw_dst=203.0.113.50,conn_state=-reply " +
+      "actions=nat(dst=192.168.0.20,dst_zone=b)",
+    "forwards[0]: priority=20,zone=public,conn_state=+reply actions=nat(reverse,zone=public)",
+    "forwards[0]: priority=20,zone=b,conn_state=+reply actions=nat(reverse,zone=b)",
+    "forwards[0]: priority=15,zone=b,nw_src=192.168.0.20,conn_state=-tracked " +
+      "actions=nat(src=203.0.113.50,dst_zone=public)",
+  ]);
+  const { pools } = checkConfig(changed(example(), changes));
+  t.match(pools[1], {
+    name: "203.0.113.50",
+    zone: { name: "public" },
+    ranges: [{ first: 0xcb007132, last: 0xcb007132 }],
+    addressCount: 1,
+    ports: { low: 1, high: 65535 },
+    mapping: { tcp: 0, udp: 0, icmp: 0 },
+    filtering: { tcp: 0, udp: 0, icmp: 0 },
+    allocation: Allocation.Preserve,
+  });
+  const [first] = flowsOf({ ...changes, nat: [{ from: ["b"], to: "public", pool: "p1" }] }).slice(
+    -2,
+  );
+  t.match(first, /^forwards\[0\]: priority=15,/, "its way out comes before the translation");
 });
 
 t.test("a written flow of the same match and priority takes an expanded one's place", async (t) => {
@@ -78,9 +128,24 @@ t.test("defaults", async (t) => {
   t.same(config.timeouts, {
     udp: 300,
     tcpEstablished: 7440,
-    tcpTransitory: 240,
+    tcpOpening: 240,
+    tcpClosing: 240,
     icmp: 60,
     other: 600,
+    holdDown: 120,
+    fragment: 30,
+    unsolicitedSyn: 6,
+    ports: [],
+  });
+  t.same(
+    [config.tcp, config.icmp, config.gateways],
+    [{ window: "strict" }, { exhaustion: true, unsolicitedSyn: true }, { ftp: false, tftp: false }],
+  );
+  t.match(config.zones[0], {
+    connsMax: 0,
+    connsPerHost: 0,
+    portsPerHost: { tcp: 0, udp: 0, icmp: 0 },
+    timeouts: { udp: 300, tcpEstablished: 7440 },
   });
   t.same([config.flows, config.pools, config.neighbors], [[], [], []]);
 });

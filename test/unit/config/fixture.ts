@@ -69,6 +69,90 @@ export function example(): Record<string, unknown> {
   };
 }
 
+/** The same with a value other than the default for every policy, limit and timeout. */
+export function policies(): Record<string, unknown> {
+  const hosts = [
+    { zone: "a", prefix: "10.0.0.0/28" },
+    { zone: "b", prefix: "192.168.0.0/30" },
+    { zone: "a", prefix: "10.0.1.9/32" },
+  ];
+  return {
+    ...example(),
+    zones: [
+      {
+        id: 10,
+        name: "a",
+        limits: { conns: 20000, connsPerHost: 100, portsPerHost: { tcp: 512, icmp: 8 } },
+        timeouts: { udp: 30, tcpTransitory: 20, tcpClosing: 10 },
+      },
+      { id: 11, name: "b", limits: { portsPerHost: 256 } },
+      { id: 20, name: "public", timeouts: { udp: 30, tcpOpening: 20, tcpClosing: 10 } },
+    ],
+    pools: [
+      {
+        name: "p1",
+        zone: "public",
+        addresses: ["203.0.113.7", "203.0.113.16/28"],
+        mapping: { tcp: "address-and-port-dependent", udp: "address-dependent" },
+        filtering: "endpoint-independent",
+        allocation: "preserve",
+        parity: true,
+        inboundRefresh: false,
+        pooling: "arbitrary",
+      },
+      {
+        name: "p2",
+        zone: "public",
+        addresses: ["203.0.113.40/30"],
+        filtering: { icmp: "address-and-port-dependent" },
+        allocation: "block",
+        block: { ports: 1024, perHost: 2 },
+      },
+      {
+        name: "p3",
+        zone: "public",
+        addresses: ["203.0.113.50", "203.0.113.60"],
+        ports: "1000-1999",
+        allocation: "deterministic",
+        deterministic: { hosts, portsPerHost: 64, overflowPorts: 100 },
+      },
+    ],
+    nat: [
+      { from: ["a"], to: "public", pool: "p2" },
+      { from: ["b"], to: "public", pool: "p3" },
+    ],
+    forwards: [
+      {
+        protocol: "tcp",
+        zone: "public",
+        address: "203.0.113.7",
+        port: "8000-8010",
+        to: { zone: "a", address: "192.168.0.10", port: 80 },
+      },
+      {
+        protocol: "any",
+        zone: "public",
+        address: "203.0.113.70",
+        to: { zone: "b", address: "192.168.0.20" },
+      },
+    ],
+    timeouts: {
+      udp: 300,
+      tcpOpening: 100,
+      holdDown: 0,
+      fragment: 15,
+      unsolicitedSyn: 7,
+      ports: [
+        { protocol: "udp", port: 53, seconds: 10 },
+        { protocol: "tcp", port: "22-23", seconds: 86400 },
+      ],
+    },
+    tcp: { window: "liberal" },
+    icmp: { exhaustion: false, unsolicitedSyn: false },
+    gateways: { ftp: true, tftp: true },
+  };
+}
+
 /** Two zones and their devices, and nothing else. */
 export function minimal(): Record<string, unknown> {
   return {

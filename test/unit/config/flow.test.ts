@@ -77,6 +77,18 @@ const CANONICAL: readonly (readonly [string, string])[] = [
     "actions=nat(dst_zone=a,dst=192.168.0.10,src_zone=public)",
     "ip actions=nat(src_zone=public,dst=192.168.0.10,dst_zone=a)",
   ],
+  [
+    "zone=a actions=nat( dst_zone=public, src=203.0.113.50 )",
+    "zone=a actions=nat(src=203.0.113.50,dst_zone=public)",
+  ],
+  [
+    "actions=nat(src=203.0.113.50,dst_zone=public,src_zone=a),output(wan)",
+    "ip actions=nat(src_zone=a,src=203.0.113.50,dst_zone=public),output(wan)",
+  ],
+  [
+    "zone=public,tcp,tp_dst=8000-8010 actions=nat(dst=192.168.0.10:65525,dst_zone=a)",
+    "zone=public,tcp,tp_dst=8000-8010 actions=nat(dst=192.168.0.10:65525,dst_zone=a)",
+  ],
   ["actions=nat(zone=20,reverse) output(1)", "ip actions=nat(reverse,zone=20),output(1)"],
   ["zone=a actions=route( zone=b )", "zone=a actions=route(zone=b)"],
   ["zone=a actions=route(zone=b),output(wan)", "zone=a actions=route(zone=b),output(wan)"],
@@ -174,16 +186,37 @@ const REFUSED: readonly (readonly [string, number, string])[] = [
   ["actions=drop,output(1)", 14, 'expected the end of the flow, found "output"'],
   ["actions=route(1)", 15, 'expected zone=, found "1"'],
   ["actions=nat", 12, 'expected "(", found the end of the flow'],
-  ["actions=nat()", 13, 'expected reverse, src_zone=, masq=, dst=, dst_zone= or zone=, found ")"'],
+  [
+    "actions=nat()",
+    13,
+    'expected reverse, src_zone=, masq=, src=, dst=, dst_zone= or zone=, found ")"',
+  ],
   ["actions=nat(reverse)", 12, "expected zone= in nat(), found none"],
   ["actions=nat(masq=p)", 12, "expected src_zone= in nat(), found none"],
   ["actions=nat(masq=p,src_zone=a)", 12, "expected dst_zone= in nat(), found none"],
   [
     "actions=nat(src_zone=a,dst_zone=b)",
     12,
-    "expected reverse, masq= or dst= in nat(), found none",
+    "expected reverse, masq=, src= or dst= in nat(), found none",
   ],
   ["actions=nat(dst=1.2.3.4)", 12, "expected dst_zone= in nat(), found none"],
+  ["actions=nat(src=1.2.3.4)", 12, "expected dst_zone= in nat(), found none"],
+  ["actions=nat(src=1.2.3.4:80,dst_zone=a)", 17, 'expected an address, found "1.2.3.4:80"'],
+  [
+    "actions=nat(src=1.2.3.4,dst=1.2.3.5,dst_zone=a)",
+    25,
+    'expected nothing in nat() but src_zone, dst_zone, src, found "dst=1.2.3.5"',
+  ],
+  [
+    "actions=nat(src=127.0.0.1,dst_zone=a)",
+    17,
+    "expected an address that a host may have, found none that one may have",
+  ],
+  [
+    "udp,tp_dst=8000-8010 actions=nat(dst=1.2.3.4:65526,dst_zone=a)",
+    38,
+    "expected a port up to 65525, the first of as many as tp_dst= has, found 65526",
+  ],
   ["actions=nat(zone=a,zone=b)", 20, 'expected every argument once, found "zone" again'],
   [
     "actions=nat(reverse,zone=a,masq=p)",
@@ -269,6 +302,7 @@ const masquerade = fc.oneof(
   }),
 );
 
+/** Ports of a match are at most 256 here, so that the last of as many is one, too. */
 const verdict: fc.Arbitrary<FlowAction> = fc.oneof(
   fc.constantFrom("drop" as const, "reject" as const).map((kind) => ({ kind })),
   fc.record({
@@ -281,7 +315,13 @@ const verdict: fc.Arbitrary<FlowAction> = fc.oneof(
     kind: fc.constant("destination" as const),
     sourceZone: maybe(reference),
     targetZone: reference,
-    endpoint: fc.record({ address: hostAddress, port: maybe(fc.integer({ min: 1, max: 65535 })) }),
+    endpoint: fc.record({ address: hostAddress, port: maybe(fc.integer({ min: 1, max: 65280 })) }),
+  }),
+  fc.record({
+    kind: fc.constant("source" as const),
+    sourceZone: maybe(reference),
+    targetZone: reference,
+    address: hostAddress,
   }),
   fc.record({ kind: fc.constant("reverse" as const), zone: reference }),
   fc.record({ kind: fc.constant("route" as const), zone: maybe(reference) }),

@@ -36,8 +36,9 @@ refusals("shape", example, [
     changes: { "timeouts.colour": 1, "timeouts.constructor": 2 },
     lines: ["colour", "constructor"].map(
       (key) =>
-        `timeouts.${key}: expected one of the keys udp, tcpEstablished, tcpTransitory, icmp, ` +
-        `other, found "${key}"`,
+        `timeouts.${key}: expected one of the keys udp, tcpEstablished, tcpTransitory, ` +
+        "tcpOpening, tcpClosing, icmp, other, holdDown, fragment, unsolicitedSyn, ports, " +
+        `found "${key}"`,
     ),
   },
   {
@@ -45,7 +46,7 @@ refusals("shape", example, [
     changes: { "a b": 1 },
     lines: [
       '["a b"]: expected one of the keys $schema, version, zones, devices, routes, neighbors, ' +
-        'pools, nat, forwards, flows, timeouts, capacity, found "a b"',
+        'pools, nat, forwards, flows, timeouts, tcp, icmp, gateways, capacity, found "a b"',
     ],
   },
   {
@@ -137,30 +138,6 @@ refusals("shape", example, [
 
 refusals("what this version does not do yet", example, [
   {
-    title: "pools",
-    changes: {
-      "pools[0].mapping": "endpoint-independent",
-      "pools[0].filtering": "address-dependent",
-      "pools[0].allocation": "preserve",
-    },
-    lines: [
-      'pools[0].mapping: expected "address-and-port-dependent" (not supported yet: ' +
-        '"endpoint-independent", "address-dependent"), found "endpoint-independent"',
-      'pools[0].filtering: expected "address-and-port-dependent" (not supported yet: ' +
-        '"endpoint-independent", "address-dependent"), found "address-dependent"',
-      'pools[0].allocation: expected "random" (not supported yet: "preserve", "block", ' +
-        '"deterministic"), found "preserve"',
-    ],
-  },
-  {
-    title: "limits of hosts",
-    changes: { "zones[0].limits.connsPerHost": 1000, "zones[0].limits.portsPerHost": 512 },
-    lines: [
-      "zones[0].limits.connsPerHost: expected no such limit (not supported yet), found 1000",
-      "zones[0].limits.portsPerHost: expected no such limit (not supported yet), found 512",
-    ],
-  },
-  {
     title: "drivers",
     changes: { "devices[2].driver": "afxdp" },
     lines: [
@@ -168,12 +145,182 @@ refusals("what this version does not do yet", example, [
         '(not supported yet: "afxdp", "sdk"), found "afxdp"',
     ],
   },
+]);
+
+const BEHAVIOURS =
+  'one of "endpoint-independent", "address-dependent", "address-and-port-dependent"';
+const EITHER = 'a port from 1 to 65535 or an ascending range, as "8000-8010"';
+
+refusals("shape of policies, limits and timeouts", example, [
   {
-    title: "forwards of other protocols, and of port ranges",
-    changes: { "forwards[0].protocol": "icmp", "forwards[0].port": "80-90" },
+    title: "behaviours and allocations that are none",
+    changes: {
+      "pools[0].mapping": "symmetric",
+      "pools[0].filtering": { tcp: "open", upd: "address-dependent", icmp: 1 },
+      "pools[0].allocation": "sequential",
+    },
     lines: [
-      'forwards[0].protocol: expected one of "tcp", "udp", found "icmp"',
-      'forwards[0].port: expected a port from 1 to 65535, found "80-90"',
+      `pools[0].mapping: expected ${BEHAVIOURS}, or an object of them with tcp, udp, icmp, ` +
+        'found "symmetric"',
+      `pools[0].filtering.tcp: expected ${BEHAVIOURS}, found "open"`,
+      `pools[0].filtering.icmp: expected ${BEHAVIOURS}, found 1`,
+      'pools[0].allocation: expected one of "random", "preserve", "block", "deterministic", ' +
+        'found "sequential"',
+      'pools[0].filtering.upd: expected a known key (did you mean "udp"?), found "upd"',
+    ],
+  },
+  {
+    title: "an unknown protocol alone",
+    changes: { "pools[0].mapping": { sctp: "address-dependent" } },
+    lines: ['pools[0].mapping.sctp: expected a known key (did you mean "tcp"?), found "sctp"'],
+  },
+  {
+    title: "an array for behaviours",
+    changes: { "pools[0].mapping": ["address-dependent"] },
+    lines: [
+      `pools[0].mapping: expected ${BEHAVIOURS}, or an object of them with tcp, udp, icmp, ` +
+        'found ["address-dependent"]',
+    ],
+  },
+  {
+    title: "flags and words of pools",
+    changes: {
+      "pools[0].parity": 1,
+      "pools[0].inboundRefresh": "no",
+      "pools[0].pooling": "sticky",
+      "pools[0].block": { ports: 500, perHost: 0 },
+    },
+    lines: [
+      "pools[0].parity: expected true or false, found 1",
+      'pools[0].inboundRefresh: expected true or false, found "no"',
+      'pools[0].pooling: expected one of "paired", "arbitrary", found "sticky"',
+      "pools[0].block.ports: expected a power of two from 64 to 32768, found 500",
+      "pools[0].block.perHost: expected a number of blocks from 1 to 65535, found 0",
+    ],
+  },
+  {
+    title: "deterministic pools",
+    changes: {
+      "pools[0].allocation": "deterministic",
+      "pools[0].deterministic": {
+        hosts: [{ zone: "a" }, { zone: "a", prefix: 7 }],
+        portsPerHost: 0,
+        overflowPorts: -1,
+      },
+      "pools[1]": {
+        name: "p2",
+        zone: "public",
+        addresses: ["203.0.113.40"],
+        allocation: "deterministic",
+        deterministic: { hosts: [] },
+      },
+    },
+    lines: [
+      'pools[0].deterministic.hosts[0].prefix: expected the key "prefix", found nothing',
+      "pools[0].deterministic.hosts[1].prefix: expected a prefix without host bits, found 7",
+      "pools[0].deterministic.portsPerHost: expected a number of ports from 1 to 65535, found 0",
+      "pools[0].deterministic.overflowPorts: expected a number of ports from 0 to 65535, found -1",
+      "pools[1].deterministic.hosts: expected at least one prefix of hosts, found []",
+    ],
+  },
+  {
+    title: "limits of hosts",
+    changes: {
+      "zones[0].limits": { connsPerHost: 0, portsPerHost: "many" },
+      "zones[1].limits": { portsPerHost: { tcp: 0, other: 1 } },
+    },
+    lines: [
+      "zones[0].limits.connsPerHost: expected a number of conns from 1 to 4294967295, found 0",
+      "zones[0].limits.portsPerHost: expected a number of ports from 1 to 4294967295, or an object " +
+        'of them with tcp, udp, icmp, found "many"',
+      "zones[1].limits.portsPerHost.tcp: expected a number of ports from 1 to 4294967295, found 0",
+      "zones[1].limits.portsPerHost.other: expected one of the keys tcp, udp, icmp, " +
+        'found "other"',
+    ],
+  },
+  {
+    title: "timeouts of zones, of ports and of what is no conn",
+    changes: {
+      "zones[0].timeouts": { udp: 0, holdDown: 5 },
+      "timeouts.holdDown": -1,
+      "timeouts.fragment": 0,
+      "timeouts.unsolicitedSyn": 5,
+      "timeouts.ports": [
+        { protocol: "sctp", port: 0, seconds: 0 },
+        { protocol: "udp", port: 53 },
+      ],
+    },
+    lines: [
+      "zones[0].timeouts.udp: expected a number of seconds from 1 to 1000000, found 0",
+      "timeouts.holdDown: expected a number of seconds from 0 to 1000000, found -1",
+      "timeouts.fragment: expected a number of seconds from 1 to 1000000, found 0",
+      "timeouts.unsolicitedSyn: expected a number of seconds from 6 to 1000000, found 5",
+      'timeouts.ports[0].protocol: expected one of "tcp", "udp", found "sctp"',
+      `timeouts.ports[0].port: expected ${EITHER}, found 0`,
+      "timeouts.ports[0].seconds: expected a number of seconds from 1 to 1000000, found 0",
+      'timeouts.ports[1].seconds: expected the key "seconds", found nothing',
+      "zones[0].timeouts.holdDown: expected one of the keys udp, tcpEstablished, tcpTransitory, " +
+        'tcpOpening, tcpClosing, icmp, other, found "holdDown"',
+    ],
+  },
+  {
+    title: "switches",
+    changes: { tcp: { window: "off" }, icmp: { exhaustion: 0 }, gateways: { pptp2: true } },
+    lines: [
+      'tcp.window: expected one of "strict", "liberal", found "off"',
+      "icmp.exhaustion: expected true or false, found 0",
+      'gateways.pptp2: expected one of the keys ftp, tftp, found "pptp2"',
+    ],
+  },
+]);
+
+refusals("timeouts of ports", example, [
+  {
+    title: "ranges that are none, and that overlap",
+    changes: {
+      "timeouts.ports": [
+        { protocol: "udp", port: "53-60", seconds: 10 },
+        { protocol: "tcp", port: 53, seconds: 10 },
+        { protocol: "udp", port: 60, seconds: 20 },
+        { protocol: "udp", port: "9-8", seconds: 20 },
+      ],
+    },
+    lines: [
+      "timeouts.ports[2].port: expected ports that no other timeout of udp has, found 60, while " +
+        "timeouts.ports[0] has 53-60",
+      `timeouts.ports[3].port: expected ${EITHER}, found "9-8"`,
+    ],
+  },
+  {
+    title: "more than there may be",
+    changes: {
+      "timeouts.ports": Array.from({ length: 65 }, (_, i) => ({
+        protocol: "udp",
+        port: i + 1,
+        seconds: 5,
+      })),
+    },
+    lines: [
+      "timeouts.ports: expected at most 64 timeouts by port, found " +
+        '[{"protocol":"udp","port":1,"seconds":5},{"protocol":"udp","port":2,"seconds":5}…',
+    ],
+  },
+  {
+    title: "more sets than the image numbers",
+    changes: {
+      zones: [
+        ...["a", "b", "public"].map((name, at) => ({ id: [10, 11, 20][at], name })),
+        ...Array.from({ length: 1100 }, (_, i) => ({ id: 100 + i, timeouts: { udp: 1000 + i } })),
+      ],
+      "timeouts.ports": Array.from({ length: 60 }, (_, i) => ({
+        protocol: "udp",
+        port: i + 1,
+        seconds: 5,
+      })),
+    },
+    lines: [
+      "zones: expected at most 65535 sets of timeouts, of which every zone with timeouts of its own " +
+        "needs one, and one for each of timeouts.ports, found 67161",
     ],
   },
 ]);
@@ -420,6 +567,257 @@ refusals("pools, nat and forwards", example, [
       'forwards[2].to.address: expected an IPv4 address that a host may have, found "192.168.0.300"',
       "forwards[2].address: expected an address of a device or pool of zone public, as it is " +
         'on-link there, found "203.0.113.99"',
+    ],
+  },
+]);
+
+const hosts = [{ zone: "a", prefix: "10.0.0.0/24" }];
+const deterministic = { ...pool, allocation: "deterministic" };
+
+refusals("allocation of pools", example, [
+  {
+    title: "what belongs to another allocation",
+    changes: {
+      "pools[0].block": { ports: 128 },
+      "pools[1]": { ...pool, allocation: "block", deterministic: { hosts } },
+    },
+    lines: [
+      'pools[0].block: expected no such key unless allocation is "block", ' +
+        'found {"ports":128,"perHost":4}',
+      'pools[1].deterministic: expected no such key unless allocation is "deterministic", ' +
+        'found {"hosts":[{"zone":"a","prefix":"10.0.0.0/24"}],"overflowPorts":0}',
+    ],
+  },
+  {
+    title: "deterministic without hosts",
+    changes: { "pools[1]": deterministic },
+    lines: [
+      'pools[1].deterministic: expected the hosts of allocation "deterministic", found nothing',
+    ],
+  },
+  {
+    title: "ports without a whole block",
+    changes: { "pools[1]": { ...pool, allocation: "block", ports: "1025-2000" } },
+    lines: [
+      "pools[1].ports: expected ports with a whole block of 512, which begins at a multiple of " +
+        'that, found "1025-2000"',
+    ],
+  },
+  {
+    title: "a block that just fits",
+    changes: { "pools[1]": { ...pool, allocation: "block", ports: "1025-2047" } },
+    lines: [],
+  },
+  {
+    title: "hosts that are none, of no zone, and twice",
+    changes: {
+      "pools[1]": {
+        ...deterministic,
+        deterministic: {
+          hosts: [
+            { zone: "a", prefix: "10.0.0.0/24" },
+            { zone: "c", prefix: "10.0.0.0/24" },
+            { zone: "b", prefix: "10.0.0.0/24" },
+            { zone: 10, prefix: "10.0.0.128/25" },
+            { zone: "a", prefix: "10.0.0.1/24" },
+          ],
+        },
+      },
+    },
+    lines: [
+      'pools[1].deterministic.hosts[1].zone: expected a zone of this configuration, found "c"',
+      "pools[1].deterministic.hosts[3].prefix: expected a prefix that overlaps no other of zone a, " +
+        'found "10.0.0.128/25", as in pools[1].deterministic.hosts[0]',
+      "pools[1].deterministic.hosts[4].prefix: expected a prefix without host bits, " +
+        'as "10.0.0.0/24", found "10.0.0.1/24"',
+    ],
+  },
+  {
+    title: "more hosts than fit, with ports of a given number and without",
+    changes: {
+      "pools[1]": { ...deterministic, deterministic: { hosts, portsPerHost: 253 } },
+      "pools[2]": {
+        ...deterministic,
+        name: "p3",
+        addresses: ["203.0.113.41", "203.0.113.42"],
+        ports: "1024-1123",
+        deterministic: { hosts },
+      },
+    },
+    lines: [
+      "pools[1].deterministic.hosts: expected at most 254 hosts of 253 ports each, that 1 " +
+        "addresses have room for, found 256",
+      "pools[2].deterministic.hosts: expected at most 200 hosts of 1 ports each, that 2 addresses " +
+        "have room for, found 256",
+    ],
+  },
+  {
+    title: "252 ports for each of 256 hosts fit, to the last one",
+    changes: { "pools[1]": { ...deterministic, deterministic: { hosts, portsPerHost: 252 } } },
+    lines: [],
+  },
+  {
+    title: "an overflow that leaves nothing",
+    changes: { "pools[1]": { ...deterministic, deterministic: { hosts, overflowPorts: 64512 } } },
+    lines: [
+      "pools[1].deterministic.overflowPorts: expected fewer ports than the pool has on an address, " +
+        '"1024-65535", found 64512',
+    ],
+  },
+  {
+    title: "an address of two pools, one of which gives out blocks",
+    changes: {
+      "pools[1]": { ...pool, addresses: ["203.0.113.16-203.0.113.40"], allocation: "block" },
+      "pools[2]": { ...deterministic, name: "p3", deterministic: { hosts } },
+      flows: ["tcp actions=nat(src_zone=a,dst_zone=public,masq=203.0.113.40)"],
+    },
+    lines: [
+      'pools[1].addresses: expected addresses of one pool alone, as p2 is "block", ' +
+        "found 203.0.113.16, also of pools[0].addresses",
+      'pools[2].addresses: expected addresses of one pool alone, as p2 is "block", ' +
+        "found 203.0.113.40, also of pools[1].addresses",
+      'masq=203.0.113.40: expected addresses of one pool alone, as p2 is "block", ' +
+        "found 203.0.113.40, also of pools[1].addresses",
+    ],
+  },
+  {
+    title: "an address of two pools that take single ports, and of two zones",
+    changes: {
+      "pools[1]": { ...pool, addresses: ["203.0.113.7"], allocation: "preserve" },
+      "pools[2]": {
+        ...pool,
+        name: "p3",
+        zone: "a",
+        addresses: ["203.0.113.7"],
+        allocation: "block",
+      },
+    },
+    lines: [],
+  },
+]);
+
+const whole = {
+  protocol: "any",
+  zone: "public",
+  address: "203.0.113.50",
+  to: { zone: "a", address: "192.168.0.10" },
+};
+
+refusals("forwards of ranges and whole addresses", example, [
+  {
+    title: "protocols that are none, and ports that are none",
+    changes: {
+      "forwards[0].protocol": "icmp",
+      "forwards[1]": { ...whole, protocol: "tcp", port: "90-80" },
+      "forwards[2]": { ...whole, protocol: "tcp", port: 65536 },
+    },
+    lines: [
+      'forwards[0].protocol: expected one of "tcp", "udp", "sctp", "any", found "icmp"',
+      `forwards[2].port: expected ${EITHER}, found 65536`,
+      `forwards[1].port: expected ${EITHER}, found "90-80"`,
+    ],
+  },
+  {
+    title: "no port, and ports where there are none",
+    changes: {
+      "forwards[0].port": undefined,
+      "forwards[1]": { ...whole, port: 80, to: { ...whole.to, port: 81 } },
+    },
+    lines: [
+      'forwards[0]: expected the key "port" beside protocol "tcp", found nothing',
+      'forwards[1].port: expected no port beside "any", found 80',
+      'forwards[1].to.port: expected no port beside "any", found 81',
+    ],
+  },
+  {
+    title: "a target range that runs past the last port",
+    changes: { "forwards[0].port": "8000-8010", "forwards[0].to.port": 65526 },
+    lines: [
+      "forwards[0].to.port: expected a port up to 65525, the first of as many as 8000-8010, " +
+        "found 65526",
+    ],
+  },
+  {
+    title: "another port for SCTP",
+    changes: { "forwards[0].protocol": "sctp" },
+    lines: ["forwards[0].to.port: expected no port, or 8080: SCTP keeps its ports, found 80"],
+  },
+  {
+    title: "ranges that overlap",
+    changes: {
+      "forwards[1]": { ...whole, protocol: "tcp", address: "203.0.113.7", port: "8000-8080" },
+      "forwards[2]": { ...whole, protocol: "udp", address: "203.0.113.7", port: "8000-8080" },
+    },
+    lines: [
+      "forwards[1]: expected an address and port that no other forward has, " +
+        "found tcp 203.0.113.7:8000-8080, while forwards[0] has 8080",
+    ],
+  },
+  {
+    title: "a whole address that is somebody's",
+    changes: {
+      forwards: ["203.0.113.7", "203.0.113.2", "203.0.113.40", "203.0.113.1"].map(
+        (address, at) => ({
+          ...whole,
+          address,
+          to: { zone: "a", address: `192.168.0.${10 + at}` },
+        }),
+      ),
+      flows: ["tcp actions=nat(src_zone=a,dst_zone=public,masq=203.0.113.40)"],
+    },
+    lines: [
+      'forwards[0].address: expected an address that no device and no pool has, found "203.0.113.7", ' +
+        "of pools[0].addresses",
+      'forwards[1].address: expected an address that no device and no pool has, found "203.0.113.2", ' +
+        "of device wan",
+      "forwards[2].address: expected an address that no device and no pool has, " +
+        'found "203.0.113.40", of masq=203.0.113.40',
+      "forwards[3].address: expected addresses that nobody else has, found 203.0.113.1, " +
+        "a static neighbor",
+    ],
+  },
+  {
+    title: "a whole address of two forwards, and a host of two",
+    changes: {
+      "forwards[1]": whole,
+      "forwards[2]": { ...whole, to: { zone: "b", address: "192.168.0.10" } },
+      "forwards[3]": { ...whole, protocol: "udp", port: 53 },
+      "forwards[4]": { ...whole, address: "203.0.113.51" },
+      "forwards[5]": { ...whole, protocol: "udp", port: 53, address: "203.0.113.52" },
+      "forwards[6]": {
+        ...whole,
+        address: "203.0.113.52",
+        to: { zone: "b", address: "192.168.0.9" },
+      },
+    },
+    lines: [
+      'forwards[2].address: expected an address that no other forward has, found "203.0.113.50", ' +
+        "as in forwards[1]",
+      'forwards[3].address: expected an address that no other forward has, found "203.0.113.50", ' +
+        "as in forwards[1]",
+      'forwards[4].to.address: expected a host that no other forward of "any" has, ' +
+        'found "192.168.0.10", as in forwards[1]',
+      "forwards[5].address: expected an address of a device or pool of zone public, as it is " +
+        'on-link there, found "203.0.113.52"',
+      'forwards[6].address: expected an address that no other forward has, found "203.0.113.52", ' +
+        "as in forwards[5]",
+    ],
+  },
+  {
+    title: "a whole address in a zone without devices, and one that is a network's own",
+    changes: {
+      "zones[3]": { id: 30, name: "void" },
+      "forwards[1]": { ...whole, zone: "void" },
+      "forwards[2]": {
+        ...whole,
+        address: "203.0.113.255",
+        to: { zone: "b", address: "192.168.0.9" },
+      },
+    },
+    lines: [
+      "forwards[1].address: expected a zone that has a device, found zone void, which has none",
+      "forwards[2].address: expected addresses that nobody else has, found 203.0.113.255, " +
+        "the broadcast address of device wan",
     ],
   },
 ]);

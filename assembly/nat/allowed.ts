@@ -1,0 +1,126 @@
+/**
+ * Whether the configuration in force would make a conn again. Asked of each conn once after a switch, by its
+ * next packet or by the sweep (nat/sweep.ts), and of one that is about to begin from outside.
+ */
+
+import { Allocation, ConnState, FlowAction, None } from "../abi";
+import { active, pairKey } from "../config/configuration";
+import { FlowRecord, PoolRecord } from "../config/records";
+import { scratch } from "../memory";
+import { Direction } from "../packet";
+import { NONE } from "../table/none";
+import { IcmpType } from "../wire/icmp";
+import { Conn, ConnFlag, opposite } from "./conn";
+import { mayHave } from "./deterministic";
+import { FlowQuery, findFlow } from "./flow";
+import { forwardedUpTo, targetPort } from "./forward";
+import { stillTurns } from "./hairpin";
+import { Mapping } from "./mapping";
+
+/** Whether an address of a zone is the router's own, or a pool's: nothing is sent on to it. */
+export function isOurs(zoneIndex: u32, address: u32): bool {
+  const key = pairKey(zoneIndex, address);
+  return active.deviceByAddress.get(key) != NONE || active.externalByAddress.get(key) != NONE;
+}
+
+/**
+ * The same tenants' zones, a flow that leads its original direction where it went, and the external address
+ * and port still its own to have.
+ */
+export function stillAllowed(conn: Conn): bool {
+  if (!isSameTenant(conn.original.zone, conn) || !isSameTenant(conn.reply.zone, conn)) return false;
+  const index = originalFlow(conn);
+  if (index == NONE) return false;
+  const flow = active.flow(index);
+  switch (<u32>flow.action) {
+    case FlowAction.Masquerade:
+      return conn.mapping != NONE && leads(flow, conn) && mayKeep(active.pool(flow.pool), conn);
+    case FlowAction.Source:
+      return (
+        conn.mapping == NONE &&
+        conn.has(ConnFlag.Snat) &&
+        flow.targetAddress == conn.reply.destination &&
+        leads(flow, conn)
+      );
+    case FlowAction.Destination:
+      return (
+        conn.has(ConnFlag.Dnat) &&
+        !conn.has(ConnFlag.Snat) &&
+        namesZonesOf(flow, conn, Direction.Original) &&
+        flow.targetAddress == conn.reply.source &&
+        targetPort(flow, conn.original) == <u32>conn.reply.sourcePort
+      );
+    case FlowAction.Route:
+      return (
+        !conn.has(ConnFlag.Snat) &&
+        !conn.has(ConnFlag.Dnat) &&
+        namesZonesOf(flow, conn, Direction.Original)
+      );
+    default:
+      return false;
+  }
+}
+
+/** Whether a flow that changes the source leads where the conn goes: on, or round and back in. */
+function leads(flow: FlowRecord, conn: Conn): bool {
+  if (!namesZonesOf(flow, conn, Direction.Original)) return false;
+  if (conn.has(ConnFlag.Hairpin)) return stillTurns(conn, flow.targetZone);
+  return !isOurs(flow.targetZone, conn.reply.source);
+}
+
+/** Whether the pool would let a conn have its external endpoint. */
+function mayKeep(pool: PoolRecord, conn: Conn): bool {
+  const mapping = Mapping.at(conn.mapping);
+  const reply = conn.reply;
+  if (!active.hasExternal(pool, mapping.external, reply.destination)) return false;
+  if (forwardedUpTo(mapping.external, pool.zone, reply) != NONE) return false;
+  if (conn.has(ConnFlag.Inward) && !letsIn(pool, mapping)) return false;
+  if (pool.allocation != Allocation.Deterministic || mapping.which == <u16>None.Short) return true;
+  const inside = active.zoneIndex(conn.original.zone);
+  return mayHave(pool, inside, conn.original.source, reply.destination, mapping.port);
+}
+
+/** A conn that began from outside did so by a filtering that still holds. */
+function letsIn(pool: PoolRecord, mapping: Mapping): bool {
+  return (
+    mapping.which != <u16>None.Short && pool.filtering(mapping.which) == <u32>mapping.filtering
+  );
+}
+
+/** Whether the zones that a flow names are those of the conn, seen from this direction. */
+export function namesZonesOf(flow: FlowRecord, conn: Conn, direction: Direction): bool {
+  const here = conn.tuple(direction);
+  if (flow.actionZone != None.Short && active.zone(flow.actionZone).number != here.zone) {
+    return false;
+  }
+  if (flow.action == FlowAction.Reverse) return true;
+  if (conn.has(ConnFlag.Hairpin)) return leadsBetween(flow, here.destination);
+  const there = conn.tuple(opposite(direction)).zone;
+  const target = flow.targetZone;
+  return (target == None.Short ? here.zone : active.zone(target).number) == there;
+}
+
+/** A hairpinned packet goes, in both directions, to an external address in the zone that the flow names. */
+function leadsBetween(flow: FlowRecord, destination: u32): bool {
+  const translates = flow.action == FlowAction.Masquerade || flow.action == FlowAction.Source;
+  return translates && isOurs(flow.targetZone, destination);
+}
+
+function isSameTenant(zone: u16, conn: Conn): bool {
+  const index = active.zoneIndex(zone);
+  return index != NONE && active.zoneState(index).born <= conn.born;
+}
+
+/** The flow that would speak for the first packet of this conn now. */
+function originalFlow(conn: Conn): u32 {
+  const query = changetype<FlowQuery>(scratch);
+  query.copy(conn.original);
+  query.zoneIndex = <u16>active.zoneIndex(query.zone);
+  const device = active.deviceByPort.get(conn.ingress(Direction.Original));
+  const inPlace = device != NONE && active.device(device).zone == query.zoneIndex;
+  query.device = inPlace ? <u16>device : <u16>None.Short;
+  query.state = <u16>ConnState.New;
+  query.icmpType = <u8>IcmpType.EchoRequest;
+  query.icmpCode = 0;
+  return findFlow(query);
+}

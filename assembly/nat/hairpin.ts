@@ -1,0 +1,120 @@
+/**
+ * Hairpin: a packet that has left its zone for an external address of ours turns round there and comes in
+ * again, by a forward or by the mapping of another inside endpoint (RFC 4787 REQ-9). One conn does both
+ * translations: its original tuple is what the sender sees, its reply tuple what the receiver does, each in
+ * its own zone. The receiver sees the sender's external address and port (REQ-9a).
+ *
+ * The zone between them is asked like for any packet that comes in there: its flows, and the mapping's filter.
+ */
+
+import { ConnState, FlowAction, None, Reason } from "../abi";
+import { active, pairKey } from "../config/configuration";
+import { FlowRecord } from "../config/records";
+import { arena, scratch } from "../memory";
+import { CONTINUE, Packet } from "../packet";
+import { NONE } from "../table/none";
+import { IcmpType } from "../wire/icmp";
+import { stillAllowed } from "./allowed";
+import { Conn, ConnFlag, isFree } from "./conn";
+import { portInUse } from "./external";
+import { findPermit } from "./filter";
+import { FlowQuery, findFlow } from "./flow";
+import { targetPort } from "./forward";
+import { Mapping } from "./mapping";
+
+/**
+ * Completes the reply tuple of a conn that has been given its new source in the zone with this index, and whose
+ * destination there is ours.
+ */
+export function hairpin(conn: Conn, packet: Packet, middle: u32): u32 {
+  const query = queryFor(conn, middle);
+  const permit = findPermit(query);
+  if (permit != NONE) query.state |= <u16>ConnState.Reply;
+  const index = findFlow(query);
+  if (index == NONE) return unreached(query);
+  const flow = active.flow(index);
+  active.countFlow(index, packet.totalBytes);
+  if (flow.actionZone != None.Short && flow.actionZone != middle) return Reason.ZoneMismatch;
+  switch (<u32>flow.action) {
+    case FlowAction.Destination:
+      turnByForward(conn, flow, query);
+      break;
+    case FlowAction.Reverse:
+      if (permit == NONE) return unreached(query);
+      if (!isGood(Conn.at(permit))) return Reason.Filtered;
+      turnByMapping(conn, Conn.at(permit));
+      break;
+    case FlowAction.Drop:
+      return Reason.FlowDrop;
+    case FlowAction.Reject:
+      return Reason.FlowReject;
+    default:
+      return Reason.Hairpin;
+  }
+  conn.flags |= <u8>ConnFlag.Hairpin;
+  // Whoever talks to its own external port would be both ends of the conn.
+  if (conn.original.equals(conn.reply)) return Reason.Hairpin;
+  return isFree(conn.reply) ? CONTINUE : <u32>Reason.TupleInUse;
+}
+
+/** The packet as it looks between the zones: from the sender's external endpoint to another. */
+function queryFor(conn: Conn, middle: u32): FlowQuery {
+  const query = changetype<FlowQuery>(scratch);
+  query.source = conn.reply.destination;
+  query.sourcePort = conn.reply.destinationPort;
+  query.destination = conn.original.destination;
+  query.destinationPort = conn.original.destinationPort;
+  query.protocol = conn.original.protocol;
+  query.zone = active.zone(middle).number;
+  query.zoneIndex = <u16>middle;
+  query.device = <u16>None.Short;
+  query.state = <u16>ConnState.New;
+  query.icmpType = <u8>IcmpType.EchoRequest;
+  query.icmpCode = 0;
+  return query;
+}
+
+function unreached(query: FlowQuery): u32 {
+  return portInUse(query.zoneIndex, query) ? Reason.Filtered : Reason.Hairpin;
+}
+
+/** The configuration still allows the conn that lets others in. */
+function isGood(conn: Conn): bool {
+  return conn.validated == arena.configured || stillAllowed(conn);
+}
+
+function turnByForward(conn: Conn, flow: FlowRecord, query: FlowQuery): void {
+  conn.reply.zone = active.zone(flow.targetZone).number;
+  conn.reply.source = flow.targetAddress;
+  conn.reply.sourcePort = <u16>targetPort(flow, query);
+  conn.flags |= <u8>ConnFlag.Dnat;
+}
+
+function turnByMapping(conn: Conn, other: Conn): void {
+  conn.reply.zone = other.original.zone;
+  conn.reply.source = other.original.source;
+  conn.reply.sourcePort = other.original.sourcePort;
+  conn.target = other.mapping;
+  Mapping.at(conn.target).conns++;
+}
+
+/** Whether the configuration in force would turn a hairpinned conn round in the same way again. */
+export function stillTurns(conn: Conn, middle: u32): bool {
+  const query = queryFor(conn, middle);
+  const isMapped = conn.target != NONE;
+  if (isMapped) query.state |= <u16>ConnState.Reply;
+  const index = findFlow(query);
+  if (index == NONE) return false;
+  const flow = active.flow(index);
+  if (flow.actionZone != None.Short && flow.actionZone != middle) return false;
+  if (isMapped) {
+    const external = active.externalByAddress.get(pairKey(middle, query.destination));
+    return flow.action == FlowAction.Reverse && external == Mapping.at(conn.target).external;
+  }
+  return (
+    flow.action == FlowAction.Destination &&
+    active.zone(flow.targetZone).number == conn.reply.zone &&
+    flow.targetAddress == conn.reply.source &&
+    targetPort(flow, query) == <u32>conn.reply.sourcePort
+  );
+}

@@ -1,0 +1,159 @@
+/**
+ * A conn begins: outwards, as a flow asks for it, or inwards, through the mapping of an inside endpoint whose
+ * filter lets the sender in. All or nothing: what was taken on the way is given back when a step fails.
+ *
+ * The original tuple of a conn behind a pool is the inside's, also when the first packet came from outside:
+ * whose conn it is, which limits count it and which flow allows it does not depend on who spoke first.
+ */
+
+import { EventKind, FlowAction, None, PoolFlag, Reason } from "../abi";
+import { active } from "../config/configuration";
+import { FlowRecord, PoolRecord } from "../config/records";
+import { connSlab, RecordBytes } from "../memory";
+import { CONTINUE, Direction, Packet } from "../packet";
+import { NONE } from "../table/none";
+import { isOurs, stillAllowed } from "./allowed";
+import { Conn, ConnFlag, isFree, openConn } from "./conn";
+import { noteQuota, noteSession, noteTableFull, watchConns } from "./event";
+import { closeFilter, openFilter } from "./filter";
+import { targetPort } from "./forward";
+import { hairpin } from "./hairpin";
+import { countConn, uncountConn } from "./limit";
+import { abandonMapping, Mapping } from "./mapping";
+import { takeMapping } from "./masquerade";
+import { timeoutSet } from "./timeout";
+import { Tuple } from "./tuple";
+
+/** Makes the conn that a flow with a nat or route action asks for. CONTINUE, or a Reason. */
+export function openOutward(packet: Packet, flow: FlowRecord, now: u32): u32 {
+  const index = begin(packet.zoneIndex, packet);
+  if (index == NONE) return refusal;
+  const conn = Conn.at(index);
+  conn.original.copy(packet);
+  conn.reply.mirror(packet);
+  conn.arrive(Direction.Original, packet.port);
+  const verdict = finish(index, packet.zoneIndex, translateTuples(conn, packet, flow), now);
+  if (verdict == CONTINUE) packet.handle = index << 1;
+  return verdict;
+}
+
+/** Makes the conn of a packet from outside that the filter of conn `permit` (index) lets in. */
+export function openInward(packet: Packet, permit: u32, now: u32): u32 {
+  const other = Conn.at(permit);
+  const inside = active.zoneIndex(other.original.zone);
+  if (inside == NONE) return Reason.Filtered;
+  const index = begin(inside, other.original);
+  if (index == NONE) return refusal;
+  const conn = Conn.at(index);
+  conn.reply.copy(packet);
+  conn.original.mirror(packet);
+  conn.original.zone = other.original.zone;
+  conn.original.source = other.original.source;
+  conn.original.sourcePort = other.original.sourcePort;
+  conn.flags = (other.flags & <u8>ConnFlag.KeepsExpiry) | <u8>ConnFlag.Snat | <u8>ConnFlag.Inward;
+  conn.mapping = other.mapping;
+  Mapping.at(conn.mapping).conns++;
+  conn.arrive(Direction.Original, <u16>other.ingress(Direction.Original));
+  const allowed = isFree(conn.original) && stillAllowed(conn);
+  const verdict = finish(index, inside, allowed ? CONTINUE : <u32>Reason.Filtered, now);
+  if (verdict == CONTINUE) packet.handle = (index << 1) | <u32>Direction.Reply;
+  return verdict;
+}
+
+/** Why `begin` gave no conn. */
+let refusal: u32 = 0;
+
+/** A cleared conn of the zone, if its limit and the table allow one more; else NONE, and `refusal`. */
+function begin(zoneIndex: u32, original: Tuple): u32 {
+  const zone = active.zone(zoneIndex);
+  if (zone.connsMax != 0 && active.zoneState(zoneIndex).conns >= zone.connsMax) {
+    refusal = Reason.ZoneConnLimit;
+    noteQuota(zoneIndex, original, Reason.ZoneConnLimit);
+    return NONE;
+  }
+  const index = connSlab.take();
+  if (index == NONE) {
+    refusal = Reason.ConnTableFull;
+    noteTableFull(original, Reason.ConnTableFull);
+    return NONE;
+  }
+  const conn = Conn.at(index);
+  memory.fill(changetype<usize>(conn), 0, RecordBytes.Conn);
+  conn.mapping = NONE;
+  conn.target = NONE;
+  conn.ringNext = NONE;
+  conn.gateway = <u16>None.Short;
+  conn.track(Direction.Original, None.Short);
+  conn.track(Direction.Reply, None.Short);
+  return index;
+}
+
+/** Lets a conn begin whose tuples stand; gives everything back where `verdict`, or a step here, forbids it. */
+function finish(index: u32, zoneIndex: u32, verdict: u32, now: u32): u32 {
+  const conn = Conn.at(index);
+  let end = verdict == CONTINUE ? countConn(conn, zoneIndex) : verdict;
+  if (end == CONTINUE) {
+    conn.timeouts = <u16>timeoutSet(zoneIndex, conn.original);
+    if (enter(index, now)) {
+      noteSession(EventKind.SessionCreated, conn.original, conn.reply);
+      watchConns(zoneIndex);
+      return CONTINUE;
+    }
+    uncountConn(conn);
+    end = Reason.ConnTableFull;
+  }
+  if (
+    end == Reason.ConnTableFull ||
+    end == Reason.MappingTableFull ||
+    end == Reason.HostTableFull
+  ) {
+    noteTableFull(conn.original, end);
+  }
+  if (conn.mapping != NONE) abandonMapping(conn.mapping);
+  if (conn.target != NONE) abandonMapping(conn.target);
+  connSlab.give(index);
+  return end;
+}
+
+/** Both tables or none: what the filter lets in, and the conn itself. */
+function enter(index: u32, now: u32): bool {
+  if (!openFilter(index)) return false;
+  if (openConn(index, now)) return true;
+  closeFilter(index);
+  return false;
+}
+
+/** Fills in what the answers to a new conn will look like, and takes the external port they go to. */
+function translateTuples(conn: Conn, packet: Packet, flow: FlowRecord): u32 {
+  const target: u32 = flow.targetZone == None.Short ? packet.zoneIndex : flow.targetZone;
+  conn.reply.zone = active.zone(target).number;
+  switch (<u32>flow.action) {
+    case FlowAction.Masquerade:
+      return masquerade(conn, packet, active.pool(flow.pool));
+    case FlowAction.Source:
+      conn.reply.destination = flow.targetAddress;
+      conn.flags = <u8>ConnFlag.Snat;
+      return leave(conn, packet, target);
+    case FlowAction.Destination:
+      conn.reply.source = flow.targetAddress;
+      conn.reply.sourcePort = <u16>targetPort(flow, packet);
+      conn.flags = <u8>ConnFlag.Dnat;
+  }
+  if (isOurs(target, conn.reply.source)) return Reason.Hairpin;
+  // Nor does anybody send from an address that is ours where the packet goes to.
+  if (isOurs(target, conn.reply.destination)) return Reason.IpBadSource;
+  return isFree(conn.reply) ? CONTINUE : <u32>Reason.TupleInUse;
+}
+
+function masquerade(conn: Conn, packet: Packet, pool: PoolRecord): u32 {
+  conn.flags = <u8>ConnFlag.Snat;
+  if ((pool.flags & PoolFlag.InboundRefresh) == 0) conn.flags |= <u8>ConnFlag.KeepsExpiry;
+  const verdict = takeMapping(conn, packet, pool);
+  return verdict == CONTINUE ? leave(conn, packet, pool.zone) : verdict;
+}
+
+/** Where a packet with its new source goes: on, or back in by an external address of ours. */
+function leave(conn: Conn, packet: Packet, zoneIndex: u32): u32 {
+  if (isOurs(zoneIndex, conn.reply.source)) return hairpin(conn, packet, zoneIndex);
+  return isFree(conn.reply) ? CONTINUE : <u32>Reason.TupleInUse;
+}

@@ -263,7 +263,7 @@ t.test(
   },
 );
 
-t.test("RFC 2577 section 3: nobody else's address, no port below 1024", async (t) => {
+t.test("RFC 5382 R6: nobody else's address, no port below 1024", async (t) => {
   const router = new Router(gateways({ ftp: true }));
   const { a, server } = around(router);
   const control = new Control(a, server).open();
@@ -279,7 +279,7 @@ t.test("RFC 2577 section 3: nobody else's address, no port below 1024", async (t
   t.equal(router.mappings().length, 1);
 });
 
-t.test("RFC 959: what is no whole line of its own passes as it is", async (t) => {
+t.test("RFC 5382 R6: what is no whole line of its own passes as it is", async (t) => {
   const router = new Router(gateways({ ftp: true }));
   const { a, server } = around(router);
   const control = new Control(a, server).open();
@@ -439,7 +439,7 @@ t.test(
   },
 );
 
-t.test("RFC 793: the same endpoints open anew, and nothing is shifted", async (t) => {
+t.test("RFC 5382 R6: the same endpoints open anew, and nothing is shifted", async (t) => {
   const router = new Router(gateways({ ftp: true }));
   const { a, server } = around(router);
   const control = new Control(a, server).open();
@@ -518,7 +518,7 @@ t.test("RFC 4787 R10: TFTP's answers from another port arrive", async (t) => {
   }
 });
 
-t.test("RFC 959: mangled lines do no harm, and the conn goes on", async (t) => {
+t.test("RFC 5382 R6: mangled lines do no harm, and the conn goes on", async (t) => {
   const router = new Router(gateways({ ftp: true }));
   const { a, server } = around(router);
   const control = new Control(a, server).open();
@@ -553,7 +553,7 @@ t.test("RFC 959: mangled lines do no harm, and the conn goes on", async (t) => {
   t.ok(rewritten > 100, `${rewritten} rewritten`);
 });
 
-t.test("RFC 959: segments that are cut anew when they are sent again", async (t) => {
+t.test("RFC 5382 R6: segments that are cut anew when they are sent again", async (t) => {
   const router = new Router(gateways({ ftp: true }));
   const { a, server } = around(router);
   const control = new Control(a, server).open();

@@ -583,7 +583,7 @@ t.test("RFC 4787 R10: what has passed as it was is not rewritten later", async (
   t.equal(control.command("LIST\r\n"), "LIST\r\n");
 });
 
-t.test("RFC 6888 R4: a host at its limit of ports announces nothing", async (t) => {
+t.test("RFC 4787 R10: a host at its limit of ports announces nothing", async (t) => {
   const zones = [
     { id: 10, name: "a", limits: { portsPerHost: { tcp: 1 } } },
     { id: 11, name: "b" },
@@ -595,4 +595,37 @@ t.test("RFC 6888 R4: a host at its limit of ports announces nothing", async (t) 
   const line = `PORT ${numbers(TENANT, 3000)}\r\n`;
   t.equal(control.command(line), line);
   t.equal(router.mappings().length, 1);
+});
+
+t.test("RFC 4787 R10: the port is one that the pool has for the host", async (t) => {
+  const hosts = [
+    { zone: "a", prefix: "192.168.0.0/28" },
+    { zone: "b", prefix: "192.168.0.0/28" },
+  ];
+  const deterministic = { hosts, portsPerHost: 100 };
+  for (const pool of [
+    { allocation: "block", block: { ports: 64, perHost: 1 } },
+    { allocation: "deterministic", deterministic },
+    { allocation: "preserve" },
+    { mapping: "address-dependent", parity: true },
+    { mapping: "address-and-port-dependent", filtering: "endpoint-independent" },
+    { allocation: "deterministic", deterministic, mapping: "address-and-port-dependent" },
+  ]) {
+    const document = gateways({ ftp: true }, pool);
+    const router = new Router(document);
+    const { a, b, server } = around(router);
+    for (const host of [a, b]) {
+      const control = new Control(host, server).open();
+      const shown = endpointOf(control.command(`PORT ${numbers(TENANT, 3001)}\r\n`));
+      t.equal(shown.address, EXTERNAL);
+      if (pool.parity) t.equal(shown.port & 1, 1);
+      if (pool.block) t.equal(shown.port >> 6, control.seen.port >> 6);
+      if (pool.deterministic) t.ok(Math.abs(shown.port - control.seen.port) < 100);
+      router.reconfigure(document);
+      t.ok(transfers(server, 20, shown, host), JSON.stringify(pool));
+      router.reconfigure(document);
+      router.wait(10);
+      t.equal(router.conns().length, host === a ? 2 : 4);
+    }
+  }
 });

@@ -17,6 +17,7 @@ import { CONTINUE, NO_CONN, Packet } from "../packet";
 import { NONE } from "../table/none";
 import { stillAllowed } from "./allowed";
 import { Conn, ConnFlag, findConn, isFree } from "./conn";
+import { Expectation, endExpectation, findExpectation } from "./expectation";
 import { portInUse } from "./external";
 import { findPermit } from "./filter";
 import { FlowQuery, findFlow } from "./flow";
@@ -33,7 +34,9 @@ import { Tuple } from "./tuple";
 export function hairpin(conn: Conn, packet: Packet, middle: u32): u32 {
   const query = queryFor(conn, middle);
   const permit = findPermit(query);
+  const foreseen = permit == NONE ? findExpectation(query, middle) : NONE;
   if (permit != NONE) query.state |= <u16>ConnState.Reply;
+  if (foreseen != NONE) query.state |= <u16>(ConnState.Reply | ConnState.Related);
   const index = findFlow(query);
   if (index == NONE) return unreached(conn, query);
   const flow = active.flow(index);
@@ -44,9 +47,13 @@ export function hairpin(conn: Conn, packet: Packet, middle: u32): u32 {
       turnByForward(conn, flow, query);
       break;
     case FlowAction.Reverse:
+      if (foreseen != NONE) {
+        turnAsForeseen(conn, foreseen);
+        break;
+      }
       if (permit == NONE) return unreached(conn, query);
       if (!isGood(Conn.at(permit))) return Reason.Hairpin;
-      turnByMapping(conn, Conn.at(permit));
+      turnByMapping(conn, Conn.at(permit).original, Conn.at(permit).mapping);
       break;
     case FlowAction.Drop:
       return Reason.FlowDrop;
@@ -114,12 +121,20 @@ function turnByForward(conn: Conn, flow: FlowRecord, query: FlowQuery): void {
   conn.flags |= <u8>ConnFlag.Dnat;
 }
 
-function turnByMapping(conn: Conn, other: Conn): void {
-  conn.reply.zone = other.original.zone;
-  conn.reply.source = other.original.source;
-  conn.reply.sourcePort = other.original.sourcePort;
-  conn.target = other.mapping;
+/** To the endpoint that is the source of `inside`, by its mapping. */
+function turnByMapping(conn: Conn, inside: Tuple, mapping: u32): void {
+  conn.reply.zone = inside.zone;
+  conn.reply.source = inside.source;
+  conn.reply.sourcePort = inside.sourcePort;
+  conn.target = mapping;
   Mapping.at(conn.target).conns++;
+}
+
+/** As a gateway has foreseen it, this once. */
+function turnAsForeseen(conn: Conn, foreseen: u32): void {
+  const expectation = Expectation.at(foreseen);
+  turnByMapping(conn, expectation.inside, expectation.mapping);
+  endExpectation(foreseen);
 }
 
 /** Whether the configuration in force would turn a hairpinned conn round in the same way again. */

@@ -15,8 +15,10 @@ import { NONE } from "../table/none";
 import { isOurs, stillAllowed } from "./allowed";
 import { Conn, ConnFlag, isFree, openConn } from "./conn";
 import { noteQuota, noteSession, noteTableFull, watchConns } from "./event";
+import { Expectation, endExpectation } from "./expectation";
 import { closeFilter, openFilter } from "./filter";
 import { targetPort } from "./forward";
+import { gatewayFor } from "./gateway";
 import { hairpin } from "./hairpin";
 import { countConn, uncountConn } from "./limit";
 import { abandonMapping, Mapping } from "./mapping";
@@ -45,22 +47,49 @@ export function openOutward(packet: Packet, flow: FlowRecord, now: u32): u32 {
 /** Makes the conn of a packet from outside that the filter of conn `permit` (index) lets in. */
 export function openInward(packet: Packet, permit: u32, now: u32): u32 {
   const other = Conn.at(permit);
-  const inside = active.zoneIndex(other.original.zone);
+  const keeps = other.flags & <u8>ConnFlag.KeepsExpiry;
+  const ingress = <u16>other.ingress(Direction.Original);
+  return openTo(packet, other.original, other.mapping, other.born, keeps, ingress, now);
+}
+
+/** Makes the conn of a packet from outside that a gateway has foreseen (nat/expectation.ts). */
+export function openExpected(packet: Packet, expectation: u32, now: u32): u32 {
+  const foreseen = Expectation.at(expectation);
+  const mapping = foreseen.mapping;
+  const ingress = foreseen.ingress;
+  const born = foreseen.born;
+  const verdict = openTo(packet, foreseen.inside, mapping, born, foreseen.flags, ingress, now);
+  // One conn each: whoever wants another says so again.
+  if (verdict == CONTINUE) endExpectation(expectation);
+  return verdict;
+}
+
+/** To the endpoint that is the source of `endpoint`, through its mapping. */
+function openTo(
+  packet: Packet,
+  endpoint: Tuple,
+  mapping: u32,
+  born: u32,
+  keeps: u8,
+  ingress: u16,
+  now: u32,
+): u32 {
+  const inside = active.zoneIndex(endpoint.zone);
   if (inside == NONE) return Reason.Filtered;
-  const index = begin(inside, other.original);
+  const index = begin(inside, endpoint);
   if (index == NONE) return refusal;
   const conn = Conn.at(index);
   conn.reply.copy(packet);
   conn.original.mirror(packet);
-  conn.original.zone = other.original.zone;
-  conn.original.source = other.original.source;
-  conn.original.sourcePort = other.original.sourcePort;
-  conn.flags = (other.flags & <u8>ConnFlag.KeepsExpiry) | <u8>ConnFlag.Snat | <u8>ConnFlag.Inward;
-  conn.mapping = other.mapping;
+  conn.original.zone = endpoint.zone;
+  conn.original.source = endpoint.source;
+  conn.original.sourcePort = endpoint.sourcePort;
+  conn.flags = keeps | <u8>ConnFlag.Snat | <u8>ConnFlag.Inward;
+  conn.mapping = mapping;
   Mapping.at(conn.mapping).conns++;
-  conn.arrive(Direction.Original, <u16>other.ingress(Direction.Original));
-  // It may be let in by a conn of the same tenants only.
-  conn.born = other.born;
+  conn.arrive(Direction.Original, ingress);
+  // It may be let in by what the same tenants have said only.
+  conn.born = born;
   const allowed = isFree(conn.original) && stillAllowed(conn);
   const verdict = finish(index, inside, allowed ? CONTINUE : <u32>Reason.Filtered, now);
   if (verdict == CONTINUE) packet.handle = (index << 1) | <u32>Direction.Reply;
@@ -101,6 +130,7 @@ function finish(index: u32, zoneIndex: u32, verdict: u32, now: u32): u32 {
   let end = verdict == CONTINUE ? countConn(conn, zoneIndex) : verdict;
   if (end == CONTINUE) {
     conn.timeouts = <u16>timeoutSet(zoneIndex, conn.original);
+    conn.gateway = gatewayFor(conn);
     if (enter(index, now)) {
       noteSession(EventKind.SessionCreated, conn.original, conn.reply);
       watchConns(zoneIndex);

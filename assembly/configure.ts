@@ -5,6 +5,7 @@
  */
 
 import {
+  ConnState,
   DeviceCounterAt,
   FlowCounterAt,
   ImageAt,
@@ -95,6 +96,10 @@ function fillTables(next: Configuration): ImageStatus {
     if (!next.prefixes.put(route.zone, route.prefix, route.prefixLength, i)) {
       return ImageStatus.Duplicate;
     }
+  }
+  next.hasRelatedFlows = false;
+  for (let i: u32 = 0; i < next.flowCount; i++) {
+    if ((next.flow(i).stateMask & ConnState.Related) != 0) next.hasRelatedFlows = true;
   }
   return ImageStatus.Ok;
 }

@@ -16,6 +16,8 @@ export enum Direction {
 export enum PacketKind {
   Ipv4,
   Arp,
+  /** An ICMP error about a packet: its tuple is that of an answer to the quoted packet (nat/icmperror.ts). */
+  IcmpError,
 }
 
 /** What steps of the pipeline return when the packet's way goes on; any smaller number is its Reason. */
@@ -56,9 +58,9 @@ export class Packet extends Tuple {
   /** CONTINUE, or the Reason it ended with. */
   reason: u8;
   kind: u8;
-  /** TCP flags, ICMP type. */
+  /** TCP flags, ICMP type; of an ICMP error the type that an answer to the quoted message would have. */
   flags: u8;
-  /** ICMP code. */
+  /** ICMP code; 0 for an ICMP error. */
   code: u8;
 
   static at(index: u32): Packet {

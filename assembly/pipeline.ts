@@ -5,11 +5,13 @@
  */
 
 import { DeviceCounterAt, None, Reason } from "./abi";
-import { active } from "./config/configuration";
+import { active, pairKey } from "./config/configuration";
 import { arena, connIndex, connWheel, count, neighborWheel } from "./memory";
 import { Conn, findConn, opposite } from "./nat/conn";
-import { decide } from "./nat/decide";
+import { decide, decideError } from "./nat/decide";
+import { translateError } from "./nat/icmperror";
 import { dropConn, expireConns, refresh } from "./nat/lifetime";
+import { fitsQuery } from "./nat/query";
 import { freeRested, restWait } from "./nat/rest";
 import { beginSearches } from "./nat/shared";
 import { sweepConns } from "./nat/sweep";
@@ -20,10 +22,9 @@ import { holdFor, Neighbor, resolveNeighbor, sendTo, tendNeighbors } from "./net
 import { beginOutputs, produced } from "./net/output";
 import { answerArp, answerLocal, reportDrop, reportTooBig } from "./net/responder";
 import { findRoute, isDirectedBroadcast } from "./net/route";
-import { CONTINUE, Direction, LOCAL, NO_CONN, Packet, PacketKind } from "./packet";
+import { CONTINUE, LOCAL, NO_CONN, Packet, PacketKind } from "./packet";
 import { beginParse, parse } from "./parse";
 import { NONE } from "./table/none";
-import { IcmpType } from "./wire/icmp";
 import { IpProtocol } from "./wire/ipv4";
 
 /** What the touches of the first pass sum up to: keeps them from being optimised away. */
@@ -37,14 +38,14 @@ export function processBatch(received: u32, now: u32): u32 {
   for (let i: u32 = 0; i < received; i++) {
     const packet = Packet.at(i);
     packet.reason = <u8>parse(packet, i);
-    if (packet.reason == CONTINUE && packet.kind == PacketKind.Ipv4) {
+    if (packet.reason == CONTINUE && packet.kind != PacketKind.Arp) {
       touched += connIndex.touch(packet.hashed);
     }
   }
   const before = arena.connChanges;
   for (let i: u32 = 0; i < received; i++) {
     const packet = Packet.at(i);
-    if (packet.reason == CONTINUE && packet.kind == PacketKind.Ipv4) {
+    if (packet.reason == CONTINUE && packet.kind != PacketKind.Arp) {
       packet.handle = findConn(packet, packet.hashed);
     }
   }
@@ -67,7 +68,8 @@ export function processBatch(received: u32, now: u32): u32 {
 
 /** One sound IPv4 packet, from its conn to the list of frames that leave. */
 function forward(packet: Packet, now: u32): u32 {
-  let verdict = admit(packet, now);
+  const isError = packet.kind == PacketKind.IcmpError;
+  let verdict = isError ? admitError(packet, now) : admit(packet, now);
   if (verdict == LOCAL) return answerLocal(packet);
   if (verdict == CONTINUE) verdict = fit(packet, now);
   if (verdict != CONTINUE) {
@@ -76,9 +78,13 @@ function forward(packet: Packet, now: u32): u32 {
   }
   const conn = Conn.of(packet.handle);
   const direction = packet.direction;
-  refresh(conn, direction, packet, now);
-  conn.countPacket(direction, packet.totalBytes);
-  translate(packet, conn.tuple(opposite(direction)));
+  const other = conn.tuple(opposite(direction));
+  if (isError) translateError(packet, other);
+  else {
+    refresh(conn, direction, packet, now);
+    conn.countPacket(direction, packet.totalBytes);
+    translate(packet, other);
+  }
   return emit(packet, now);
 }
 
@@ -87,17 +93,8 @@ function admit(packet: Packet, now: u32): u32 {
   const known = packet.handle != NO_CONN;
   if (known) {
     const conn = Conn.of(packet.handle);
-    const direction = packet.direction;
-    if (packet.protocol == IpProtocol.Icmp && !fitsEcho(packet)) return Reason.EchoNotRequest;
-    if (conn.decided(direction, packet.port)) {
-      active.countFlow(conn.flow(direction), packet.totalBytes);
-      if (active.flowsTracked != NONE && conn.tracked(direction) != None.Short) {
-        active.countFlow(conn.tracked(direction), packet.totalBytes);
-      }
-      if (conn.drops(direction)) return Reason.FlowDrop;
-      packet.adjacency = conn.adjacency(direction);
-      return packet.ip.ttl > 1 ? CONTINUE : <u32>Reason.TtlExceeded;
-    }
+    if (packet.protocol == IpProtocol.Icmp && !fitsQuery(packet)) return Reason.EchoNotRequest;
+    if (conn.decided(packet.direction, packet.port)) return recall(packet, conn);
   }
   // RFC 1812 section 5.3.7: a broadcast address is no source.
   if (!known && isDirectedBroadcast(active.device(packet.device), packet.source)) {
@@ -113,9 +110,38 @@ function admit(packet: Packet, now: u32): u32 {
   return verdict;
 }
 
-/** With identifier 0 an echo's request and reply have one tuple; only the asker sends requests. */
-function fitsEcho(packet: Packet): bool {
-  return (packet.flags == IcmpType.EchoRequest) == (packet.direction == Direction.Original);
+/** What the conn remembers of the packet's direction. */
+function recall(packet: Packet, conn: Conn): u32 {
+  const direction = packet.direction;
+  active.countFlow(conn.flow(direction), packet.totalBytes);
+  if (active.flowsTracked != NONE && conn.tracked(direction) != None.Short) {
+    active.countFlow(conn.tracked(direction), packet.totalBytes);
+  }
+  if (conn.drops(direction)) return Reason.FlowDrop;
+  packet.adjacency = conn.adjacency(direction);
+  return packet.ip.ttl > 1 ? CONTINUE : <u32>Reason.TtlExceeded;
+}
+
+/**
+ * An ICMP error goes the way of an answer to the packet that it quotes. It begins no conn, and leaves the
+ * one that it is about as it is: timer, phase and remembered verdicts (RFC 5508 REQ-6).
+ */
+function admitError(packet: Packet, now: u32): u32 {
+  if (packet.handle == NO_CONN) return Reason.IcmpUnrelated;
+  if (packet.protocol == IpProtocol.Icmp && !fitsQuery(packet)) return Reason.IcmpUnrelated;
+  // Any hop may send it (RFC 4787 REQ-12a), but nobody sends from an address that is no host's, or ours.
+  const source = packet.ip.source;
+  if (isDirectedBroadcast(active.device(packet.device), source)) return Reason.IpBadSource;
+  if (active.deviceByAddress.get(pairKey(packet.zoneIndex, source)) != NONE) {
+    return Reason.IpBadSource;
+  }
+  const conn = Conn.of(packet.handle);
+  if (!active.hasRelatedFlows && conn.decided(packet.direction, packet.port)) {
+    return recall(packet, conn);
+  }
+  const verdict = decideError(packet);
+  if (verdict != CONTINUE) return verdict;
+  return packet.ip.ttl > 1 ? route(packet, now) : <u32>Reason.TtlExceeded;
 }
 
 /** Finds the way out in the zone that the packet goes to, and lets the conn remember it. */
@@ -141,7 +167,7 @@ function route(packet: Packet, now: u32): u32 {
   packet.adjacency = resolveNeighbor(device, hop, via != 0, now);
   if (packet.adjacency == NONE) return Reason.NeighborTableFull;
   const neighbor = Neighbor.at(packet.adjacency);
-  if (neighbor.isUsable) {
+  if (neighbor.isUsable && packet.kind != PacketKind.IcmpError) {
     neighbor.remembered = 1;
     conn.decide(direction, packet.port, packet.flow, packet.adjacency, false);
   }

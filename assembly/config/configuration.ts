@@ -160,6 +160,8 @@ export class Configuration {
   stringBytes: u32;
   flowsAnyDevice: u32;
   flowsTracked: u32;
+  /** Whether any flow tells ICMP errors from packets of their conns: conn_state with `related`. */
+  hasRelatedFlows: bool;
   /** Addresses of all pools, an address of two pools counted twice. */
   poolAddressCount: u32;
 

@@ -12,7 +12,7 @@ import { FlowRecord } from "../config/records";
 import { arena, scratch } from "../memory";
 import { CONTINUE, Direction, LOCAL, NO_CONN, Packet } from "../packet";
 import { NONE } from "../table/none";
-import { IcmpType } from "../wire/icmp";
+import { isRequest } from "../wire/icmp";
 import { IpProtocol } from "../wire/ipv4";
 import { namesZonesOf, stillAllowed } from "./allowed";
 import { Conn, ConnFlag, opposite } from "./conn";
@@ -59,6 +59,26 @@ function decideKnown(packet: Packet): u32 {
     default:
       return namesZonesOf(record, conn, direction) ? CONTINUE : Reason.ZoneMismatch;
   }
+}
+
+/**
+ * What the flow table says of an ICMP error about a packet of a conn: the same as of a packet of the conn in
+ * the direction that the error takes, `related` besides. CONTINUE, with `flow` and `output` set, or the
+ * Reason it ends with. The conn remembers nothing of it, nor does it end.
+ */
+export function decideError(packet: Packet): u32 {
+  const conn = Conn.of(packet.handle);
+  const direction = packet.direction;
+  if (conn.validated != arena.configured && !stillAllowed(conn)) return Reason.ConnRevoked;
+  const state = stateOf(conn, direction) | ConnState.Related;
+  const flow = flowFor(packet, state);
+  if (flow == NONE) return Reason.NoFlow;
+  const record = active.flow(flow);
+  if (record.action == FlowAction.Drop) return Reason.FlowDrop;
+  if (record.action == FlowAction.Reject) return Reason.FlowReject;
+  if (!namesZonesOf(record, conn, direction)) return Reason.ZoneMismatch;
+  if (active.flowsTracked == NONE) return CONTINUE;
+  return obeyTracked(packet, trackedFlowFor(packet, conn, state));
 }
 
 /** Bits of ConnState for a packet of a conn, before any action. */
@@ -145,7 +165,7 @@ function servesLocal(action: u32): bool {
 /** Whether a conn may begin with this packet. */
 function beginsConn(packet: Packet): bool {
   if (packet.protocol == IpProtocol.Tcp) return beginsTcp(packet.flags);
-  if (packet.protocol == IpProtocol.Icmp) return packet.flags == IcmpType.EchoRequest;
+  if (packet.protocol == IpProtocol.Icmp) return isRequest(packet.flags);
   return true;
 }
 
@@ -153,22 +173,31 @@ function beginsConn(packet: Packet): bool {
 function decideTracked(packet: Packet): u32 {
   const conn = Conn.of(packet.handle);
   const direction = packet.direction;
+  const flow = trackedFlowFor(packet, conn, stateOf(conn, direction));
+  conn.track(direction, flow);
+  const verdict = obeyTracked(packet, flow);
+  if (verdict == Reason.FlowDrop) conn.decide(direction, packet.port, packet.flow, NONE, true);
+  return verdict;
+}
+
+/** Asks the flows of the second pass about a packet as it leaves; `state` is what it was before. */
+function trackedFlowFor(packet: Packet, conn: Conn, state: u32): u32 {
   const query = changetype<FlowQuery>(scratch);
-  query.mirror(conn.tuple(opposite(direction)));
+  query.mirror(conn.tuple(opposite(packet.direction)));
   query.zoneIndex = <u16>active.zoneIndex(query.zone);
-  query.state = <u16>(stateOf(conn, direction) | ConnState.Tracked);
+  query.state = <u16>(state | ConnState.Tracked);
   query.device = packet.device;
   query.icmpType = packet.flags;
   query.icmpCode = packet.code;
-  const flow = findTrackedFlow(query);
-  conn.track(direction, flow);
+  return findTrackedFlow(query);
+}
+
+/** Counts the flow of the second pass that speaks for the packet, if one does, and does as it says. */
+function obeyTracked(packet: Packet, flow: u32): u32 {
   if (flow == NONE) return CONTINUE;
   active.countFlow(flow, packet.totalBytes);
   const record = active.flow(flow);
-  if (record.action == FlowAction.Drop) {
-    conn.decide(direction, packet.port, packet.flow, NONE, true);
-    return Reason.FlowDrop;
-  }
+  if (record.action == FlowAction.Drop) return Reason.FlowDrop;
   if (record.action == FlowAction.Reject) return Reason.FlowReject;
   if (record.output != None.Short) packet.output = record.output;
   return CONTINUE;

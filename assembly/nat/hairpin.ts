@@ -13,7 +13,6 @@ import { FlowRecord } from "../config/records";
 import { arena, scratch } from "../memory";
 import { CONTINUE, Packet } from "../packet";
 import { NONE } from "../table/none";
-import { IcmpType } from "../wire/icmp";
 import { stillAllowed } from "./allowed";
 import { Conn, ConnFlag, isFree } from "./conn";
 import { portInUse } from "./external";
@@ -21,6 +20,7 @@ import { findPermit } from "./filter";
 import { FlowQuery, findFlow } from "./flow";
 import { targetPort } from "./forward";
 import { Mapping } from "./mapping";
+import { requestType } from "./query";
 
 /**
  * Completes the reply tuple of a conn that has been given its new source in the zone with this index, and whose
@@ -69,7 +69,7 @@ function queryFor(conn: Conn, middle: u32): FlowQuery {
   query.zoneIndex = <u16>middle;
   query.device = <u16>None.Short;
   query.state = <u16>ConnState.New;
-  query.icmpType = <u8>IcmpType.EchoRequest;
+  query.icmpType = <u8>requestType(query.destinationPort);
   query.icmpCode = 0;
   return query;
 }

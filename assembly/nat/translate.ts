@@ -1,12 +1,12 @@
 /**
  * The one rule: a packet leaves as the mirror of the other tuple of its conn. This is the only place where
- * an address or a port of a forwarded packet is rewritten. Checksums follow incrementally (RFC 1624), so
+ * an address or a port of a forwarded packet is rewritten; ICMP errors have theirs (nat/icmperror.ts). Checksums follow incrementally (RFC 1624), so
  * one that was wrong stays wrong and is the receiver's to find.
  */
 
 import { Packet } from "../packet";
 import { apply, applyUdp, delta16, delta32 } from "../wire/checksum";
-import { Icmp } from "../wire/icmp";
+import { Icmp, isRequest } from "../wire/icmp";
 import { IpProtocol } from "../wire/ipv4";
 import { Tcp } from "../wire/tcp";
 import { Udp } from "../wire/udp";
@@ -36,7 +36,7 @@ export function translate(packet: Packet, other: Tuple): void {
       translateUdp(Udp.view(packet.transport), addresses + ports(packet, other), other);
       break;
     case IpProtocol.Icmp:
-      translateEcho(packet, other);
+      translateQuery(packet, other);
       break;
   }
 }
@@ -65,10 +65,11 @@ function translateUdp(udp: Udp, delta: u32, other: Tuple): void {
   udp.checksum = applyUdp(udp.checksum, delta);
 }
 
-/** The identifier is the port of whoever asks; the other port is 0 on both sides. ICMP has no pseudo-header. */
-function translateEcho(packet: Packet, other: Tuple): void {
-  const from: u32 = packet.sourcePort | packet.destinationPort;
-  const to: u32 = other.sourcePort | other.destinationPort;
+/** The identifier is the port of whoever asks (nat/query.ts). ICMP has no pseudo-header. */
+function translateQuery(packet: Packet, other: Tuple): void {
+  const asks = isRequest(packet.flags);
+  const from: u32 = asks ? packet.sourcePort : packet.destinationPort;
+  const to: u32 = asks ? other.destinationPort : other.sourcePort;
   if (from == to) return;
   const icmp = Icmp.view(packet.transport);
   icmp.identifier = to;

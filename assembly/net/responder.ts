@@ -7,7 +7,7 @@
 import { Policy, Reason } from "../abi";
 import { active, pairKey } from "../config/configuration";
 import { scratch } from "../memory";
-import { Packet } from "../packet";
+import { Packet, PacketKind } from "../packet";
 import { NONE } from "../table/none";
 import { Arp, ArpOperation } from "../wire/arp";
 import { copyMac } from "../wire/bytes";
@@ -116,8 +116,12 @@ export function reportTooBig(packet: Packet, mtu: u32, now: u32): void {
   sendError(packet, IcmpType.DestinationUnreachable, code, mtu, now);
 }
 
-/** Quotes the packet, which must still be as it came, in an error to its source. */
+/**
+ * Quotes the packet, which must still be as it came, in an error to its source. Nothing is said about an
+ * error (RFC 1122 section 3.2.2).
+ */
 function sendError(packet: Packet, type: u32, code: u32, rest: u32, now: u32): void {
+  if (packet.kind == PacketKind.IcmpError) return;
   const device = active.device(packet.device);
   const source = sourceTowards(device, packet.source);
   if (source == 0 || !isFromOne(packet) || !mayReport(packet.device, now)) return;

@@ -7,6 +7,7 @@ import { ImageRefused } from "../../host/datapath.js";
 import { icmp, numberOf, type Payload, raw, TcpFlags, tcp, udp } from "../harness/frame.js";
 import { Host } from "../harness/host.js";
 import { type Document, Router, type Sent } from "../harness/router.js";
+import { markedError, quoteOf } from "./errors.js";
 import {
   another,
   GATEWAY,
@@ -27,6 +28,8 @@ const STEPS = 250;
 const OWN = ["192.168.0.1", "203.0.113.2"];
 const FLAGS = [TcpFlags.Syn, TcpFlags.Syn, TcpFlags.Ack, TcpFlags.Fin | TcpFlags.Ack, TcpFlags.Rst];
 
+const ICMP_ERRORS = [3, 11, 12];
+
 /** Throws where isolation, or one of the Router's own invariants, is broken. */
 export function isolationRound(seed: number): Tally {
   return new Round(seed).run();
@@ -39,6 +42,7 @@ class Round {
   /** What left of late, to be answered. */
   private recent: Sent[] = [];
   private document: Document;
+  private errorsPassed = 0;
 
   constructor(seed: number) {
     this.random = new Random(seed);
@@ -52,7 +56,7 @@ class Round {
   run(): Tally {
     for (let step = 0; step < STEPS; step++) this.step();
     this.checkLeaks();
-    return this.router.reasons();
+    return { ...this.router.reasons(), errorsPassed: this.errorsPassed };
   }
 
   /** When nobody has said anything for long, nothing is left: no conn, no frame that waits, no address. */
@@ -77,8 +81,9 @@ class Round {
   private step(): void {
     const { random } = this;
     const dice = random.below(100);
-    if (dice < 45) this.sendNew();
-    else if (dice < 80) this.sendAnswer();
+    if (dice < 40) this.sendNew();
+    else if (dice < 70) this.sendAnswer();
+    else if (dice < 80) this.sendError();
     else if (dice < 90) this.sendArp();
     else if (dice < 97) this.take(this.router.wait(random.pick([0, 10, 500, 1500, 5000])));
     else this.reconfigure();
@@ -122,7 +127,7 @@ class Round {
       protocol,
       source: numberOf(source),
       destination: numberOf(destination),
-      sourcePort: protocol === 1 ? random.pick([8, 8, 8, 0]) : ported(protocol, random),
+      sourcePort: protocol === 1 ? random.pick([8, 8, 8, 0, 13]) : ported(protocol, random),
       destinationPort: protocol === 1 ? random.pick(PORTS) : ported(protocol, random),
     });
   }
@@ -131,7 +136,7 @@ class Round {
   private sendAnswer(): void {
     const { random } = this;
     const sent = this.recent[random.below(this.recent.length)];
-    if (sent === undefined) {
+    if (sent?.ip === undefined || ICMP_ERRORS.includes(sent.ip.icmpType)) {
       this.sendNew();
       return;
     }
@@ -140,6 +145,29 @@ class Round {
     const device = there === undefined || random.chance(0.25) ? random.pick(devices) : there;
     const answer = mirror(wireOf(sent));
     this.send(device, random.chance(0.9) ? answer : { ...answer, sourcePort: random.pick(PORTS) });
+  }
+
+  /** An ICMP error about something that left: from where it arrived or elsewhere, from whom it may be. */
+  private sendError(): void {
+    const { random } = this;
+    const { devices } = this.router.config;
+    const seen = this.recent[random.below(this.recent.length)];
+    if (seen === undefined) {
+      this.sendNew();
+      return;
+    }
+    const there = devices.find(({ name }) => name === seen.device);
+    const device = there === undefined || random.chance(0.25) ? random.pick(devices) : there;
+    const quoted = quoteOf(random, seen);
+    const mark = this.oracle.markError(device, quoted, this.router.now);
+    const sources = [...PUBLIC_HOSTS, ...TENANT_HOSTS, GATEWAY, ...OWN, ...POOL_ADDRESSES];
+    const extras = { source: random.pick(sources), ttl: random.chance(0.05) ? 1 : 64 };
+    const sender = quoted.length < 16 ? 0 : quoted.readUInt32BE(12);
+    const destination = random.chance(0.9) ? sender : numberOf(random.pick(sources));
+    const host = new Host(this.router, device.name, "192.0.2.1");
+    const sent = host.send(destination, markedError(random, quoted, mark), extras);
+    this.errorsPassed += this.router.ended.Forwarded ?? 0;
+    this.take(sent);
   }
 
   private send(device: Device, wire: Wire): void {

@@ -153,7 +153,9 @@ function flowsOf(random: Random, zones: readonly Zone[], publics: readonly Zone[
         [random.pick(["tcp", "udp", "icmp", `udp,tp_dst=${random.pick(PORTS)}`])],
         0.6,
       ),
-      ...random.some([`conn_state=${random.pick(["-tracked", "+new", "-reply", "+established"])}`]),
+      ...random.some([
+        `conn_state=${random.pick(["-tracked", "+new", "-reply", "+established", "+related", "-related"])}`,
+      ]),
     ];
     const actions = [
       "drop",

@@ -132,6 +132,61 @@ export function echoReply(identifier: number, sequence = 1, data = "ping"): Payl
   return icmp({ type: 0, identifier, sequence, data });
 }
 
+/**
+ * An ICMP error that quotes a packet. `rest` is the header's last word: an MTU, a pointer. With `extension`
+ * the quoted packet is padded to 32-bit words and the header says how many they are (RFC 4884).
+ */
+export function icmpError(fields: {
+  type: number;
+  code?: number;
+  quoted: Uint8Array;
+  rest?: number;
+  extension?: Uint8Array;
+  checksum?: number;
+}): Payload {
+  const { extension } = fields;
+  const fill = extension === undefined ? 0 : -fields.quoted.length & 3;
+  const quoted = Buffer.concat([fields.quoted, Buffer.alloc(fill)]);
+  return {
+    protocol: Protocol.Icmp,
+    bytes() {
+      const header = Buffer.alloc(8);
+      header[0] = fields.type;
+      header[1] = fields.code ?? 0;
+      header.writeUInt32BE(fields.rest ?? 0, 4);
+      if (extension !== undefined) header[5] = quoted.length / 4;
+      const message = Buffer.concat([header, quoted, extension ?? Buffer.alloc(0)]);
+      message.writeUInt16BE(fields.checksum ?? checksum(message), 2);
+      return message;
+    },
+  };
+}
+
+/** The IPv4 packet of a frame. */
+export function packetOf(sent: {
+  readonly bytes: Buffer;
+  readonly vlans: readonly number[];
+}): Buffer {
+  return Buffer.from(sent.bytes.subarray(14 + 4 * sent.vlans.length));
+}
+
+/** A packet as it looks so many hops on: its TTL counted down, its header's checksum right. */
+export function hopped(packet: Uint8Array, hops = 1): Buffer {
+  const later = Buffer.from(packet);
+  later[8] = (later[8] as number) - hops;
+  return mended(later);
+}
+
+/** A copy whose IPv4 header has the right checksum, as far as there is a header. */
+export function mended(packet: Uint8Array): Buffer {
+  const right = Buffer.from(packet);
+  const header = ((right[0] ?? 0) & 15) * 4;
+  if (header < 20 || header > right.length) return right;
+  right.writeUInt16BE(0, 10);
+  right.writeUInt16BE(checksum(right.subarray(0, header)), 10);
+  return right;
+}
+
 /** Any other protocol. */
 export function raw(protocol: number, data: string | number | Uint8Array): Payload {
   return { protocol, bytes: () => dataOf(data) };

@@ -254,8 +254,10 @@ t.test("what begins no conn", async (t) => {
   }
   a.send(SERVER, echoReply(1));
   t.same(router.ended, { EchoNotRequest: 1 });
+  a.send(SERVER, icmp({ type: 14, data: 12 }));
+  t.same(router.ended, { EchoNotRequest: 1 });
   for (let type = 0; type < 256; type++) {
-    if (type === 0 || type === 8) continue;
+    if ([0, 3, 8, 11, 12, 13, 14].includes(type)) continue;
     a.send(SERVER, icmp({ type, data: 28 }));
     t.same(router.ended, { IcmpUnsupported: 1 }, `ICMP type ${type}`);
   }

@@ -9,7 +9,7 @@
 import { EventKind, FlowAction, None, PoolFlag, Reason } from "../abi";
 import { active } from "../config/configuration";
 import { FlowRecord, PoolRecord } from "../config/records";
-import { connSlab, RecordBytes } from "../memory";
+import { arena, connSlab, RecordBytes } from "../memory";
 import { CONTINUE, Direction, Packet } from "../packet";
 import { NONE } from "../table/none";
 import { isOurs, stillAllowed } from "./allowed";
@@ -79,6 +79,8 @@ function begin(zoneIndex: u32, original: Tuple): u32 {
   }
   const conn = Conn.at(index);
   memory.fill(changetype<usize>(conn), 0, RecordBytes.Conn);
+  // Whose zones and host it is of is asked before it has begun.
+  conn.born = arena.generation;
   conn.mapping = NONE;
   conn.target = NONE;
   conn.ringNext = NONE;

@@ -10,7 +10,7 @@ import { Direction, Packet } from "../packet";
 import { NONE } from "../table/none";
 import { IpProtocol } from "../wire/ipv4";
 import { Conn, ConnFlag, removeConn } from "./conn";
-import { noteSession } from "./event";
+import { noteSession, watchConns } from "./event";
 import { closeFilter } from "./filter";
 import { uncountConn } from "./limit";
 import { abandonMapping, leaveMapping } from "./mapping";
@@ -72,7 +72,9 @@ function forget(index: u32, conn: Conn): void {
   noteSession(EventKind.SessionDeleted, conn.original, conn.reply);
   closeFilter(index);
   uncountConn(conn);
+  const zone = active.zoneIndex(conn.original.zone);
   removeConn(index);
+  watchConns(zone);
 }
 
 /** Ends at most `limit` conns whose time has come. */

@@ -32,14 +32,12 @@ export function network(random: Random): Document {
       name: `p${id}`,
       zone: name,
       addresses: someAddresses(random),
-      ports: random.pick(PORT_RANGES),
+      ...policyOf(random, tenants),
     },
   ]);
   return {
     version: 1,
-    zones: zones.map((each) =>
-      random.chance(0.1) ? { ...each, limits: { conns: 1 + random.below(10) } } : each,
-    ),
+    zones: zones.map((each) => (random.chance(0.2) ? { ...each, limits: limitsOf(random) } : each)),
     devices: random.chance(0.5) ? devices : devices.reverse(),
     routes: publics.map(({ name }) => ({ zone: name, to: "0.0.0.0/0", via: GATEWAY })),
     neighbors: neighborsOf(random, tenants, publics),
@@ -50,7 +48,7 @@ export function network(random: Random): Document {
       .map(({ from, publicZone }) => ({ from, to: publicZone.name, pool: `p${publicZone.id}` })),
     forwards: forwardsOf(random, tenants, publics),
     flows: flowsOf(random, zones, publics),
-    timeouts: TIMEOUTS,
+    timeouts: { ...TIMEOUTS, holdDown: random.pick([0, 10, 120]) },
     capacity: {
       conns: random.pick([4, 64, 512]),
       neighbors: 64,
@@ -63,6 +61,48 @@ export function network(random: Random): Document {
 /** The same arena's next configuration. */
 export function another(random: Random, before: Document): Document {
   return { ...network(random), capacity: before.capacity };
+}
+
+const BEHAVIOURS = [
+  "endpoint-independent",
+  "address-dependent",
+  "address-and-port-dependent",
+] as const;
+
+/** How a pool gives its ports out. A combination that is refused is thrown away. */
+function policyOf(random: Random, tenants: readonly Zone[]): Document {
+  const behaviours = () => ({
+    tcp: random.pick(BEHAVIOURS),
+    udp: random.pick(BEHAVIOURS),
+    icmp: random.pick(BEHAVIOURS),
+  });
+  const common = {
+    mapping: behaviours(),
+    filtering: behaviours(),
+    parity: random.chance(0.3),
+    inboundRefresh: random.chance(0.7),
+    pooling: random.pick(["paired", "arbitrary"]),
+  };
+  const allocation = random.pick(["random", "random", "preserve", "block", "deterministic"]);
+  if (allocation === "block") {
+    const block = { ports: 64, perHost: 1 + random.below(3) };
+    return { ...common, allocation, block, ports: random.pick(["1024-1151", "1024-65535"]) };
+  }
+  if (allocation === "deterministic") {
+    const hosts = tenants.map(({ name }) => ({ zone: name, prefix: "192.168.0.8/29" }));
+    const deterministic = { hosts, portsPerHost: 4, overflowPorts: random.pick([0, 2]) };
+    return { ...common, allocation, deterministic, ports: "1024-2047" };
+  }
+  return { ...common, allocation, ports: random.pick(PORT_RANGES) };
+}
+
+function limitsOf(random: Random): Document {
+  const most = () => 1 + random.below(10);
+  return {
+    ...(random.chance(0.5) ? { conns: most() } : {}),
+    ...(random.chance(0.5) ? { connsPerHost: most() } : {}),
+    ...(random.chance(0.5) ? { portsPerHost: { tcp: most(), udp: most(), icmp: most() } } : {}),
+  };
 }
 
 const PORT_RANGES = ["5000-5000", "5000-5003", "1024-65535"];
@@ -135,6 +175,11 @@ function forwardsOf(
       port,
       to,
     });
+  }
+  if (random.chance(0.2)) {
+    const { name } = random.pick(publics);
+    const to = { zone: random.pick(tenants).name, address: random.pick(TENANT_HOSTS) };
+    forwards.set("any", { protocol: "any", zone: name, address: "203.0.113.10", to });
   }
   return [...forwards.values()];
 }

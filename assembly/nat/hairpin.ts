@@ -10,10 +10,10 @@
 import { ConnState, FlowAction, None, Reason } from "../abi";
 import { active, pairKey } from "../config/configuration";
 import { FlowRecord } from "../config/records";
-import { arena, scratch } from "../memory";
+import { scratch } from "../memory";
 import { CONTINUE, Packet } from "../packet";
 import { NONE } from "../table/none";
-import { stillAllowed } from "./allowed";
+import { isInForce } from "./allowed";
 import { Conn, ConnFlag, isFree } from "./conn";
 import { portInUse } from "./external";
 import { findPermit } from "./filter";
@@ -41,7 +41,7 @@ export function hairpin(conn: Conn, packet: Packet, middle: u32): u32 {
       break;
     case FlowAction.Reverse:
       if (permit == NONE) return unreached(query);
-      if (!isGood(Conn.at(permit))) return Reason.Filtered;
+      if (!isInForce(Conn.at(permit))) return Reason.Filtered;
       turnByMapping(conn, Conn.at(permit));
       break;
     case FlowAction.Drop:
@@ -76,11 +76,6 @@ function queryFor(conn: Conn, middle: u32): FlowQuery {
 
 function unreached(query: FlowQuery): u32 {
   return portInUse(query.zoneIndex, query) ? Reason.Filtered : Reason.Hairpin;
-}
-
-/** The configuration still allows the conn that lets others in. */
-function isGood(conn: Conn): bool {
-  return conn.validated == arena.configured || stillAllowed(conn);
 }
 
 function turnByForward(conn: Conn, flow: FlowRecord, query: FlowQuery): void {

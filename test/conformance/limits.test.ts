@@ -3,7 +3,7 @@
 import t from "tap";
 import { EventKind, Reason } from "../../assembly/abi.js";
 import { SERVER } from "../harness/host.js";
-import { isProhibited, nat } from "../harness/nat.js";
+import { nat } from "../harness/nat.js";
 import type { Document } from "../harness/router.js";
 
 function zones(limits: Document): Document {
@@ -24,16 +24,6 @@ function thresholds(router: ReturnType<typeof nat>["router"]) {
     .filter(({ kind }) => THRESHOLDS.includes(kind))
     .map(({ kind, value, zone, pool }) => ({ kind, value, zone, pool }));
 }
-
-t.test("peers P18; peers P34: exactly 5 of 10 pass in a zone whose limit is 5", async (t) => {
-  const { router, a, b, server } = nat({}, zones({ conns: 5 }));
-  const outs = Array.from({ length: 10 }, (_, i) => a.udp(SERVER, i, 53));
-  t.equal(outs.filter((sent) => !isProhibited(sent)).length, 5);
-  t.same(router.ended, { ZoneConnLimit: 1 });
-  for (let i = 0; i < 10; i++) t.notOk(isProhibited(b.udp(SERVER, i, 53)), "the other zone");
-  for (const out of outs.slice(0, 5)) t.equal(server.answer(out[0]).length, 1);
-  t.equal(router.conns().filter(({ original }) => original.zone === 10).length, 5);
-});
 
 t.test("RFC 8158 S4: a limit that is reached is event 13, with the Reason", async (t) => {
   for (const [limits, reason] of [
@@ -94,37 +84,4 @@ t.test("80 % of a pool's ports, and of the conn table", async (t) => {
   t.same(thresholds(small.router), [
     { kind: EventKind.ThresholdCleared, value: 60, zone: 0, pool: "" },
   ]);
-});
-
-t.test("peers P37: what is refused gives back what it took, and nothing of another", async (t) => {
-  const limits = { conns: 6, connsPerHost: 4, portsPerHost: 3 };
-  const { router, a, b } = nat({ ports: "5000-5007" }, zones(limits));
-  for (let i = 0; i < 4; i++) b.udp(SERVER, i, 53);
-  const theirs = router.conns();
-  for (let round = 0; round < 20; round++) {
-    for (let i = 0; i < 8; i++) a.udp(SERVER, i, 53 + round);
-  }
-  t.same(
-    router.conns().filter(({ original }) => original.zone === 11),
-    theirs,
-  );
-  t.equal(router.mappings().length, 7, "three ports of a, four of b");
-  t.match(
-    router.hosts().find(({ zone }) => zone === 10),
-    { conns: 4, ports: { udp: 3 } },
-  );
-  router.wait(700_000);
-  t.same([router.conns(), router.mappings(), router.hosts()], [[], [], []]);
-});
-
-t.test("peers P16: one address with one port: one alarm", async (t) => {
-  const { router, a, b, server } = nat({ ports: "5000-5000" });
-  const out = a.udp(SERVER, 1, 53);
-  router.events();
-  t.ok(isProhibited(b.udp(SERVER, 1, 53)));
-  t.same(
-    router.events().map(({ kind }) => kind),
-    [EventKind.PortsExhausted],
-  );
-  t.equal(server.answer(out[0])[0]?.device, "lan-a", "the first is untouched");
 });

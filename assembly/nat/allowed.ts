@@ -6,7 +6,7 @@
 import { Allocation, ConnState, FlowAction, None } from "../abi";
 import { active, pairKey } from "../config/configuration";
 import { FlowRecord, PoolRecord } from "../config/records";
-import { scratch } from "../memory";
+import { arena, scratch } from "../memory";
 import { Direction } from "../packet";
 import { NONE } from "../table/none";
 import { Conn, ConnFlag, opposite } from "./conn";
@@ -59,6 +59,11 @@ export function stillAllowed(conn: Conn): bool {
     default:
       return false;
   }
+}
+
+/** Whether the configuration in force allows a conn, found out before or now. Only such a one lets others in. */
+export function isInForce(conn: Conn): bool {
+  return conn.validated == arena.configured || stillAllowed(conn);
 }
 
 /** Whether a flow that changes the source leads where the conn goes: on, or round and back in. */

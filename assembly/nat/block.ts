@@ -13,11 +13,14 @@
  */
 
 import { EventKind, Limit } from "../abi";
+import { PoolRecord } from "../config/records";
 import { EXTERNAL_BLOCKS } from "../memory";
 import { NONE } from "../table/none";
 import { noteBlock } from "./event";
 import { External } from "./external";
+import { hasAllForwarded } from "./forward";
 import { Host, releaseHost } from "./host";
+import { Tuple } from "./tuple";
 
 const UNIT_SHIFT: u32 = 6;
 const NAME_SHIFT: u32 = 10;
@@ -66,16 +69,19 @@ function isPartOf(external: u32, unit: u32, first: u32): bool {
 
 /**
  * Gives a host a block of `ports` ports within `low` to `high` of an external address, of those that are
- * nobody's the first from a random place on. Its name, or NONE.
+ * nobody's, and not all kept for forwards of the tuple's destination, the first from a random place on. Its
+ * name, or NONE.
  */
 export function takeBlock(
   host: u32,
   external: u32,
-  ports: u32,
-  low: u32,
-  high: u32,
+  pool: PoolRecord,
+  reply: Tuple,
   random: u32,
 ): u32 {
+  const ports: u32 = pool.blockPorts;
+  const low: u32 = pool.portLow;
+  const high: u32 = pool.portHigh;
   const first = (low + ports - 1) / ports;
   const end = (high + 1) / ports;
   if (first >= end) return NONE;
@@ -85,6 +91,7 @@ export function takeBlock(
     const sum = start + n;
     const at = (first + (sum >= count ? sum - count : sum)) * ports;
     if (!isNobodys(external, at, ports)) continue;
+    if (hasAllForwarded(external, pool.zone, reply, at, at + ports - 1)) continue;
     return give(host, external, at, ports);
   }
   return NONE;

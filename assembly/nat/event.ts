@@ -8,6 +8,7 @@ import { EventAt, EventClass, EventKind, Limit, None, Reason } from "../abi";
 import { active } from "../config/configuration";
 import { PoolRecord } from "../config/records";
 import { arena, connSlab, events } from "../memory";
+import { NONE } from "../table/none";
 import { External } from "./external";
 import { Tuple } from "./tuple";
 
@@ -112,13 +113,14 @@ function noteCrossing(used: u64, all: u64, high: bool): usize {
   return at;
 }
 
-/** To be called when conns were made or ended: 80 % of the table, 80 % of the zone's limit. */
+/** To be called when a conn was made or has ended: 80 % of the table, and of the zone's limit, if there is one. */
 export function watchConns(zoneIndex: u32): void {
   const all: u64 = arena.connCapacity;
   if (crossing(connSlab.count, all, arena.connsHigh != 0)) {
     noteCrossing(connSlab.count, all, arena.connsHigh != 0);
     arena.connsHigh ^= 1;
   }
+  if (zoneIndex == NONE) return;
   const limit: u64 = active.zone(zoneIndex).connsMax;
   if (limit == 0) return;
   const state = active.zoneState(zoneIndex);

@@ -70,6 +70,23 @@ export function forwardedUpTo(external: u32, zoneIndex: u32, tuple: Tuple): u32 
   return NONE;
 }
 
+/** Whether forwards have all ports from `low` to `high`, towards the tuple's destination at this External. */
+export function hasAllForwarded(
+  external: u32,
+  zoneIndex: u32,
+  tuple: Tuple,
+  low: u32,
+  high: u32,
+): bool {
+  for (let port = low; port <= high; ) {
+    tuple.destinationPort = <u16>port;
+    const last = forwardedUpTo(external, zoneIndex, tuple);
+    if (last == NONE) return false;
+    port = last + 1;
+  }
+  return true;
+}
+
 function lastPortOf(flow: FlowRecord, zoneIndex: u32, tuple: Tuple): u32 {
   const zone = zoneOf(active, flow);
   if (zone != <u32>None.Short && zone != zoneIndex) return NONE;

@@ -12,10 +12,10 @@
 import { ConnState, FlowAction, None, Reason } from "../abi";
 import { active, pairKey } from "../config/configuration";
 import { FlowRecord } from "../config/records";
-import { arena, scratch } from "../memory";
+import { scratch } from "../memory";
 import { CONTINUE, NO_CONN, Packet } from "../packet";
 import { NONE } from "../table/none";
-import { stillAllowed } from "./allowed";
+import { isInForce } from "./allowed";
 import { Conn, ConnFlag, findConn, isFree } from "./conn";
 import { Expectation, endExpectation, findExpectation } from "./expectation";
 import { portInUse } from "./external";
@@ -52,7 +52,7 @@ export function hairpin(conn: Conn, packet: Packet, middle: u32): u32 {
         break;
       }
       if (permit == NONE) return unreached(conn, query);
-      if (!isGood(Conn.at(permit))) return Reason.Hairpin;
+      if (!isInForce(Conn.at(permit))) return Reason.Hairpin;
       turnByMapping(conn, Conn.at(permit).original, Conn.at(permit).mapping);
       break;
     case FlowAction.Drop:
@@ -107,11 +107,6 @@ function unreached(conn: Conn, query: FlowQuery): u32 {
   }
   conn.flags |= <u8>ConnFlag.Hairpin;
   return isFree(conn.reply) ? Reason.Filtered : Reason.TupleInUse;
-}
-
-/** The configuration still allows the conn that lets others in. */
-function isGood(conn: Conn): bool {
-  return conn.validated == arena.configured || stillAllowed(conn);
 }
 
 function turnByForward(conn: Conn, flow: FlowRecord, query: FlowQuery): void {

@@ -10,7 +10,7 @@ import { CONTINUE, Direction, Packet } from "../packet";
 import { NONE } from "../table/none";
 import { IpProtocol } from "../wire/ipv4";
 import { Conn, ConnFlag, removeConn } from "./conn";
-import { noteSession } from "./event";
+import { noteSession, watchConns } from "./event";
 import { closeFilter } from "./filter";
 import { leaveGateway } from "./gateway";
 import { uncountConn } from "./limit";
@@ -80,7 +80,9 @@ function forget(index: u32, conn: Conn): void {
   closeFilter(index);
   if (conn.gateway != None.Short) leaveGateway(index, conn);
   uncountConn(conn);
+  const zone = active.zoneIndex(conn.original.zone);
   removeConn(index);
+  watchConns(zone);
 }
 
 /** Ends at most `limit` conns whose time has come. */

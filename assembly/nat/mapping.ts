@@ -14,7 +14,7 @@
  * A mapping leads to two zones. One that is older than what a zone's number means now is another tenant's.
  */
 
-import { EventKind, FilteringBehaviour, MappingBehaviour, None } from "../abi";
+import { Allocation, EventKind, FilteringBehaviour, MappingBehaviour, None } from "../abi";
 import { active } from "../config/configuration";
 import { PoolRecord } from "../config/records";
 import { arena, keyScratch, mappingIndex, mappingSlab, mappings, RecordBytes } from "../memory";
@@ -69,9 +69,13 @@ export class Mapping extends Tuple {
 }
 if (offsetof<Mapping>() != RecordBytes.Mapping) ERROR("a Mapping is 48 bytes");
 
-/** Whether a pool gives one port to conns of many endpoints: only where its filter tells them apart. */
+/**
+ * Whether a pool gives one port to conns of many endpoints: only where its filter tells them apart, and where
+ * its ports are not given to hosts, in blocks or by their addresses.
+ */
 export function sharesPorts(pool: PoolRecord, which: u32): bool {
   return (
+    <u32>pool.allocation <= <u32>Allocation.Preserve &&
     pool.mapping(which) == MappingBehaviour.AddressAndPortDependent &&
     pool.filtering(which) == FilteringBehaviour.AddressAndPortDependent
   );

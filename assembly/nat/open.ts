@@ -9,10 +9,10 @@
 import { EventKind, FlowAction, None, PoolFlag, Reason } from "../abi";
 import { active } from "../config/configuration";
 import { FlowRecord, PoolRecord } from "../config/records";
-import { connSlab, RecordBytes } from "../memory";
+import { arena, connSlab, RecordBytes } from "../memory";
 import { CONTINUE, Direction, Packet } from "../packet";
 import { NONE } from "../table/none";
-import { isOurs, stillAllowed } from "./allowed";
+import { isInForce, isOurs, stillAllowed } from "./allowed";
 import { Conn, ConnFlag, isFree, openConn } from "./conn";
 import { noteQuota, noteSession, noteTableFull, watchConns } from "./event";
 import { Expectation, endExpectation } from "./expectation";
@@ -47,6 +47,8 @@ export function openOutward(packet: Packet, flow: FlowRecord, now: u32): u32 {
 /** Makes the conn of a packet from outside that the filter of conn `permit` (index) lets in. */
 export function openInward(packet: Packet, permit: u32, now: u32): u32 {
   const other = Conn.at(permit);
+  // A zone's number may be another tenant's by now, who has let in nobody.
+  if (!isInForce(other)) return Reason.Filtered;
   const keeps = other.flags & <u8>ConnFlag.KeepsExpiry;
   const ingress = <u16>other.ingress(Direction.Original);
   return openTo(packet, other.original, other.mapping, other.born, keeps, ingress, now);
@@ -115,6 +117,8 @@ function begin(zoneIndex: u32, original: Tuple): u32 {
   }
   const conn = Conn.at(index);
   memory.fill(changetype<usize>(conn), 0, RecordBytes.Conn);
+  // Whose zones and host it is of is asked before it has begun.
+  conn.born = arena.generation;
   conn.mapping = NONE;
   conn.target = NONE;
   conn.ringNext = NONE;

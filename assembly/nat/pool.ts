@@ -111,7 +111,7 @@ export function takeAddress(pool: PoolRecord, original: Tuple, reply: Tuple): u3
 
 /**
  * Takes a port of an external address from `low` to `high`, in the order of the file's head: parity and
- * class, class alone, any.
+ * class, class alone, parity alone, any.
  */
 function takeWithin(
   external: u32,
@@ -137,6 +137,7 @@ function takeWithin(
       search(external, which, pool, inside, inside, NONE, reply)) ||
     (wants != NONE && search(external, which, pool, classLow, classHigh, wants, reply)) ||
     search(external, which, pool, classLow, classHigh, NONE, reply) ||
+    (wants != NONE && search(external, which, pool, low, high, wants, reply)) ||
     search(external, which, pool, low, high, NONE, reply);
   if (!found) return false;
   address.countUse(which, 1);
@@ -197,10 +198,10 @@ function takeFromBlocks(
     if (takeOf(pool, which, name, original, reply)) return CONTINUE;
   }
   if (blocks >= pool.blocksPerHost) return Reason.HostPortLimit;
-  const name = anotherBlock(pool, host, original);
+  const name = anotherBlock(pool, host, original, reply);
   if (name == NONE) return Reason.PoolExhausted;
   if (takeOf(pool, which, name, original, reply)) return CONTINUE;
-  // All of it is kept for forwards.
+  // Conns that came in by forwards have what is left of it.
   giveBack(name);
   return Reason.PoolExhausted;
 }
@@ -223,13 +224,13 @@ function isOf(pool: PoolRecord, name: u32): bool {
   );
 }
 
-function anotherBlock(pool: PoolRecord, host: u32, original: Tuple): u32 {
+function anotherBlock(pool: PoolRecord, host: u32, original: Tuple, reply: Tuple): u32 {
   const first = firstAddress(pool, original);
   const random = <u32>draw();
   for (let n: u32 = 0; n < pool.addressCount; n++) {
     const external = externalFrom(pool, first, n);
-    const ports = pool.blockPorts;
-    const name = takeBlock(host, external, ports, pool.portLow, pool.portHigh, random);
+    reply.destination = External.at(external).address;
+    const name = takeBlock(host, external, pool, reply, random);
     if (name != NONE) return name;
   }
   return NONE;

@@ -5,7 +5,8 @@
  *
  *     u32  external address (index) | port << 16        u32  time << 2 | bitmap
  *
- * The time is in steps of 4 ms, which wraps after 2^30 of them.
+ * The time is in steps of 4 ms, which wraps after 2^30 of them; a port rests a step longer than asked, so
+ * that it never rests less.
  */
 
 import { ImageAt, None } from "../abi";
@@ -48,7 +49,7 @@ export function restWait(): u32 {
   if (arena.restCount == 0) return NONE;
   const began = load<u32>(placeAt(0), 4) >> 2;
   const rested = (((arena.now >> STEP_SHIFT) - began) & TIME_MASK) << STEP_SHIFT;
-  const asked = active.delay(ImageAt.HoldDown);
+  const asked = active.delay(ImageAt.HoldDown) + (1 << STEP_SHIFT);
   return rested >= asked ? 0 : asked - rested;
 }
 

@@ -79,7 +79,8 @@ class Round {
   run(): Tally {
     for (let step = 0; step < STEPS; step++) this.step();
     this.checkLeaks();
-    return { ...this.router.reasons(), errorsPassed: this.errorsPassed };
+    const { errorsPassed, oracle } = this;
+    return { ...this.router.reasons(), ...oracle.seen, errorsPassed };
   }
 
   /** When nobody has said anything for long, nothing is left: no conn, no frame that waits, no address. */
@@ -91,6 +92,8 @@ class Round {
     const counted = Object.values(zones).reduce((sum, { conns }) => sum + conns, 0);
     if (conns !== 0 || counted !== 0)
       throw new Error(`${conns} conns are left, ${counted} counted`);
+    const kept = [...router.mappings(), ...router.hosts()];
+    if (kept.length > 0) throw new Error(`left behind: ${JSON.stringify(kept)}`);
     const { Held = 0, HeldSent = 0, NeighborFailed = 0 } = reasons;
     const { FragmentHeld = 0, FragmentTimeout = 0 } = reasons;
     const left = Held + FragmentHeld - HeldSent - NeighborFailed - FragmentTimeout;
@@ -110,7 +113,8 @@ class Round {
     const dice = random.below(100);
     if (dice < 40) this.sendNew();
     else if (dice < 70) this.sendAnswer();
-    else if (dice < 80) this.sendError();
+    else if (dice < 76) this.sendError();
+    else if (dice < 82) this.sendToExternal();
     else if (dice < 90) this.sendArp();
     else if (dice < 97) this.take(this.router.wait(random.pick([0, 10, 500, 1500, 5000])));
     else this.reconfigure();
@@ -200,6 +204,28 @@ class Round {
     const sent = host.send(destination, markedError(random, quoted, mark), extras);
     this.errorsPassed += this.router.ended.Forwarded ?? 0;
     this.take(sent);
+  }
+
+  /** To the external endpoint of something that left: from a stranger, or from inside, to turn round there. */
+  private sendToExternal(): void {
+    const { random } = this;
+    const { devices } = this.router.config;
+    const seen = this.recent[random.below(this.recent.length)];
+    const outside = devices.find(({ name }) => name === seen?.device);
+    if (seen?.ip === undefined || outside === undefined || outside.zone.id < 20) {
+      this.sendNew();
+      return;
+    }
+    const { protocol, source, sourcePort, identifier } = seen.ip;
+    const device = random.chance(0.4) ? outside : random.pick(devices);
+    const inside = device.zone.id < 20;
+    this.send(device, {
+      protocol,
+      source: numberOf(random.pick(inside ? TENANT_HOSTS : PUBLIC_HOSTS)),
+      destination: numberOf(source),
+      sourcePort: protocol === 1 ? 8 : ported(protocol, random),
+      destinationPort: protocol === 1 ? identifier : sourcePort,
+    });
   }
 
   private send(device: Device, wire: Wire): void {

@@ -27,10 +27,17 @@ export function network(random: Random): Document {
     ...tenants.flatMap((each) => devicesOf(random, each, "eth1", "192.168.0.1/24")),
     ...publics.map((each) => device(each, `wan${each.id}`, "eth0", "203.0.113.2/24")),
   ];
-  const pools = publics.map((each) => poolOf(random, each, tenants));
+  const pools = publics.flatMap(({ id, name }) => [
+    {
+      name: `p${id}`,
+      zone: name,
+      addresses: someAddresses(random),
+      ...policyOf(random, tenants),
+    },
+  ]);
   return {
     version: 1,
-    zones: zones.map((each) => ({ ...each, ...limitsOf(random), ...timeoutsOf(random) })),
+    zones: zones.map((each) => (random.chance(0.2) ? { ...each, limits: limitsOf(random) } : each)),
     devices: random.chance(0.5) ? devices : devices.reverse(),
     routes: publics.map(({ name }) => ({ zone: name, to: "0.0.0.0/0", via: GATEWAY })),
     neighbors: neighborsOf(random, tenants, publics),
@@ -41,11 +48,7 @@ export function network(random: Random): Document {
       .map(({ from, publicZone }) => ({ from, to: publicZone.name, pool: `p${publicZone.id}` })),
     forwards: forwardsOf(random, tenants, publics),
     flows: flowsOf(random, zones, publics),
-    timeouts: {
-      ...TIMEOUTS,
-      holdDown: random.pick([0, 2]),
-      ...(random.chance(0.2) ? { ports: [{ protocol: "udp", port: "1-53", seconds: 5 }] } : {}),
-    },
+    timeouts: { ...TIMEOUTS, holdDown: random.pick([0, 10, 120]) },
     tcp: { window: random.pick(["strict", "liberal"]) },
     icmp: { exhaustion: random.chance(0.5) },
     capacity: {
@@ -62,63 +65,49 @@ export function another(random: Random, before: Document): Document {
   return { ...network(random), capacity: before.capacity };
 }
 
-function limitsOf(random: Random): Document {
-  if (random.chance(0.8)) return {};
-  const limit = () => 1 + random.below(10);
-  return {
-    limits: random.pick<Document>([
-      { conns: limit() },
-      { connsPerHost: limit() },
-      { portsPerHost: limit() },
-      { conns: limit(), portsPerHost: { udp: limit(), icmp: limit() } },
-    ]),
-  };
-}
-
-/** None of them shorter than everybody's. */
-function timeoutsOf(random: Random): Document {
-  return random.chance(0.8) ? {} : { timeouts: { udp: 8, tcpOpening: 5 } };
-}
-
 const BEHAVIOURS = [
   "endpoint-independent",
   "address-dependent",
   "address-and-port-dependent",
 ] as const;
 
-/** One pool of each public zone: no two of them share an address of a zone. */
-function poolOf(random: Random, { id, name }: Zone, tenants: readonly Zone[]): Document {
-  const ports = random.pick(PORT_RANGES);
-  const behaviour = () =>
-    random.pick<unknown>([
-      random.pick(BEHAVIOURS),
-      { tcp: random.pick(BEHAVIOURS), udp: random.pick(BEHAVIOURS) },
-    ]);
+/** How a pool gives its ports out. A combination that is refused is thrown away. */
+function policyOf(random: Random, tenants: readonly Zone[]): Document {
+  const behaviours = () => ({
+    tcp: random.pick(BEHAVIOURS),
+    udp: random.pick(BEHAVIOURS),
+    icmp: random.pick(BEHAVIOURS),
+  });
+  const common = {
+    mapping: behaviours(),
+    filtering: behaviours(),
+    parity: random.chance(0.3),
+    inboundRefresh: random.chance(0.7),
+    pooling: random.pick(["paired", "arbitrary"]),
+  };
+  const allocation = random.pick(["random", "random", "preserve", "block", "deterministic"]);
+  if (allocation === "block") {
+    const block = { ports: 64, perHost: 1 + random.below(3) };
+    return { ...common, allocation, block, ports: random.pick(["1024-1151", "1024-65535"]) };
+  }
+  if (allocation === "deterministic") {
+    const hosts = tenants.map(({ name }) => ({ zone: name, prefix: "192.168.0.8/29" }));
+    const deterministic = { hosts, portsPerHost: 4, overflowPorts: random.pick([0, 2]) };
+    return { ...common, allocation, deterministic, ports: "1024-2047" };
+  }
+  return { ...common, allocation, ports: random.pick(PORT_RANGES) };
+}
+
+function limitsOf(random: Random): Document {
+  const most = () => 1 + random.below(10);
   return {
-    name: `p${id}`,
-    zone: name,
-    addresses: someAddresses(random),
-    ports,
-    ...(random.chance(0.7) ? { mapping: behaviour(), filtering: behaviour() } : {}),
-    ...(random.chance(0.2) ? { parity: true } : {}),
-    ...(random.chance(0.2) ? { inboundRefresh: false } : {}),
-    ...(random.chance(0.2) ? { pooling: "arbitrary" } : {}),
-    ...(ports === EVERY_PORT ? allocationOf(random, tenants) : {}),
+    ...(random.chance(0.5) ? { conns: most() } : {}),
+    ...(random.chance(0.5) ? { connsPerHost: most() } : {}),
+    ...(random.chance(0.5) ? { portsPerHost: { tcp: most(), udp: most(), icmp: most() } } : {}),
   };
 }
 
-function allocationOf(random: Random, tenants: readonly Zone[]): Document {
-  const hosts = tenants.map((each) => ({ zone: each.name, prefix: "192.168.0.8/29" }));
-  return random.pick<Document>([
-    {},
-    { allocation: "preserve" },
-    { allocation: "block", block: { ports: 64, perHost: 1 + random.below(2) } },
-    { allocation: "deterministic", deterministic: { hosts, overflowPorts: random.pick([0, 4]) } },
-  ]);
-}
-
-const EVERY_PORT = "1024-65535";
-const PORT_RANGES = ["5000-5000", "5000-5003", EVERY_PORT];
+const PORT_RANGES = ["5000-5000", "5000-5003", "1024-65535"];
 
 function zone(random: Random, id: number): Zone {
   return { id, name: random.chance(0.8) ? `z${id}` : `renamed${id}` };
@@ -188,6 +177,11 @@ function forwardsOf(
       port,
       to,
     });
+  }
+  if (random.chance(0.2)) {
+    const { name } = random.pick(publics);
+    const to = { zone: random.pick(tenants).name, address: random.pick(TENANT_HOSTS) };
+    forwards.set("any", { protocol: "any", zone: name, address: "203.0.113.10", to });
   }
   return [...forwards.values()];
 }

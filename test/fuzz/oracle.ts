@@ -9,6 +9,8 @@
  *
  *     answers   a packet that left before: then it leaves in that one's zone, as the mirror of it, or
  *     begins    something that a flow of its configuration allows from its zone to the one it leaves in, or
+ *     turns     at an external address of ours, where a flow leads it, and there comes in again, or
+ *     comes in  to an external endpoint, whose owner's filter lets its sender in (ownership.ts), or
  *     is told   of an error, or its echo answered, on the device that it came in by.
  *
  * An ICMP error that is sent on carries a mark behind the packet that it quotes. It may only leave in the
@@ -16,10 +18,11 @@
  */
 
 import { prefixMask } from "../../host/config/address.js";
-import type { Config, Device, FlowRule } from "../../host/config/model.js";
+import type { Config, Device, FlowRule, Pool } from "../../host/config/model.js";
 import { numberOf } from "../harness/frame.js";
 import type { Sent } from "../harness/router.js";
 import { quotedWire } from "./errors.js";
+import { type Endpoint, has, Ownership, opens, receiverOf, senderOf } from "./ownership.js";
 
 /** A packet as it stands on a wire; ICMP: type and identifier stand for the ports. */
 export interface Wire {
@@ -64,6 +67,13 @@ interface Passage {
   usedAt: number;
 }
 
+/** How a packet may have begun; behind a pool with the external endpoint that it was given. */
+interface Way {
+  readonly kind: "straight" | "turned" | "inward";
+  readonly pool?: Pool;
+  readonly external?: Endpoint;
+}
+
 const NO_WIRE: Wire = { protocol: 1, source: 0, destination: 0, sourcePort: 0, destinationPort: 0 };
 
 const MARK = Buffer.from("crosszone");
@@ -83,6 +93,9 @@ export class Oracle {
   private incarnations = new Map<number, { name: string; incarnation: number }>();
   private config: Config;
   private epoch = 0;
+  /** Packets that left by each way. */
+  readonly seen = { straight: 0, turned: 0, inward: 0 };
+  private readonly ownership: Ownership;
   private nextIncarnation = 1;
 
   constructor(
@@ -91,6 +104,7 @@ export class Oracle {
     private readonly lifetimeMs: number,
   ) {
     this.config = config;
+    this.ownership = new Ownership(lifetimeMs);
     this.reconfigured(config);
   }
 
@@ -157,8 +171,8 @@ export class Oracle {
   check(sent: Sent): void {
     const { ip } = sent;
     if (ip === undefined) return;
-    // An error quotes a mark, and has its own behind it.
-    const at = sent.bytes.lastIndexOf(MARK);
+    // An error quotes a mark, and has its own behind it; the last one may be cut.
+    const at = sent.bytes.lastIndexOf(MARK, sent.bytes.length - MARK_BYTES);
     const origin = at < 0 ? undefined : this.origins[sent.bytes.readUInt32BE(at + MARK.length)];
     if (origin === undefined) throw violation(sent, "nobody sent this");
     const device = this.config.devices.find(({ name }) => name === sent.device);
@@ -221,14 +235,8 @@ export class Oracle {
     const from = asked.device.zone.id;
     if (asked.incarnation !== this.incarnationOf(from)) return false;
     const key = keyOf(from, asked.wire);
-    const { flows } = asked.config;
-    if (key === keyOf(zone, left) && flows.some((each) => allows(each, asked, quoted, here))) {
-      return true;
-    }
-    return (
-      key === keyOf(here, mirror(quoted)) &&
-      flows.some((each) => allows(each, asked, mirror(left), zone))
-    );
+    if (key === keyOf(zone, left) && this.way(asked, quoted, here) !== undefined) return true;
+    return key === keyOf(here, mirror(quoted)) && this.way(asked, mirror(left), zone) !== undefined;
   }
 
   private isOwn(zone: number, address: number): boolean {
@@ -271,17 +279,107 @@ export class Oracle {
       (asked) =>
         keyOf(asked.device.zone.id, asked.wire) === key &&
         asked.incarnation === this.incarnationOf(zone) &&
-        asked.config.flows.some((each) => allows(each, asked, seen, origin.device.zone.id)),
+        this.way(asked, seen, origin.device.zone.id) !== undefined,
     );
   }
 
-  private checkBegins(sent: Sent, origin: Origin, left: Wire, zone: number): void {
+  /** How a packet may have left in that zone, looking as it does; undefined when it may not. */
+  private way(origin: Origin, left: Wire, zone: number): Way | undefined {
     const rule = origin.config.flows.find((each) => allows(each, origin, left, zone));
+    if (rule?.action.kind === "masquerade") {
+      return { kind: "straight", pool: rule.action.pool, external: senderOf(left, zone) };
+    }
+    if (rule !== undefined) return { kind: "straight" };
+    return this.turn(origin, left, zone) ?? this.inward(origin, left, zone);
+  }
+
+  /**
+   * A packet that a flow gives an external source in another zone, where it goes to an address of ours, turns
+   * round there: by a forward, or to whoever has the external endpoint.
+   */
+  private turn(origin: Origin, left: Wire, zone: number): Way | undefined {
+    const { config } = origin;
+    for (const rule of config.flows) {
+      const { action } = rule;
+      if (action.kind !== "masquerade" && action.kind !== "source") continue;
+      const middle = action.targetZone.id;
+      const between = betweenZones(origin.wire, left);
+      // it leads to the middle, not yet turned round
+      if (!allows(rule, origin, between, middle)) continue;
+      if (!isOurs(config, middle, between.destination)) continue;
+      const there = { wire: between, device: undefined, zone: middle };
+      if (
+        config.flows.some(
+          (each) => each.action.kind === "destination" && leads(each, there, left, zone),
+        ) ||
+        (left.source === between.source && this.reaches(config, between, middle, left, zone))
+      ) {
+        return action.kind === "source"
+          ? { kind: "turned" }
+          : { kind: "turned", pool: action.pool, external: senderOf(between, middle) };
+      }
+    }
+    return undefined;
+  }
+
+  /** A packet from outside to an external endpoint, whose owner lets its sender in. */
+  private inward(origin: Origin, left: Wire, zone: number): Way | undefined {
+    const { wire, config } = origin;
+    const keepsSource = left.source === wire.source && left.sourcePort === wire.sourcePort;
+    const here = origin.device.zone.id;
+    const reached = keepsSource && this.reaches(config, wire, here, left, zone);
+    return reached ? { kind: "inward" } : undefined;
+  }
+
+  /** Whether what comes in looking like `wire` is let in, and is then what left in the owner's zone. */
+  private reaches(config: Config, wire: Wire, here: number, left: Wire, zone: number): boolean {
+    const external = receiverOf(wire, here);
+    const inside = receiverOf(left, zone);
+    const incarnation = this.incarnationOf(zone);
+    return (
+      this.ownership.letsIn(external, inside, incarnation, wire.source, config) ||
+      this.waiting.some(
+        (asked) =>
+          asked.incarnation === incarnation &&
+          isSame(senderOf(asked.wire, asked.device.zone.id), inside) &&
+          asked.config.flows.some(
+            ({ action }) =>
+              action.kind === "masquerade" &&
+              action.targetZone.id === here &&
+              has(action.pool, external),
+          ) &&
+          opens(config, external, wire.source, new Set([asked.wire.destination])),
+      )
+    );
+  }
+
+  /** An endpoint keeps its external endpoint, and is alone with it. */
+  private checkOwner(sent: Sent, origin: Origin, { pool, external }: Way): void {
+    if (pool === undefined || external === undefined) return;
+    const { wire, config, incarnation, epoch, sentAt: at } = origin;
+    const inside = senderOf(wire, origin.device.zone.id);
+    const fault = this.ownership.begins({
+      inside,
+      incarnation,
+      external,
+      wire,
+      pool,
+      config,
+      epoch,
+      at,
+    });
+    if (fault !== undefined && epoch === this.epoch) throw violation(sent, fault);
+  }
+
+  private checkBegins(sent: Sent, origin: Origin, left: Wire, zone: number): void {
+    const way = this.way(origin, left, zone);
     // What waited while the configuration changed was decided by the one before.
-    if (rule === undefined && origin.epoch !== this.epoch) return;
-    if (rule === undefined) {
+    if (way === undefined && origin.epoch !== this.epoch) return;
+    if (way === undefined) {
       throw violation(sent, `no flow leads from zone ${origin.device.zone.id} to zone ${zone}`);
     }
+    this.seen[way.kind]++;
+    this.checkOwner(sent, origin, way);
     const key = keyOf(zone, mirror(left));
     const other = this.passages.get(key);
     const from = origin.device.zone.id;
@@ -307,16 +405,56 @@ function prolongs({ wire }: Origin): boolean {
   return wire.protocol !== 6;
 }
 
+/** The packet between the zones: from the external endpoint that it has when it has turned round. */
+function betweenZones(wire: Wire, left: Wire): Wire {
+  const isIcmp = wire.protocol === 1;
+  return {
+    ...wire,
+    source: left.source,
+    sourcePort: isIcmp ? wire.sourcePort : left.sourcePort,
+    destinationPort: isIcmp ? left.destinationPort : wire.destinationPort,
+  };
+}
+
+function isOurs(config: Config, zone: number, address: number): boolean {
+  return (
+    config.pools.some((pool) => pool.zone.id === zone && has(pool, { address })) ||
+    config.devices.some(
+      (each) => each.zone.id === zone && each.addresses.some((own) => own.address === address),
+    )
+  );
+}
+
+function isSame(one: Endpoint, other: Endpoint): boolean {
+  return (
+    one.zone === other.zone &&
+    one.protocol === other.protocol &&
+    one.address === other.address &&
+    one.port === other.port
+  );
+}
+
 function violation(sent: Sent, what: string): Violation {
   return new Violation(`${what}: ${sent.device} ${sent.bytes.toString("hex")}`);
 }
 
+/** A packet in a zone; no device where it is between two zones. */
+interface Place {
+  readonly wire: Wire;
+  readonly device: Device | undefined;
+  readonly zone: number;
+}
+
 /** Whether a flow lets the packet leave in that zone, looking as it does. */
-function allows(rule: FlowRule, origin: Origin, left: Wire, zone: number): boolean {
-  const { wire, device } = origin;
+function allows(rule: FlowRule, { wire, device }: Origin, left: Wire, zone: number): boolean {
+  return leads(rule, { wire, device, zone: device.zone.id }, left, zone);
+}
+
+function leads(rule: FlowRule, place: Place, left: Wire, zone: number): boolean {
+  const { wire, device, zone: here } = place;
   const { action } = rule;
-  if (rule.device !== undefined && rule.device.name !== device.name) return false;
-  if (rule.zone !== undefined && rule.zone.id !== device.zone.id) return false;
+  if (rule.device !== undefined && rule.device.name !== device?.name) return false;
+  if (rule.zone !== undefined && rule.zone.id !== here) return false;
   if (rule.protocol !== undefined && rule.protocol !== wire.protocol) return false;
   if (!within(rule.source, wire.source) || !within(rule.destination, wire.destination))
     return false;
@@ -328,31 +466,27 @@ function allows(rule: FlowRule, origin: Origin, left: Wire, zone: number): boole
   switch (action.kind) {
     case "masquerade":
       return (
-        action.sourceZone.id === device.zone.id &&
+        action.sourceZone.id === here &&
         action.targetZone.id === zone &&
         keepsDestination &&
-        action.pool.ranges.some(({ first, last }) => first <= left.source && left.source <= last)
-      );
-    case "destination":
-      return (
-        (action.sourceZone?.id ?? device.zone.id) === device.zone.id &&
-        action.targetZone.id === zone &&
-        left.source === wire.source &&
-        left.destination === action.address
+        has(action.pool, { address: left.source })
       );
     case "source":
       return (
-        (action.sourceZone?.id ?? device.zone.id) === device.zone.id &&
+        (action.sourceZone?.id ?? here) === here &&
         action.targetZone.id === zone &&
         keepsDestination &&
         left.source === action.address
       );
-    case "route":
+    case "destination":
       return (
-        (action.zone?.id ?? device.zone.id) === zone &&
-        keepsDestination &&
-        left.source === wire.source
+        (action.sourceZone?.id ?? here) === here &&
+        action.targetZone.id === zone &&
+        left.source === wire.source &&
+        left.destination === action.address
       );
+    case "route":
+      return (action.zone?.id ?? here) === zone && keepsDestination && left.source === wire.source;
     default:
       return false;
   }

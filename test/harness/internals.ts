@@ -63,6 +63,7 @@ interface Tables {
   indexHandle(bucket: number, slot: number): number;
   indexInsert(at: number, hash: bigint, handle: number): number;
   indexRemove(at: number, hash: bigint, handle: number): number;
+  indexReplace(at: number, hash: bigint, handle: number, by: number): number;
   indexFind(at: number, hash: bigint, handle: number): number;
   indexFill(at: number, key: number, n: number): number;
   indexFilled(at: number, key: number, n: number): number;
@@ -92,6 +93,8 @@ interface Tables {
   bitmapSet(at: number, i: number): number;
   bitmapGive(at: number, i: number): void;
   bitmapTake(at: number, start: number, low: number, high: number): number;
+  bitmapTakeParity(at: number, start: number, low: number, high: number, parity: number): number;
+  bitmapIsClear(at: number, first: number, count: number): number;
 
   mapBytes(n: number): number;
   mapCreate(at: number, n: number, key: bigint): void;

@@ -83,6 +83,10 @@ export function indexRemove(at: usize, hash: u64, handle: u32): bool {
   return Index.view(at).remove(hash, handle);
 }
 
+export function indexReplace(at: usize, hash: u64, handle: u32, by: u32): bool {
+  return Index.view(at).replace(hash, handle, by);
+}
+
 /** How often `handle` is filed where `hash` would look for it. */
 export function indexFind(at: usize, hash: u64, handle: u32): u32 {
   let found: u32 = 0;
@@ -211,6 +215,14 @@ export function bitmapGive(at: usize, i: u32): void {
 
 export function bitmapTake(at: usize, start: u32, low: u32, high: u32): u32 {
   return Bitmap.view(at).take(start, low, high);
+}
+
+export function bitmapTakeParity(at: usize, start: u32, low: u32, high: u32, parity: u32): u32 {
+  return Bitmap.view(at).takeParity(start, low, high, parity);
+}
+
+export function bitmapIsClear(at: usize, first: u32, count: u32): bool {
+  return Bitmap.view(at).isClear(first, count);
 }
 
 // --- Map64

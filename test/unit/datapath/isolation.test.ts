@@ -14,7 +14,8 @@ t.test("no packet reaches another zone but through what names both", async (t) =
   const { failures, tallies } = fuzz(SEED, 150, ["isolation"]);
   for (const { error, command } of failures) t.fail(command, { error });
   const reasons = ["Forwarded", "HeldSent", "ConnRevoked", "PoolExhausted", "NoFlow"];
-  for (const reason of [...reasons, "IcmpUnrelated", "errorsPassed"]) {
+  const ways = ["straight", "turned", "inward", "errorsPassed"];
+  for (const reason of [...reasons, ...ways, "IcmpUnrelated", "Filtered", "Hairpin"]) {
     t.ok((tallies.isolation?.[reason] ?? 0) > 0, `${reason} happened`);
   }
 });

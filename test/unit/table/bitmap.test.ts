@@ -82,3 +82,50 @@ t.test("a start outside the range means its beginning; an empty range has nothin
   t.equal(wasm.bitmapTake(AT, 0, 0, 0), 0);
   t.equal(wasm.bitmapTake(AT, 0, 0, 0), NONE);
 });
+
+t.test("takeParity hands out each even, or each odd, number of a range, once", async (t) => {
+  for (const parity of [0, 1]) {
+    wasm.bitmapClear(AT);
+    const given = new Set<number>();
+    for (;;) {
+      const i = wasm.bitmapTakeParity(AT, 130, 61, 199, parity);
+      if (i === NONE) break;
+      if (i % 2 !== parity || i < 61 || i > 199 || given.has(i)) t.fail(`${i}`);
+      given.add(i);
+    }
+    t.equal(given.size, parity === 0 ? 69 : 70);
+    t.equal(wasm.bitmapCount(AT), given.size, "and takes no other");
+  }
+});
+
+t.test("takeParity begins at its start, goes round once, and passes what is taken", async (t) => {
+  wasm.bitmapClear(AT);
+  wasm.bitmapSet(AT, 64);
+  t.same(
+    [63, 63, 63].map((start) => wasm.bitmapTakeParity(AT, start, 62, 67, 0)),
+    [66, 62, NONE],
+  );
+  t.equal(wasm.bitmapTakeParity(AT, 0, LAST, NONE, 1), LAST, "a range that ends behind the last");
+  t.equal(wasm.bitmapTakeParity(AT, 5, 5, 5, 0), NONE, "a range of the other parity");
+  t.equal(wasm.bitmapTakeParity(AT, 5, 6, 5, 0), NONE, "an empty range");
+  for (let i = 0; i <= LAST; i++) wasm.bitmapSet(AT, i);
+  wasm.bitmapGive(AT, 40_001);
+  t.equal(wasm.bitmapTakeParity(AT, 50_000, 0, LAST, 0), NONE);
+  t.equal(wasm.bitmapTakeParity(AT, 50_000, 0, LAST, 1), 40_001);
+});
+
+t.test("isClear sees every number of its range and none beside", async (t) => {
+  wasm.bitmapClear(AT);
+  wasm.bitmapSet(AT, 1023);
+  wasm.bitmapSet(AT, 1536);
+  t.equal(wasm.bitmapIsClear(AT, 1024, 512), 1);
+  t.equal(wasm.bitmapIsClear(AT, 960, 64), 0);
+  t.equal(wasm.bitmapIsClear(AT, 1536, 64), 0);
+  t.equal(wasm.bitmapIsClear(AT, 0, LAST + 1), 0);
+  for (const i of [1024, 1087, 1088, 1535]) {
+    wasm.bitmapSet(AT, i);
+    t.equal(wasm.bitmapIsClear(AT, 1024, 512), 0, `${i}`);
+    wasm.bitmapGive(AT, i);
+  }
+  t.equal(wasm.bitmapIsClear(AT, 1024, 512), 1);
+});

@@ -93,6 +93,23 @@ t.test("the same hash: sixteen places and no more, told apart by handle", async 
   t.equal(wasm.indexCount(AT), 16);
 });
 
+t.test("replace puts one handle in the place of another, and of nothing else", async (t) => {
+  wasm.indexCreate(AT, 1000);
+  const hash = 0x123456789abcdef0n;
+  // more than one bucket of them: both are looked through
+  for (let handle = 0; handle < 16; handle++) wasm.indexInsert(AT, hash, handle);
+  for (let handle = 0; handle < 16; handle++) {
+    t.equal(wasm.indexReplace(AT, hash, handle, 100 + handle), 1);
+    t.equal(wasm.indexFind(AT, hash, handle), 0);
+    t.equal(wasm.indexFind(AT, hash, 100 + handle), 1);
+  }
+  t.equal(wasm.indexReplace(AT, hash, 7, 8), 0, "it is not there");
+  t.equal(wasm.indexReplace(AT, hash ^ (1n << 63n), 100, 8), 0, "it is elsewhere");
+  t.equal(wasm.indexFind(AT, hash, 8), 0);
+  t.equal(wasm.indexCount(AT), 16);
+  t.equal(wasm.indexRemove(AT, hash, 107), 1, "it is removed like any other");
+});
+
 t.test("a tag of zero is a tag like any other", async (t) => {
   wasm.indexCreate(AT, 10);
   const hash = 0xabcd_0000_0000_0000n;

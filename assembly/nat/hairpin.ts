@@ -13,7 +13,7 @@ import { FlowRecord } from "../config/records";
 import { scratch } from "../memory";
 import { CONTINUE, Packet } from "../packet";
 import { NONE } from "../table/none";
-import { isInForce } from "./allowed";
+import { letsIn, mayAdmit } from "./allowed";
 import { Conn, ConnFlag, isFree } from "./conn";
 import { portInUse } from "./external";
 import { findPermit } from "./filter";
@@ -41,7 +41,7 @@ export function hairpin(conn: Conn, packet: Packet, middle: u32): u32 {
       break;
     case FlowAction.Reverse:
       if (permit == NONE) return unreached(query);
-      if (!isInForce(Conn.at(permit))) return Reason.Filtered;
+      if (!mayAdmit(Conn.at(permit))) return Reason.Filtered;
       turnByMapping(conn, Conn.at(permit));
       break;
     case FlowAction.Drop:
@@ -93,8 +93,15 @@ function turnByMapping(conn: Conn, other: Conn): void {
   Mapping.at(conn.target).conns++;
 }
 
+/** Whether the filtering by which a mapping let a conn in still holds; of an address of two pools, the first's. */
+function stillLetsIn(mapping: Mapping): bool {
+  const pool: u32 = mapping.externalAddress.pool;
+  return pool != None.Short && letsIn(active.pool(pool), mapping);
+}
+
 /** Whether the configuration in force would turn a hairpinned conn round in the same way again. */
 export function stillTurns(conn: Conn, middle: u32): bool {
+  if (conn.target != NONE && !stillLetsIn(Mapping.at(conn.target))) return false;
   const query = queryFor(conn, middle);
   const isMapped = conn.target != NONE;
   if (isMapped) query.state |= <u16>ConnState.Reply;

@@ -61,9 +61,15 @@ export function stillAllowed(conn: Conn): bool {
   }
 }
 
-/** Whether the configuration in force allows a conn, found out before or now. Only such a one lets others in. */
-export function isInForce(conn: Conn): bool {
-  return conn.validated == arena.configured || stillAllowed(conn);
+/**
+ * Whether a conn, by which its mapping's filter lets others in, may still do so: the configuration in force
+ * allows it, and filters no stricter than when its mapping was made.
+ */
+export function mayAdmit(conn: Conn): bool {
+  if (conn.validated != arena.configured && !stillAllowed(conn)) return false;
+  const index = originalFlow(conn);
+  if (index == NONE || active.flow(index).action != <u32>FlowAction.Masquerade) return false;
+  return letsIn(active.pool(active.flow(index).pool), Mapping.at(conn.mapping));
 }
 
 /** Whether a flow that changes the source leads where the conn goes: on, or round and back in. */
@@ -86,7 +92,7 @@ function mayKeep(pool: PoolRecord, conn: Conn): bool {
 }
 
 /** A conn that began from outside did so by a filtering that still holds. */
-function letsIn(pool: PoolRecord, mapping: Mapping): bool {
+export function letsIn(pool: PoolRecord, mapping: Mapping): bool {
   return (
     mapping.which != <u16>None.Short && pool.filtering(mapping.which) == <u32>mapping.filtering
   );

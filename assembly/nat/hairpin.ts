@@ -15,7 +15,7 @@ import { FlowRecord } from "../config/records";
 import { scratch } from "../memory";
 import { CONTINUE, NO_CONN, Packet } from "../packet";
 import { NONE } from "../table/none";
-import { isInForce } from "./allowed";
+import { letsIn, mayAdmit } from "./allowed";
 import { Conn, ConnFlag, findConn, isFree } from "./conn";
 import { Expectation, endExpectation, findExpectation } from "./expectation";
 import { portInUse } from "./external";
@@ -52,7 +52,7 @@ export function hairpin(conn: Conn, packet: Packet, middle: u32): u32 {
         break;
       }
       if (permit == NONE) return unreached(conn, query);
-      if (!isInForce(Conn.at(permit))) return Reason.Hairpin;
+      if (!mayAdmit(Conn.at(permit))) return Reason.Hairpin;
       turnByMapping(conn, Conn.at(permit).original, Conn.at(permit).mapping);
       break;
     case FlowAction.Drop:
@@ -132,8 +132,15 @@ function turnAsForeseen(conn: Conn, foreseen: u32): void {
   endExpectation(foreseen);
 }
 
+/** Whether the filtering by which a mapping let a conn in still holds; of an address of two pools, the first's. */
+function stillLetsIn(mapping: Mapping): bool {
+  const pool: u32 = mapping.externalAddress.pool;
+  return pool != None.Short && letsIn(active.pool(pool), mapping);
+}
+
 /** Whether the configuration in force would turn a hairpinned conn round in the same way again. */
 export function stillTurns(conn: Conn, middle: u32): bool {
+  if (conn.target != NONE && !stillLetsIn(Mapping.at(conn.target))) return false;
   const query = queryFor(conn, middle);
   const isMapped = conn.target != NONE;
   if (isMapped) query.state |= <u16>ConnState.Reply;

@@ -103,6 +103,17 @@ t.test(
   },
 );
 
+t.test("neither does it let anybody turn round there, nor keep who has", async (t) => {
+  const { router, a, b } = nat({ filtering: "endpoint-independent" });
+  const port = portOf(b.udp(SERVER, 1, 53));
+  t.equal(a.udp(EXTERNAL, 1, port)[0]?.device, "lan-b");
+  router.reconfigure(pooled({ filtering: "address-dependent" }));
+  t.same(a.udp(EXTERNAL, 2, port), []);
+  t.same(router.ended, { Filtered: 1 });
+  t.same(a.udp(EXTERNAL, 1, port), []);
+  t.same(router.ended, { ConnRevoked: 1 });
+});
+
 t.test("mappings go on over a reload, and end with the policy that made them", async (t) => {
   const { router, a } = nat();
   const port = portOf(a.udp(SERVER, 1, 53));

@@ -257,6 +257,9 @@ export class Oracle {
     if (passage === undefined || !this.leadsBack(passage, left, zone, here)) {
       return this.answersWaiting(origin, left, zone);
     }
+    const idle = origin.sentAt - passage.usedAt;
+    // What may have ended meanwhile may begin again with what looks like an answer to it.
+    if (idle >= this.lifetimeMs || passage.epoch !== this.epoch) this.mayBegin(origin, left, zone);
     if (prolongs(origin)) passage.usedAt = Math.max(passage.usedAt, origin.sentAt);
     return true;
   }
@@ -353,22 +356,19 @@ export class Oracle {
     );
   }
 
-  /** An endpoint keeps its external endpoint, and is alone with it. */
-  private checkOwner(sent: Sent, origin: Origin, { pool, external }: Way): void {
-    if (pool === undefined || external === undefined) return;
+  /** An endpoint keeps its external endpoint, and is alone with it. Not certain: it may also be an answer. */
+  private faultOfOwner(
+    origin: Origin,
+    { pool, external }: Way,
+    certain: boolean,
+  ): string | undefined {
+    if (pool === undefined || external === undefined) return undefined;
     const { wire, config, incarnation, epoch, sentAt: at } = origin;
     const inside = senderOf(wire, origin.device.zone.id);
-    const fault = this.ownership.begins({
-      inside,
-      incarnation,
-      external,
-      wire,
-      pool,
-      config,
-      epoch,
-      at,
-    });
-    if (fault !== undefined && epoch === this.epoch) throw violation(sent, fault);
+    const beginning = { inside, incarnation, external, wire, pool, config, epoch, at };
+    if (certain) return this.ownership.begins(beginning);
+    this.ownership.mayBegin(beginning);
+    return undefined;
   }
 
   private checkBegins(sent: Sent, origin: Origin, left: Wire, zone: number): void {
@@ -379,7 +379,8 @@ export class Oracle {
       throw violation(sent, `no flow leads from zone ${origin.device.zone.id} to zone ${zone}`);
     }
     this.seen[way.kind]++;
-    this.checkOwner(sent, origin, way);
+    const fault = this.faultOfOwner(origin, way, true);
+    if (fault !== undefined && origin.epoch === this.epoch) throw violation(sent, fault);
     const key = keyOf(zone, mirror(left));
     const other = this.passages.get(key);
     const from = origin.device.zone.id;
@@ -388,10 +389,22 @@ export class Oracle {
       const idle = origin.sentAt - other.usedAt;
       if (idle < this.lifetimeMs) throw violation(sent, "its answers are another's");
     }
-    this.passages.set(key, {
+    this.remember(origin, left, zone);
+  }
+
+  private mayBegin(origin: Origin, left: Wire, zone: number): void {
+    const way = this.way(origin, left, zone);
+    if (way === undefined) return;
+    this.faultOfOwner(origin, way, false);
+    this.remember(origin, left, zone);
+  }
+
+  private remember(origin: Origin, left: Wire, zone: number): void {
+    const answer = mirror(left);
+    this.passages.set(keyOf(zone, answer), {
       wire: origin.wire,
-      zone: from,
-      answer: mirror(left),
+      zone: origin.device.zone.id,
+      answer,
       answerZone: zone,
       incarnations: [origin.incarnation, this.incarnationOf(zone)],
       epoch: origin.epoch,

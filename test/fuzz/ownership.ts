@@ -21,6 +21,8 @@ interface Owner {
   readonly inside: Endpoint;
   readonly incarnation: number;
   readonly epoch: number;
+  /** It may also have been an answer from there. */
+  readonly certain: boolean;
   /** Addresses that it has sent to. */
   readonly remotes: Set<number>;
   usedAt: number;
@@ -76,8 +78,13 @@ export class Ownership {
       pool.mapping[protocol] === MappingBehaviour.AddressAndPortDependent &&
       pool.filtering[protocol] === FilteringBehaviour.AddressAndPortDependent;
     const fault = shares ? undefined : (this.keeps(beginning, protocol) ?? this.isAlone(beginning));
-    this.remember(beginning);
+    this.remember(beginning, true);
     return fault;
+  }
+
+  /** A conn may have this external endpoint. */
+  mayBegin(beginning: Beginning): void {
+    this.remember(beginning, false);
   }
 
   /** An endpoint that has a mapping keeps it. */
@@ -107,6 +114,7 @@ export class Ownership {
     const rests = (config.capacity.conns ?? 0) >= RESTS_FROM ? config.timeouts.holdDown * 1000 : 0;
     const other = this.ownersOf(external).find(
       (each) =>
+        each.certain &&
         (keyOf(each.inside) !== keyOf(inside) || each.incarnation !== incarnation) &&
         each.epoch === epoch &&
         at - each.usedAt < this.lifetimeMs + rests,
@@ -116,12 +124,14 @@ export class Ownership {
       : `its port is, or was just now, ${keyOf(other.inside)}'s`;
   }
 
-  private remember({ inside, incarnation, external, wire, epoch, at }: Beginning): void {
+  private remember(beginning: Beginning, certain: boolean): void {
+    const { inside, incarnation, external, wire, epoch, at } = beginning;
     const owners = this.ownersOf(external);
     const known = owners.find(
       (each) =>
         keyOf(each.inside) === keyOf(inside) &&
         each.incarnation === incarnation &&
+        each.certain === certain &&
         each.epoch === epoch,
     );
     if (known !== undefined) {
@@ -132,7 +142,7 @@ export class Ownership {
     const remotes = new Set([wire.destination]);
     this.owners.set(keyOf(external), [
       ...owners,
-      { inside, incarnation, epoch, remotes, usedAt: at },
+      { inside, incarnation, epoch, certain, remotes, usedAt: at },
     ]);
   }
 

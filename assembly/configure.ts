@@ -142,6 +142,7 @@ function switchTo(next: Configuration, which: u32, now: u32): void {
   arena.configured = arena.generation;
   arena.activeSlot = which;
   arena.sweepCursor = 0;
+  arena.grantCursor = 0;
   activate();
   for (let i: u32 = 0; i < next.zoneCount; i++) next.zoneState(i).born = arena.generation;
   for (let i: u32 = 0; i < next.deviceCount; i++) fillErrorBudget(i, now);

@@ -9,6 +9,7 @@ import { active } from "./config/configuration";
 import { arena, connIndex, connWheel, count, neighborWheel } from "./memory";
 import { Conn, findConn, opposite } from "./nat/conn";
 import { decide } from "./nat/decide";
+import { expireGrants, grantWait, sweepGrants } from "./nat/grant";
 import { dropConn, expireConns, refresh } from "./nat/lifetime";
 import { freeRested, restWait } from "./nat/rest";
 import { beginSearches } from "./nat/shared";
@@ -22,6 +23,7 @@ import { answerArp, answerLocal, reportDrop, reportTooBig } from "./net/responde
 import { findRoute, isDirectedBroadcast } from "./net/route";
 import { CONTINUE, Direction, LOCAL, NO_CONN, Packet, PacketKind } from "./packet";
 import { beginParse, parse } from "./parse";
+import { answerPcp, isForPcp } from "./pcp";
 import { NONE } from "./table/none";
 import { IcmpType } from "./wire/icmp";
 import { IpProtocol } from "./wire/ipv4";
@@ -68,7 +70,7 @@ export function processBatch(received: u32, now: u32): u32 {
 /** One sound IPv4 packet, from its conn to the list of frames that leave. */
 function forward(packet: Packet, now: u32): u32 {
   let verdict = admit(packet, now);
-  if (verdict == LOCAL) return answerLocal(packet);
+  if (verdict == LOCAL) return isForPcp(packet) ? answerPcp(packet) : answerLocal(packet);
   if (verdict == CONTINUE) verdict = fit(packet, now);
   if (verdict != CONTINUE) {
     reportDrop(packet, verdict, now);
@@ -175,22 +177,25 @@ function finish(packet: Packet, verdict: u32): void {
 }
 
 /**
- * Does what time asks for: at most `limit` conns and neighbors each, and as much of a sweep. Returns how
+ * Does what time asks for: at most `limit` conns, grants and neighbors each, and as much of a sweep. Returns how
  * many frames leave. `timerWait` says when to call again.
  */
 export function expireTimers(now: u32, limit: u32): u32 {
   beginCall(now);
   if (arena.configured == 0) return 0;
   expireConns(now, limit);
+  expireGrants(now, limit);
   freeRested(limit);
   tendNeighbors(now, limit);
   sweepConns(limit, now);
+  sweepGrants(limit);
   sendAnnouncements();
   return produced;
 }
 
 function beginCall(now: u32): void {
   arena.now = now;
+  arena.advanceEpoch();
   beginSearches();
   beginOutputs();
   reclaimHeld();
@@ -200,5 +205,6 @@ function beginCall(now: u32): void {
 export function timerWait(now: u32): u32 {
   if (arena.sweepDone != arena.configured || hasAnnouncements()) return 0;
   arena.now = now;
-  return min(min(connWheel.wait(now), neighborWheel.wait(now)), restWait());
+  const wait = min(min(connWheel.wait(now), neighborWheel.wait(now)), restWait());
+  return min(wait, grantWait(now));
 }

@@ -59,6 +59,9 @@ export class ZoneState {
   alarmAt: u32;
   alarmRepeats: u32;
   connsHigh: u32;
+  /** Mappings that its hosts have by PCP (nat/grant.ts). */
+  grants: u32;
+  private pad: u32;
 
   /** Adds a device's counters (abi: DeviceCounterAt) to the zone's. */
   addDevice(counters: usize): void {
@@ -105,12 +108,12 @@ export class DeviceState {
   private pad: u32;
 }
 
-const ZONE_STATE_BYTES: usize = 72;
+const ZONE_STATE_BYTES: usize = 80;
 const POOL_STATE_BYTES: usize = 24;
 const DEVICE_STATE_BYTES: usize = 24;
 const CONFIGURATION_BYTES: usize = 256;
 
-if (offsetof<ZoneState>() != ZONE_STATE_BYTES) ERROR("a ZoneState is 72 bytes");
+if (offsetof<ZoneState>() != ZONE_STATE_BYTES) ERROR("a ZoneState is 80 bytes");
 if (offsetof<PoolState>() != POOL_STATE_BYTES) ERROR("a PoolState is 24 bytes");
 if (offsetof<ZoneState>("dropped") != ZoneCounterAt.Dropped)
   ERROR("ZoneState begins as ZoneCounterAt");

@@ -14,6 +14,7 @@ import { Conn, ConnFlag, opposite } from "./conn";
 import { mayHave } from "./deterministic";
 import { FlowQuery, findFlow } from "./flow";
 import { forwardedUpTo, targetPort } from "./forward";
+import { isGood } from "./grant";
 import { stillTurns } from "./hairpin";
 import { Mapping } from "./mapping";
 
@@ -74,16 +75,19 @@ function mayKeep(pool: PoolRecord, conn: Conn): bool {
   const reply = conn.reply;
   if (!active.hasExternal(pool, mapping.external, reply.destination)) return false;
   if (forwardedUpTo(mapping.external, pool.zone, reply) != NONE) return false;
-  if (conn.has(ConnFlag.Inward) && !letsIn(pool, mapping)) return false;
+  if (conn.has(ConnFlag.Inward) && !letsIn(pool, conn, mapping)) return false;
   if (pool.allocation != Allocation.Deterministic || mapping.which == <u16>None.Short) return true;
   const inside = active.zoneIndex(conn.original.zone);
   return mayHave(pool, inside, conn.original.source, reply.destination, mapping.port);
 }
 
-/** A conn that began from outside did so by a filtering that still holds. */
-function letsIn(pool: PoolRecord, mapping: Mapping): bool {
+/** A conn that began from outside did so by a grant, or by a filtering, that still holds. */
+function letsIn(pool: PoolRecord, conn: Conn, mapping: Mapping): bool {
+  if (mapping.grant != NONE && isGood(mapping.grant)) return true;
   return (
-    mapping.which != <u16>None.Short && pool.filtering(mapping.which) == <u32>mapping.filtering
+    !conn.isGranted &&
+    mapping.which != <u16>None.Short &&
+    pool.filtering(mapping.which) == <u32>mapping.filtering
   );
 }
 

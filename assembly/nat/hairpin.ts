@@ -20,6 +20,7 @@ import { portInUse } from "./external";
 import { findPermit } from "./filter";
 import { FlowQuery, findFlow } from "./flow";
 import { targetPort } from "./forward";
+import { findGrant, Grant } from "./grant";
 import { Mapping } from "./mapping";
 
 /**
@@ -29,7 +30,8 @@ import { Mapping } from "./mapping";
 export function hairpin(conn: Conn, packet: Packet, middle: u32): u32 {
   const query = queryFor(conn, middle);
   const permit = findPermit(query);
-  if (permit != NONE) query.state |= <u16>ConnState.Reply;
+  const grant = permit == NONE ? findGrant(query) : NONE;
+  if (permit != NONE || grant != NONE) query.state |= <u16>ConnState.Reply;
   const index = findFlow(query);
   if (index == NONE) return unreached(query);
   const flow = active.flow(index);
@@ -40,9 +42,11 @@ export function hairpin(conn: Conn, packet: Packet, middle: u32): u32 {
       turnByForward(conn, flow, query);
       break;
     case FlowAction.Reverse:
-      if (permit == NONE) return unreached(query);
-      if (!isGood(Conn.at(permit))) return Reason.Filtered;
-      turnByMapping(conn, Conn.at(permit));
+      if (permit != NONE) {
+        if (!isGood(Conn.at(permit))) return Reason.Filtered;
+        turnByMapping(conn, Conn.at(permit).mapping);
+      } else if (grant != NONE) turnByMapping(conn, Grant.at(grant).mapping);
+      else return unreached(query);
       break;
     case FlowAction.Drop:
       return Reason.FlowDrop;
@@ -90,12 +94,13 @@ function turnByForward(conn: Conn, flow: FlowRecord, query: FlowQuery): void {
   conn.flags |= <u8>ConnFlag.Dnat;
 }
 
-function turnByMapping(conn: Conn, other: Conn): void {
-  conn.reply.zone = other.original.zone;
-  conn.reply.source = other.original.source;
-  conn.reply.sourcePort = other.original.sourcePort;
-  conn.target = other.mapping;
-  Mapping.at(conn.target).conns++;
+function turnByMapping(conn: Conn, index: u32): void {
+  const mapping = Mapping.at(index);
+  conn.reply.zone = mapping.zone;
+  conn.reply.source = mapping.source;
+  conn.reply.sourcePort = mapping.sourcePort;
+  conn.target = index;
+  mapping.conns++;
 }
 
 /** Whether the configuration in force would turn a hairpinned conn round in the same way again. */

@@ -17,6 +17,7 @@ import { Conn, ConnFlag, isFree, openConn } from "./conn";
 import { noteQuota, noteSession, noteTableFull, watchConns } from "./event";
 import { closeFilter, openFilter } from "./filter";
 import { targetPort } from "./forward";
+import { Grant } from "./grant";
 import { hairpin } from "./hairpin";
 import { countConn, uncountConn } from "./limit";
 import { abandonMapping, Mapping } from "./mapping";
@@ -40,20 +41,36 @@ export function openOutward(packet: Packet, flow: FlowRecord, now: u32): u32 {
 /** Makes the conn of a packet from outside that the filter of conn `permit` (index) lets in. */
 export function openInward(packet: Packet, permit: u32, now: u32): u32 {
   const other = Conn.at(permit);
-  const inside = active.zoneIndex(other.original.zone);
+  const flags = other.flags & <u8>ConnFlag.KeepsExpiry;
+  return openTo(packet, other.mapping, NONE, flags, <u16>other.ingress(Direction.Original), now);
+}
+
+/** Makes the conn of a packet from outside that a grant (index) lets in. */
+export function openGranted(packet: Packet, index: u32, now: u32): u32 {
+  const grant = Grant.at(index);
+  return openTo(packet, grant.mapping, index, <u8>grant.flags, grant.ingress, now);
+}
+
+/** Makes a conn inwards to the endpoint of a mapping; `grant` (index) is NONE where a filter lets it in. */
+function openTo(packet: Packet, mapping: u32, grant: u32, flags: u8, ingress: u16, now: u32): u32 {
+  const owner = Mapping.at(mapping);
+  const inside = active.zoneIndex(owner.zone);
   if (inside == NONE) return Reason.Filtered;
-  const index = begin(inside, other.original);
+  const index = begin(inside, owner);
   if (index == NONE) return refusal;
   const conn = Conn.at(index);
   conn.reply.copy(packet);
   conn.original.mirror(packet);
-  conn.original.zone = other.original.zone;
-  conn.original.source = other.original.source;
-  conn.original.sourcePort = other.original.sourcePort;
-  conn.flags = (other.flags & <u8>ConnFlag.KeepsExpiry) | <u8>ConnFlag.Snat | <u8>ConnFlag.Inward;
-  conn.mapping = other.mapping;
-  Mapping.at(conn.mapping).conns++;
-  conn.arrive(Direction.Original, <u16>other.ingress(Direction.Original));
+  conn.original.zone = owner.zone;
+  conn.original.source = owner.source;
+  conn.original.sourcePort = owner.sourcePort;
+  conn.flags = flags | <u8>ConnFlag.Snat | <u8>ConnFlag.Inward;
+  if (grant != NONE) conn.markGranted();
+  conn.mapping = mapping;
+  owner.conns++;
+  // It is the same tenants' as the mapping, whoever has the zones' numbers now.
+  conn.born = owner.born;
+  conn.arrive(Direction.Original, ingress);
   const allowed = isFree(conn.original) && stillAllowed(conn);
   const verdict = finish(index, inside, allowed ? CONTINUE : <u32>Reason.Filtered, now);
   if (verdict == CONTINUE) packet.handle = (index << 1) | <u32>Direction.Reply;

@@ -180,7 +180,7 @@ export enum Reason {
   TcpOutOfWindow,
   /** A SYN that nobody asked for: kept for six seconds, then answered (RFC 5382 REQ-4). */
   TcpUnsolicited,
-  /** A conn must begin with an echo request. */
+  /** A conn of ICMP must begin with a query's request (echo or timestamp). */
   EchoNotRequest,
   /** Towards an external address of ours, by a port that leads nowhere from there. */
   Hairpin,
@@ -773,7 +773,7 @@ export enum ConnRowAt {
   /** u16 zone numbers, as in the tuples below. */
   OriginalZone = 6,
   ReplyZone = 8,
-  /** u16 ports (ICMP: the identifier on the side of the asker, 0 on the other). */
+  /** u16 ports (ICMP: the identifier on the side of the asker; on the other 0 for echo, 13 for timestamp). */
   OriginalSourcePort = 10,
   OriginalDestinationPort = 12,
   ReplySourcePort = 14,

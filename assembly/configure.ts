@@ -5,6 +5,7 @@
  */
 
 import {
+  ConnState,
   DeviceCounterAt,
   FlowCounterAt,
   ImageAt,
@@ -24,6 +25,7 @@ import {
 } from "./config/configuration";
 import { NeighborRecord } from "./config/records";
 import { arena, EXTERNAL_BITMAPS, neighborSlab, slotBytes } from "./memory";
+import { forgetDatagrams } from "./nat/datagram";
 import { External } from "./nat/external";
 import { linkForwards } from "./nat/forward";
 import { forgetResting } from "./nat/rest";
@@ -96,6 +98,10 @@ function fillTables(next: Configuration): ImageStatus {
       return ImageStatus.Duplicate;
     }
   }
+  next.hasRelatedFlows = false;
+  for (let i: u32 = 0; i < next.flowCount; i++) {
+    if ((next.flow(i).stateMask & ConnState.Related) != 0) next.hasRelatedFlows = true;
+  }
   return ImageStatus.Ok;
 }
 
@@ -137,7 +143,10 @@ function inherited(next: Configuration, zoneIndex: u32, address: u32): u32 {
 function switchTo(next: Configuration, which: u32, now: u32): void {
   const old = active;
   const first = arena.configured == 0;
-  if (!first) dropNeighbors(next);
+  if (!first) {
+    forgetDatagrams();
+    dropNeighbors(next);
+  }
   arena.generation++;
   arena.configured = arena.generation;
   arena.activeSlot = which;

@@ -13,9 +13,8 @@ import { configureArena, stagingAt } from "./configure";
 import { arena, arenaBytes as arenaBytesWanted, attachArena, reasons, startArena } from "./memory";
 import { takeEventRows } from "./nat/event";
 import { announceAll } from "./net/announce";
-import { startHeld } from "./net/held";
 import { forgetNeighbors } from "./net/neighbor";
-import { expireTimers, processBatch, timerWait } from "./pipeline";
+import { expireTimers, processBatch, startQueues, timerWait } from "./pipeline";
 import {
   listConnRows,
   listHostRows,
@@ -37,7 +36,7 @@ export function arenaBytes(): u32 {
 /** Lays out an empty arena as the start record says. */
 export function start(now: u32): void {
   startArena(now);
-  startHeld();
+  startQueues();
 }
 
 /** Goes on with the arena that stands in this memory; false when there is none of this version. */

@@ -7,8 +7,10 @@
  *     │        │ record  │        │         │        │                                      │ windows
  *                                                    │
  *       header · reasons · packets · own frames · held frames ·
- *       conns · conn slab · conn index · conn wheel · filter index ·
- *       mappings · mapping slab · mapping index · grants · grant slab · grant index · grant wheel · hosts · host slab · host index · resting ports · events ·
+ *       held SYNs · conns · windows of TCP · conn slab · conn index · conn wheel · filter index ·
+ *       mappings · mapping slab · mapping index · grants · grant slab · grant index · grant wheel ·
+ *       hosts · host slab · host index · resting ports · events ·
+ *       datagrams · datagram slab · datagram index · waiting fragments · identification counters ·
  *       neighbors · neighbor slab · neighbor index · neighbor wheel ·
  *       externals (pool addresses with their bitmaps and blocks) · config slot 0 · config slot 1
  *
@@ -28,6 +30,8 @@ import { Wheel } from "./table/wheel";
 export enum RecordBytes {
   Packet = 80,
   Conn = 128,
+  Window = 32,
+  HeldSyn = 192,
   Neighbor = 64,
   HeldFrame = 2048,
   OwnFrame = 2048,
@@ -35,9 +39,14 @@ export enum RecordBytes {
   Grant = 32,
   Host = 32,
   RestingPort = 8,
+  Datagram = 96,
+  WaitingFragment = 2048,
   ExternalHeader = 64,
   Block = 12,
 }
+
+/** Counters of IP identifications (nat/identification.ts): a power of two. */
+export const IDENTIFICATIONS: u32 = 2048;
 
 /** Bitmaps of an external address: TCP, UDP, ICMP. */
 export const EXTERNAL_BITMAPS: u32 = 3;
@@ -110,6 +119,18 @@ export class ArenaHeader {
   /** Lists of buffers for held frames: free ones, and those that become free with the next call. */
   heldFree: u32;
   heldLeaving: u32;
+  /** The ring of SYNs that wait: where the oldest stands, and how many there are. */
+  synFirst: u32;
+  synCount: u32;
+  /** The same for fragments that wait for their first one. */
+  waitingFree: u32;
+  waitingLeaving: u32;
+  /** Datagrams of which fragments are on their way, by age (nat/datagram.ts). */
+  oldestDatagram: u32;
+  newestDatagram: u32;
+  /** Datagrams and waiting fragments that zones have beyond their even shares (nat/share.ts). */
+  datagramsBeyond: u32;
+  waitingBeyond: u32;
   /** 64 bytes for the tuple hash, 16 for port allocation, 8 for the tables of the configuration. */
   private secret0: u64;
   private secret1: u64;
@@ -156,7 +177,9 @@ export let scratch: usize = 0;
 export let keyScratch: usize = 0;
 export let ownFrames: usize = 0;
 export let heldFrames: usize = 0;
+export let heldSyns: usize = 0;
 export let conns: usize = 0;
+export let windows: usize = 0;
 export let connSlab: Slab = changetype<Slab>(0);
 export let connIndex: Index = changetype<Index>(0);
 export let connWheel: Wheel = changetype<Wheel>(0);
@@ -177,6 +200,11 @@ export let neighbors: usize = 0;
 export let neighborSlab: Slab = changetype<Slab>(0);
 export let neighborIndex: Index = changetype<Index>(0);
 export let neighborWheel: Wheel = changetype<Wheel>(0);
+export let datagrams: usize = 0;
+export let datagramSlab: Slab = changetype<Slab>(0);
+export let datagramIndex: Index = changetype<Index>(0);
+export let waitingFragments: usize = 0;
+export let identifications: usize = 0;
 export let externals: usize = 0;
 export let slot0: usize = 0;
 export let slotBytes: usize = 0;
@@ -224,6 +252,8 @@ export function startArena(now: u32): void {
   Slab.create(changetype<usize>(neighborSlab), arena.neighborCapacity);
   Index.create(changetype<usize>(neighborIndex), arena.neighborCapacity);
   Wheel.create(changetype<usize>(neighborWheel), arena.neighborCapacity, NEIGHBOR_TICK_MS, now);
+  Slab.create(changetype<usize>(datagramSlab), Limit.Datagrams);
+  Index.create(changetype<usize>(datagramIndex), Limit.Datagrams);
 }
 
 /** Takes over an arena that another module, or `startArena`, laid out. False when it is none of ours. */
@@ -250,12 +280,15 @@ function plan(connCount: u32, neighborCount: u32, poolAddresses: u32, imageBytes
   end = Exchange.Arena;
   region(HEADER_BYTES);
   reasons = region(Reason.Count * 8);
-  packets = region(Limit.Batch * RecordBytes.Packet);
+  // One more than a batch: for a frame that leaves later than it came.
+  packets = region((Limit.Batch + 1) * RecordBytes.Packet);
   scratch = region(64);
   keyScratch = region(16);
   ownFrames = region(Limit.OwnFrames * RecordBytes.OwnFrame);
   heldFrames = region(Limit.Held * RecordBytes.HeldFrame);
+  heldSyns = region(Limit.HeldSyns * RecordBytes.HeldSyn);
   conns = region(<usize>connCount * RecordBytes.Conn);
+  windows = region(<usize>connCount * RecordBytes.Window);
   connSlab = Slab.view(region(Slab.bytes(connCount)));
   connIndex = Index.view(region(Index.bytes(connCount * 2)));
   connWheel = Wheel.view(region(Wheel.bytes(connCount)));
@@ -277,6 +310,11 @@ function plan(connCount: u32, neighborCount: u32, poolAddresses: u32, imageBytes
   neighborSlab = Slab.view(region(Slab.bytes(neighborCount)));
   neighborIndex = Index.view(region(Index.bytes(neighborCount)));
   neighborWheel = Wheel.view(region(Wheel.bytes(neighborCount)));
+  datagrams = region(Limit.Datagrams * RecordBytes.Datagram);
+  datagramSlab = Slab.view(region(Slab.bytes(Limit.Datagrams)));
+  datagramIndex = Index.view(region(Index.bytes(Limit.Datagrams)));
+  waitingFragments = region(Limit.HeldFragments * RecordBytes.WaitingFragment);
+  identifications = region(IDENTIFICATIONS * 2);
   externals = region(<usize>poolAddresses * EXTERNAL_BYTES);
   slotBytes =
     <usize>imageBytes * (1 + DERIVED_PER_IMAGE_BYTE) +

@@ -16,6 +16,12 @@ export enum Direction {
 export enum PacketKind {
   Ipv4,
   Arp,
+  /** An ICMP error about a packet: its tuple is that of an answer to the quoted packet (nat/icmperror.ts). */
+  IcmpError,
+  /** The first fragment of a datagram: with its transport header, but not with all of its payload. */
+  First,
+  /** Any other: its tuple names the datagram (nat/fragment.ts) until that is found. */
+  Fragment,
 }
 
 /** What steps of the pipeline return when the packet's way goes on; any smaller number is its Reason. */
@@ -56,10 +62,12 @@ export class Packet extends Tuple {
   /** CONTINUE, or the Reason it ended with. */
   reason: u8;
   kind: u8;
-  /** TCP flags, ICMP type. */
+  /** TCP flags, ICMP type; of an ICMP error the type that an answer to the quoted message would have. */
   flags: u8;
-  /** ICMP code. */
+  /** ICMP code; 0 for an ICMP error. */
   code: u8;
+  /** IP identification: of a fragment as it came, or as it leaves once its datagram is found. */
+  identification: u16;
 
   static at(index: u32): Packet {
     return changetype<Packet>(packets + <usize>index * RecordBytes.Packet);
@@ -70,6 +78,10 @@ export class Packet extends Tuple {
   }
   get direction(): Direction {
     return this.handle & 1;
+  }
+  /** Bytes of the message that follows the IPv4 header; 0 where the packet holds only its beginning. */
+  get messageBytes(): u32 {
+    return this.kind == PacketKind.First ? 0 : this.ip.payloadBytes;
   }
 }
 if (offsetof<Packet>() > <usize>RecordBytes.Packet) ERROR("a Packet outgrew its place");

@@ -14,12 +14,15 @@ import {
   Reason,
 } from "./abi";
 import { active, tagKey } from "./config/configuration";
+import { checkFragment } from "./nat/fragment";
+import { parseError } from "./nat/icmperror";
+import { answererPort } from "./nat/query";
 import { CONTINUE, NO_CONN, Packet, PacketKind } from "./packet";
 import { NONE } from "./table/none";
 import { Arp } from "./wire/arp";
 import { sameMac } from "./wire/bytes";
 import { Ethernet, EtherType } from "./wire/ethernet";
-import { Icmp, IcmpType } from "./wire/icmp";
+import { Icmp, isError, isReply, isRequest } from "./wire/icmp";
 import { IpProtocol, Ipv4 } from "./wire/ipv4";
 import { Sctp } from "./wire/sctp";
 import { Tcp } from "./wire/tcp";
@@ -127,12 +130,15 @@ function parseIpv4(packet: Packet, end: u32): u32 {
   if (!ip.headerSumIsRight()) return Reason.IpBadChecksum;
   if (!isForwardable(ip.source)) return Reason.IpBadSource;
   if (!isForwardable(ip.destination)) return Reason.IpBadDestination;
-  if (ip.isFragment) return Reason.FragmentTooShort;
   packet.kind = <u8>PacketKind.Ipv4;
   packet.totalBytes = <u16>ip.totalBytes;
   packet.transport = <u32>ip.payload;
   packet.flags = 0;
   packet.code = 0;
+  if (ip.isFragment) {
+    const verdict = checkFragment(packet, ip);
+    if (verdict != CONTINUE || packet.kind == PacketKind.Fragment) return verdict;
+  }
   switch (ip.protocol) {
     case IpProtocol.Tcp:
       return parseTcp(packet, ip);
@@ -182,7 +188,8 @@ function parseTcp(packet: Packet, ip: Ipv4): u32 {
 
 function parseUdp(packet: Packet, ip: Ipv4): u32 {
   const udp = Udp.view(packet.transport);
-  if (!udp.fits(ip.payloadBytes)) return Reason.UdpBadHeader;
+  // A first fragment has the header (checkFragment), and a length that is the whole datagram's.
+  if (!udp.fits(ip.payloadBytes) && !ip.isFragment) return Reason.UdpBadHeader;
   return carry(packet, ip, udp.sourcePort, udp.destinationPort);
 }
 
@@ -193,13 +200,14 @@ function parseSctp(packet: Packet, ip: Ipv4): u32 {
   return carry(packet, ip, sctp.sourcePort, sctp.destinationPort);
 }
 
-/** Whoever asks has the identifier as its port; whoever answers has none (RFC 5508 section 3). */
+/** Queries by their identifier, errors by the packet that they quote (RFC 5508 sections 3 and 4). */
 function parseIcmp(packet: Packet, ip: Ipv4): u32 {
   const icmp = Icmp.view(packet.transport);
   if (!icmp.fits(ip.payloadBytes)) return Reason.IcmpBadHeader;
-  packet.flags = <u8>icmp.type;
+  const type = icmp.type;
+  packet.flags = <u8>type;
   packet.code = <u8>icmp.code;
-  if (icmp.type == IcmpType.EchoRequest) return carry(packet, ip, icmp.identifier, 0);
-  if (icmp.type == IcmpType.EchoReply) return carry(packet, ip, 0, icmp.identifier);
-  return Reason.IcmpUnsupported;
+  if (isRequest(type)) return carry(packet, ip, icmp.identifier, answererPort(type));
+  if (isReply(type)) return carry(packet, ip, answererPort(type), icmp.identifier);
+  return isError(type) ? parseError(packet) : <u32>Reason.IcmpUnsupported;
 }

@@ -4,32 +4,55 @@
  * Reason, counted in one place.
  */
 
-import { DeviceCounterAt, None, Reason } from "./abi";
-import { active } from "./config/configuration";
+import { DeviceCounterAt, Limit, None, Reason } from "./abi";
+import { active, pairKey } from "./config/configuration";
 import { arena, connIndex, connWheel, count, neighborWheel } from "./memory";
-import { Conn, findConn, opposite } from "./nat/conn";
-import { decide } from "./nat/decide";
+import { Conn, ConnFlag, findConn, opposite } from "./nat/conn";
+import { datagramWait, expireDatagrams, startDatagrams } from "./nat/datagram";
+import { decide, decideError } from "./nat/decide";
+import {
+  beginDatagram,
+  joinDatagram,
+  mayBegin,
+  settleDatagram,
+  takeFragment,
+} from "./nat/fragment";
 import { expireGrants, grantWait, sweepGrants } from "./nat/grant";
+import { isWaiting } from "./nat/hairpin";
+import { translateError } from "./nat/icmperror";
+import { startIdentifications } from "./nat/identification";
 import { dropConn, expireConns, refresh } from "./nat/lifetime";
+import { fitsQuery } from "./nat/query";
 import { freeRested, restWait } from "./nat/rest";
 import { beginSearches } from "./nat/shared";
 import { sweepConns } from "./nat/sweep";
-import { translate } from "./nat/translate";
+import { beginsTcp } from "./nat/tcp";
+import { translate, translateFragment } from "./nat/translate";
+import { giveWaiting, reclaimWaiting, startWaiting } from "./nat/waiting";
 import { hasAnnouncements, sendAnnouncements } from "./net/announce";
-import { reclaimHeld } from "./net/held";
+import { sendPieces } from "./net/fragmenter";
+import { reclaimHeld, startHeld } from "./net/held";
 import { holdFor, Neighbor, resolveNeighbor, sendTo, tendNeighbors } from "./net/neighbor";
 import { beginOutputs, produced } from "./net/output";
 import { answerArp, answerLocal, reportDrop, reportTooBig } from "./net/responder";
 import { findRoute, isDirectedBroadcast } from "./net/route";
-import { CONTINUE, Direction, LOCAL, NO_CONN, Packet, PacketKind } from "./packet";
+import { holdSyn, synWait, takeDueSyn } from "./net/unsolicited";
+import { CONTINUE, LOCAL, NO_CONN, Packet, PacketKind } from "./packet";
 import { beginParse, parse } from "./parse";
 import { answerPcp, isForPcp } from "./pcp";
 import { NONE } from "./table/none";
-import { IcmpType } from "./wire/icmp";
 import { IpProtocol } from "./wire/ipv4";
 
 /** What the touches of the first pass sum up to: keeps them from being optimised away. */
 export let touched: u32 = 0;
+
+/** Nothing waits. Needed once, when the arena is laid out. */
+export function startQueues(): void {
+  startHeld();
+  startDatagrams();
+  startWaiting();
+  startIdentifications();
+}
 
 /** Takes in `received` frames (at most Limit.Batch); returns how many frames leave. */
 export function processBatch(received: u32, now: u32): u32 {
@@ -39,14 +62,14 @@ export function processBatch(received: u32, now: u32): u32 {
   for (let i: u32 = 0; i < received; i++) {
     const packet = Packet.at(i);
     packet.reason = <u8>parse(packet, i);
-    if (packet.reason == CONTINUE && packet.kind == PacketKind.Ipv4) {
+    if (packet.reason == CONTINUE && packet.kind != PacketKind.Arp) {
       touched += connIndex.touch(packet.hashed);
     }
   }
   const before = arena.connChanges;
   for (let i: u32 = 0; i < received; i++) {
     const packet = Packet.at(i);
-    if (packet.reason == CONTINUE && packet.kind == PacketKind.Ipv4) {
+    if (packet.reason == CONTINUE && packet.kind != PacketKind.Arp) {
       packet.handle = findConn(packet, packet.hashed);
     }
   }
@@ -56,6 +79,10 @@ export function processBatch(received: u32, now: u32): u32 {
     if (verdict == CONTINUE) {
       if (packet.kind == PacketKind.Arp) {
         verdict = answerArp(packet, now);
+      } else if (packet.kind == PacketKind.First) {
+        verdict = forwardFirst(packet, now);
+      } else if (packet.kind == PacketKind.Fragment) {
+        verdict = forwardFragment(packet, now);
       } else {
         // A conn made or ended since the second pass may be this packet's.
         if (arena.connChanges != before) packet.handle = findConn(packet, packet.hashed);
@@ -69,19 +96,78 @@ export function processBatch(received: u32, now: u32): u32 {
 
 /** One sound IPv4 packet, from its conn to the list of frames that leave. */
 function forward(packet: Packet, now: u32): u32 {
-  let verdict = admit(packet, now);
+  const isError = packet.kind == PacketKind.IcmpError;
+  let verdict = isError ? admitError(packet, now) : admit(packet, now);
+  if (verdict != CONTINUE && isUnsolicited(packet, verdict)) {
+    holdSyn(packet, now);
+    return Reason.TcpUnsolicited;
+  }
   if (verdict == LOCAL) return isForPcp(packet) ? answerPcp(packet) : answerLocal(packet);
   if (verdict == CONTINUE) verdict = fit(packet, now);
+  if (verdict == CONTINUE && !isError) {
+    verdict = refresh(Conn.of(packet.handle), packet.direction, packet, now);
+  }
   if (verdict != CONTINUE) {
     reportDrop(packet, verdict, now);
     return verdict;
   }
   const conn = Conn.of(packet.handle);
   const direction = packet.direction;
-  refresh(conn, direction, packet, now);
-  conn.countPacket(direction, packet.totalBytes);
-  translate(packet, conn.tuple(opposite(direction)));
+  const other = conn.tuple(opposite(direction));
+  if (isError) translateError(packet, other);
+  else {
+    conn.countPacket(direction, packet.totalBytes);
+    translate(packet, other);
+  }
   return emit(packet, now);
+}
+
+/** A first fragment goes the way of any packet; what it found out, those that follow it need to know. */
+function forwardFirst(packet: Packet, now: u32): u32 {
+  let verdict = mayBegin(packet);
+  if (verdict != CONTINUE) return verdict;
+  packet.handle = findConn(packet, packet.hashed);
+  verdict = forward(packet, now);
+  if (verdict > <u32>Reason.Held) return verdict;
+  const datagram = beginDatagram(packet, packet.ip.identification, now);
+  if (datagram != NONE) sendWaiting(datagram, now);
+  return verdict;
+}
+
+/** Any other fragment: with its datagram's conn, or kept until that is known. */
+function forwardFragment(packet: Packet, now: u32): u32 {
+  const verdict = joinDatagram(packet, now);
+  return verdict == CONTINUE ? passFragment(packet, now) : verdict;
+}
+
+/** A fragment that knows its conn, or is for the router itself. Its sender is told of no drop. */
+function passFragment(packet: Packet, now: u32): u32 {
+  if (packet.handle == NO_CONN) return answerLocal(packet);
+  let verdict = admit(packet, now);
+  if (verdict == CONTINUE) verdict = fit(packet, now);
+  if (verdict != CONTINUE) return verdict;
+  const conn = Conn.of(packet.handle);
+  const direction = packet.direction;
+  conn.countPacket(direction, packet.totalBytes);
+  translateFragment(packet, conn.tuple(opposite(direction)));
+  return emit(packet, now);
+}
+
+/** Sends what waited for the first fragment behind it, in the order it came. */
+function sendWaiting(datagram: u32, now: u32): void {
+  const packet = Packet.at(Limit.Batch);
+  for (
+    let held = takeFragment(datagram, packet);
+    held != NONE;
+    held = takeFragment(datagram, packet)
+  ) {
+    const verdict = passFragment(packet, now);
+    if (verdict <= <u32>Reason.Answered) count(Reason.HeldSent);
+    // Where it waits once more, for its neighbor, that one's answer counts it.
+    else if (verdict != Reason.Held) finish(packet, verdict);
+    giveWaiting(held);
+  }
+  settleDatagram(datagram);
 }
 
 /** The cached verdict of the packet's conn, or a new decision. */
@@ -89,35 +175,58 @@ function admit(packet: Packet, now: u32): u32 {
   const known = packet.handle != NO_CONN;
   if (known) {
     const conn = Conn.of(packet.handle);
-    const direction = packet.direction;
-    if (packet.protocol == IpProtocol.Icmp && !fitsEcho(packet)) return Reason.EchoNotRequest;
-    if (conn.decided(direction, packet.port)) {
-      active.countFlow(conn.flow(direction), packet.totalBytes);
-      if (active.flowsTracked != NONE && conn.tracked(direction) != None.Short) {
-        active.countFlow(conn.tracked(direction), packet.totalBytes);
-      }
-      if (conn.drops(direction)) return Reason.FlowDrop;
-      packet.adjacency = conn.adjacency(direction);
-      return packet.ip.ttl > 1 ? CONTINUE : <u32>Reason.TtlExceeded;
-    }
+    if (packet.protocol == IpProtocol.Icmp && !fitsQuery(packet)) return Reason.EchoNotRequest;
+    if (conn.decided(packet.direction, packet.port)) return recall(packet, conn);
   }
   // RFC 1812 section 5.3.7: a broadcast address is no source.
   if (!known && isDirectedBroadcast(active.device(packet.device), packet.source)) {
     return Reason.IpBadSource;
   }
+  const changes = arena.connChanges;
   let verdict = decide(packet, now);
+  const isNew = arena.connChanges != changes;
   if (verdict == CONTINUE) {
     verdict = packet.ip.ttl > 1 ? route(packet, now) : <u32>Reason.TtlExceeded;
   }
   if (verdict == CONTINUE) verdict = fit(packet, now);
   // A packet that goes nowhere leaves no conn behind, nor a port taken.
-  if (verdict != CONTINUE && !known && packet.handle != NO_CONN) dropConn(packet.handle >> 1);
+  if (verdict != CONTINUE && isNew && packet.handle != NO_CONN) dropConn(packet.handle >> 1);
   return verdict;
 }
 
-/** With identifier 0 an echo's request and reply have one tuple; only the asker sends requests. */
-function fitsEcho(packet: Packet): bool {
-  return (packet.flags == IcmpType.EchoRequest) == (packet.direction == Direction.Original);
+/** What the conn remembers of the packet's direction. */
+function recall(packet: Packet, conn: Conn): u32 {
+  const direction = packet.direction;
+  active.countFlow(conn.flow(direction), packet.totalBytes);
+  if (active.flowsTracked != NONE && conn.tracked(direction) != None.Short) {
+    active.countFlow(conn.tracked(direction), packet.totalBytes);
+  }
+  if (conn.drops(direction)) return Reason.FlowDrop;
+  packet.adjacency = conn.adjacency(direction);
+  return packet.ip.ttl > 1 ? CONTINUE : <u32>Reason.TtlExceeded;
+}
+
+/**
+ * An ICMP error goes the way of an answer to the packet that it quotes. It begins no conn, and leaves the
+ * one that it is about as it is: timer, phase and remembered verdicts (RFC 5508 REQ-6).
+ */
+function admitError(packet: Packet, now: u32): u32 {
+  if (packet.handle == NO_CONN) return Reason.IcmpUnrelated;
+  if (packet.protocol == IpProtocol.Icmp && !fitsQuery(packet)) return Reason.IcmpUnrelated;
+  // Any hop may send it (RFC 4787 REQ-12a), but nobody sends from an address that is no host's, or ours.
+  const source = packet.ip.source;
+  if (isDirectedBroadcast(active.device(packet.device), source)) return Reason.IpBadSource;
+  if (active.deviceByAddress.get(pairKey(packet.zoneIndex, source)) != NONE) {
+    return Reason.IpBadSource;
+  }
+  const conn = Conn.of(packet.handle);
+  if (isWaiting(conn)) return Reason.IcmpUnrelated;
+  if (!active.hasRelatedFlows && conn.decided(packet.direction, packet.port)) {
+    return recall(packet, conn);
+  }
+  const verdict = decideError(packet);
+  if (verdict != CONTINUE) return verdict;
+  return packet.ip.ttl > 1 ? route(packet, now) : <u32>Reason.TtlExceeded;
 }
 
 /** Finds the way out in the zone that the packet goes to, and lets the conn remember it. */
@@ -129,7 +238,8 @@ function route(packet: Packet, now: u32): u32 {
   if (zone == NONE) return Reason.NoRoute;
   const found = findRoute(zone, other.source);
   let hop = other.source;
-  let device: u32 = packet.output;
+  // A flow's output() is in the zone where a hairpinned packet only turns round.
+  let device: u32 = conn.has(ConnFlag.Hairpin) ? <u32>None.Short : packet.output;
   if (device == None.Short) {
     if (found == NONE) return Reason.NoRoute;
     device = active.route(found).device;
@@ -143,17 +253,42 @@ function route(packet: Packet, now: u32): u32 {
   packet.adjacency = resolveNeighbor(device, hop, via != 0, now);
   if (packet.adjacency == NONE) return Reason.NeighborTableFull;
   const neighbor = Neighbor.at(packet.adjacency);
-  if (neighbor.isUsable) {
+  if (neighbor.isUsable && packet.kind != PacketKind.IcmpError) {
     neighbor.remembered = 1;
     conn.decide(direction, packet.port, packet.flow, packet.adjacency, false);
   }
   return CONTINUE;
 }
 
-/** Whether the packet fits the link that it leaves by. */
+/** Whether it is a SYN for an external address that found neither a conn nor a flow, nor serves the router. */
+function isUnsolicited(packet: Packet, verdict: u32): bool {
+  const findsNothing =
+    verdict == Reason.NoFlow ||
+    verdict == Reason.NoConn ||
+    verdict == Reason.Filtered ||
+    verdict == LOCAL;
+  return (
+    findsNothing &&
+    packet.protocol == IpProtocol.Tcp &&
+    packet.handle == NO_CONN &&
+    beginsTcp(packet.flags) &&
+    active.externalByAddress.get(pairKey(packet.zoneIndex, packet.destination)) != NONE
+  );
+}
+
+/** Tells senders of unsolicited SYNs, at most `limit`, unless a conn is there for them by now. */
+function answerUnsolicited(now: u32, limit: u32): void {
+  // The packets of the last batch are done with: the first record serves for one that comes back.
+  const packet = Packet.at(0);
+  for (let n: u32 = 0; n < limit && takeDueSyn(packet, now); n++) {
+    if (findConn(packet, packet.hashed) == NO_CONN) reportDrop(packet, Reason.TcpUnsolicited, now);
+  }
+}
+
+/** Whether the packet fits the link that it leaves by, or may be cut for it (RFC 4787 REQ-13). */
 function fit(packet: Packet, now: u32): u32 {
   const mtu = Neighbor.at(packet.adjacency).mtu;
-  if (packet.totalBytes <= mtu) return CONTINUE;
+  if (packet.totalBytes <= mtu || !packet.ip.dontFragment) return CONTINUE;
   reportTooBig(packet, mtu, now);
   return Reason.TooBig;
 }
@@ -161,6 +296,9 @@ function fit(packet: Packet, now: u32): u32 {
 /** Sends the translated packet, or keeps it until the next hop's MAC is known. */
 function emit(packet: Packet, now: u32): Reason {
   const index = packet.adjacency;
+  if (packet.totalBytes > Neighbor.at(index).mtu) {
+    return sendPieces(index, packet.network, packet.input, now);
+  }
   if (!Neighbor.at(index).isUsable) return holdFor(index, packet.network, packet.totalBytes);
   const sent = sendTo(index, packet.network, packet.totalBytes, packet.input, now);
   return sent ? Reason.Forwarded : Reason.OutputFull;
@@ -186,9 +324,11 @@ export function expireTimers(now: u32, limit: u32): u32 {
   expireConns(now, limit);
   expireGrants(now, limit);
   freeRested(limit);
+  expireDatagrams(now, limit);
   tendNeighbors(now, limit);
   sweepConns(limit, now);
   sweepGrants(limit);
+  answerUnsolicited(now, limit);
   sendAnnouncements();
   return produced;
 }
@@ -199,12 +339,14 @@ function beginCall(now: u32): void {
   beginSearches();
   beginOutputs();
   reclaimHeld();
+  reclaimWaiting();
 }
 
 /** Milliseconds until `expireTimers` has something to do: 0 for now, NONE for never. */
 export function timerWait(now: u32): u32 {
   if (arena.sweepDone != arena.configured || hasAnnouncements()) return 0;
   arena.now = now;
-  const wait = min(min(connWheel.wait(now), neighborWheel.wait(now)), restWait());
-  return min(wait, grantWait(now));
+  const tables = min(min(connWheel.wait(now), neighborWheel.wait(now)), grantWait(now));
+  const queues = min(synWait(now), datagramWait(now));
+  return min(min(tables, queues), restWait());
 }

@@ -30,7 +30,14 @@ const PACKAGES = {
   tcpdump: { commands: ["tcpdump"], tests: "lab tests" },
   tshark: { commands: ["tshark"], tests: "lab tests' check of checksums" },
   "python3-minimal": { commands: ["python3"], tests: "lab tests" },
-  iperf3: { commands: ["iperf3"], tests: "the latency script" },
+  iperf3: { commands: ["iperf3"], tests: "witness tests and the latency script" },
+  traceroute: { commands: ["traceroute"], tests: "witness tests" },
+  "iputils-tracepath": { commands: ["tracepath"], tests: "witness tests" },
+  curl: { commands: ["curl"], tests: "witness tests" },
+  "netcat-openbsd": { commands: ["nc"], tests: "witness tests" },
+  conntrack: { commands: ["conntrack"], tests: "witness tests" },
+  vsftpd: { commands: ["vsftpd"], tests: "witness tests" },
+  "tftpd-hpa": { commands: ["in.tftpd"], tests: "witness tests" },
 };
 
 function say(text) {

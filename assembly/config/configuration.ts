@@ -59,9 +59,11 @@ export class ZoneState {
   alarmAt: u32;
   alarmRepeats: u32;
   connsHigh: u32;
+  /** Datagrams of which fragments are on their way, and fragments that wait: 0 at a switch. */
+  datagrams: u16;
+  waiting: u16;
   /** Mappings that its hosts have by PCP (nat/grant.ts). */
   grants: u32;
-  private pad: u32;
 
   /** Adds a device's counters (abi: DeviceCounterAt) to the zone's. */
   addDevice(counters: usize): void {
@@ -163,6 +165,8 @@ export class Configuration {
   stringBytes: u32;
   flowsAnyDevice: u32;
   flowsTracked: u32;
+  /** Whether any flow tells ICMP errors from packets of their conns: conn_state with `related`. */
+  hasRelatedFlows: bool;
   /** Addresses of all pools, an address of two pools counted twice. */
   poolAddressCount: u32;
 

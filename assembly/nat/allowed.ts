@@ -9,7 +9,6 @@ import { FlowRecord, PoolRecord } from "../config/records";
 import { scratch } from "../memory";
 import { Direction } from "../packet";
 import { NONE } from "../table/none";
-import { IcmpType } from "../wire/icmp";
 import { Conn, ConnFlag, opposite } from "./conn";
 import { mayHave } from "./deterministic";
 import { FlowQuery, findFlow } from "./flow";
@@ -17,6 +16,7 @@ import { forwardedUpTo, targetPort } from "./forward";
 import { isGood } from "./grant";
 import { stillTurns } from "./hairpin";
 import { Mapping } from "./mapping";
+import { requestType } from "./query";
 
 /** Whether an address of a zone is the router's own, or a pool's: nothing is sent on to it. */
 export function isOurs(zoneIndex: u32, address: u32): bool {
@@ -124,7 +124,7 @@ function originalFlow(conn: Conn): u32 {
   const inPlace = device != NONE && active.device(device).zone == query.zoneIndex;
   query.device = inPlace ? <u16>device : <u16>None.Short;
   query.state = <u16>ConnState.New;
-  query.icmpType = <u8>IcmpType.EchoRequest;
+  query.icmpType = <u8>requestType(query.destinationPort);
   query.icmpCode = 0;
   return findFlow(query);
 }

@@ -10,7 +10,7 @@
  *     cold line 64  packets ×2 and bytes ×2             96  born   100  created   104  validated
  *              108  mapping  112  target   116  ring ×2    124  timeouts   126  gateway
  *
- * States: New until an answer is seen, then Established; TCP moves on to Closing (nat/tcp.ts).
+ * States: New until an answer is seen, then Established; TCP has more of them (nat/tcp.ts).
  * A conn is reachable from the index by both tuples from `open` to `close`, never by one alone.
  * Verdict and adjacency of a direction are cached and good while its generation is `arena.generation`.
  */
@@ -23,6 +23,7 @@ import { Index } from "../table/index";
 import { NONE } from "../table/none";
 import { idleTimeout } from "./timeout";
 import { Tuple } from "./tuple";
+import { Windows } from "./window";
 
 export enum ConnFlag {
   /** The flow of the original, of the reply direction says drop. */
@@ -129,6 +130,10 @@ export class Conn {
   has(flag: ConnFlag): bool {
     return (this.flags & <u8>flag) != 0;
   }
+  /** The direction of its first packet. */
+  get opener(): Direction {
+    return this.has(ConnFlag.Inward) ? Direction.Reply : Direction.Original;
+  }
   /** Whether packets of this direction are dropped by a flow. */
   drops(direction: Direction): bool {
     return (this.flags & ((<u8>ConnFlag.DropOriginal) << (<u8>direction))) != 0;
@@ -228,6 +233,7 @@ export function openConn(index: u32, now: u32): bool {
     return false;
   }
   conn.phase = ConnPhase.New;
+  Windows.at(index).clear();
   arena.connChanges++;
   conn.born = arena.generation;
   conn.validated = arena.configured;

@@ -12,7 +12,7 @@ import { FlowRecord } from "../config/records";
 import { arena, scratch } from "../memory";
 import { CONTINUE, Direction, LOCAL, NO_CONN, Packet } from "../packet";
 import { NONE } from "../table/none";
-import { IcmpType } from "../wire/icmp";
+import { isRequest } from "../wire/icmp";
 import { IpProtocol } from "../wire/ipv4";
 import { namesZonesOf, stillAllowed } from "./allowed";
 import { Conn, ConnFlag, opposite } from "./conn";
@@ -20,7 +20,9 @@ import { portInUse } from "./external";
 import { findPermit } from "./filter";
 import { FlowQuery, findFlow, findTrackedFlow } from "./flow";
 import { findGrant } from "./grant";
-import { endConn } from "./lifetime";
+import { isWaiting } from "./hairpin";
+import { dropConn, endConn } from "./lifetime";
+import { abandonMapping, Mapping } from "./mapping";
 import { openGranted, openInward, openOutward } from "./open";
 import { beginsTcp } from "./tcp";
 import { timeoutSet } from "./timeout";
@@ -30,8 +32,23 @@ import { timeoutSet } from "./timeout";
  * `output` set; LOCAL for a packet to the router itself; or the Reason it ends with.
  */
 export function decide(packet: Packet, now: u32): u32 {
+  if (packet.handle != NO_CONN && isWaiting(Conn.of(packet.handle)))
+    return decideAgain(packet, now);
   const verdict = packet.handle == NO_CONN ? decideNew(packet, now) : decideKnown(packet);
   return verdict == CONTINUE && active.flowsTracked != NONE ? decideTracked(packet) : verdict;
+}
+
+/** A hairpinned conn that waits for its receiver to let it in; meanwhile nobody can answer it. */
+function decideAgain(packet: Packet, now: u32): u32 {
+  if (packet.direction == Direction.Reply) return Reason.IpBadSource;
+  const index = packet.handle >> 1;
+  const mapping = Conn.at(index).mapping;
+  if (mapping != NONE) Mapping.at(mapping).conns++;
+  dropConn(index);
+  packet.handle = NO_CONN;
+  const verdict = decideNew(packet, now);
+  if (mapping != NONE) abandonMapping(mapping);
+  return verdict;
 }
 
 function decideKnown(packet: Packet): u32 {
@@ -62,11 +79,30 @@ function decideKnown(packet: Packet): u32 {
   }
 }
 
+/**
+ * What the flow table says of an ICMP error about a packet of a conn: the same as of a packet of the conn in
+ * the direction that the error takes, `related` besides. CONTINUE, with `flow` and `output` set, or the
+ * Reason it ends with. The conn remembers nothing of it, nor does it end.
+ */
+export function decideError(packet: Packet): u32 {
+  const conn = Conn.of(packet.handle);
+  const direction = packet.direction;
+  if (conn.validated != arena.configured && !stillAllowed(conn)) return Reason.ConnRevoked;
+  const state = stateOf(conn, direction) | ConnState.Related;
+  const flow = flowFor(packet, state);
+  if (flow == NONE) return Reason.NoFlow;
+  const record = active.flow(flow);
+  if (record.action == FlowAction.Drop) return Reason.FlowDrop;
+  if (record.action == FlowAction.Reject) return Reason.FlowReject;
+  if (!namesZonesOf(record, conn, direction)) return Reason.ZoneMismatch;
+  if (active.flowsTracked == NONE) return CONTINUE;
+  return obeyTracked(packet, trackedFlowFor(packet, conn, state));
+}
+
 /** Bits of ConnState for a packet of a conn, before any action. */
 function stateOf(conn: Conn, direction: Direction): u32 {
-  const first = conn.has(ConnFlag.Inward) ? Direction.Reply : Direction.Original;
-  let state: u32 =
-    conn.phase == ConnPhase.New && direction == first ? ConnState.New : ConnState.Established;
+  const isNew = conn.phase == ConnPhase.New && direction == conn.opener;
+  let state: u32 = isNew ? ConnState.New : ConnState.Established;
   if (direction == Direction.Reply) state |= ConnState.Reply;
   if (conn.has(ConnFlag.Snat)) state |= ConnState.Snat;
   if (conn.has(ConnFlag.Dnat)) state |= ConnState.Dnat;
@@ -148,7 +184,7 @@ function servesLocal(action: u32): bool {
 /** Whether a conn may begin with this packet. */
 function beginsConn(packet: Packet): bool {
   if (packet.protocol == IpProtocol.Tcp) return beginsTcp(packet.flags);
-  if (packet.protocol == IpProtocol.Icmp) return packet.flags == IcmpType.EchoRequest;
+  if (packet.protocol == IpProtocol.Icmp) return isRequest(packet.flags);
   return true;
 }
 
@@ -156,22 +192,31 @@ function beginsConn(packet: Packet): bool {
 function decideTracked(packet: Packet): u32 {
   const conn = Conn.of(packet.handle);
   const direction = packet.direction;
+  const flow = trackedFlowFor(packet, conn, stateOf(conn, direction));
+  conn.track(direction, flow);
+  const verdict = obeyTracked(packet, flow);
+  if (verdict == Reason.FlowDrop) conn.decide(direction, packet.port, packet.flow, NONE, true);
+  return verdict;
+}
+
+/** Asks the flows of the second pass about a packet as it leaves; `state` is what it was before. */
+function trackedFlowFor(packet: Packet, conn: Conn, state: u32): u32 {
   const query = changetype<FlowQuery>(scratch);
-  query.mirror(conn.tuple(opposite(direction)));
+  query.mirror(conn.tuple(opposite(packet.direction)));
   query.zoneIndex = <u16>active.zoneIndex(query.zone);
-  query.state = <u16>(stateOf(conn, direction) | ConnState.Tracked);
+  query.state = <u16>(state | ConnState.Tracked);
   query.device = packet.device;
   query.icmpType = packet.flags;
   query.icmpCode = packet.code;
-  const flow = findTrackedFlow(query);
-  conn.track(direction, flow);
+  return findTrackedFlow(query);
+}
+
+/** Counts the flow of the second pass that speaks for the packet, if one does, and does as it says. */
+function obeyTracked(packet: Packet, flow: u32): u32 {
   if (flow == NONE) return CONTINUE;
   active.countFlow(flow, packet.totalBytes);
   const record = active.flow(flow);
-  if (record.action == FlowAction.Drop) {
-    conn.decide(direction, packet.port, packet.flow, NONE, true);
-    return Reason.FlowDrop;
-  }
+  if (record.action == FlowAction.Drop) return Reason.FlowDrop;
   if (record.action == FlowAction.Reject) return Reason.FlowReject;
   if (record.output != None.Short) packet.output = record.output;
   return CONTINUE;

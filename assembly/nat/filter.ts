@@ -14,6 +14,7 @@ import { FilteringBehaviour } from "../abi";
 import { filterIndex, keyScratch } from "../memory";
 import { Index } from "../table/index";
 import { NONE } from "../table/none";
+import { IpProtocol } from "../wire/ipv4";
 import { Conn } from "./conn";
 import { Mapping } from "./mapping";
 import { Tuple } from "./tuple";
@@ -70,8 +71,12 @@ function hasKey(index: u32, key: Tuple): bool {
   );
 }
 
-/** A conn of the mapping that a packet from outside is let in by; NONE when it is not. */
+/**
+ * A conn of the mapping that a packet from outside is let in by; NONE when it is not. An ICMP query has no
+ * port that it goes to: nobody is let in by one (RFC 5508 REQ-1).
+ */
 export function findPermit(from: Tuple): u32 {
+  if (from.protocol == IpProtocol.Icmp) return NONE;
   for (
     let filtering: u32 = FilteringBehaviour.EndpointIndependent;
     filtering <= <u32>FilteringBehaviour.AddressDependent;

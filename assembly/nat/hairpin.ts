@@ -5,23 +5,27 @@
  * its own zone. The receiver sees the sender's external address and port (REQ-9a).
  *
  * The zone between them is asked like for any packet that comes in there: its flows, and the mapping's filter.
+ * Where that filter refuses, the packet is dropped, but its conn begins and waits: it has opened the sender's
+ * own filter, so that two tenants that open to each other find through (RFC 5128 section 3.3).
  */
 
 import { ConnState, FlowAction, None, Reason } from "../abi";
 import { active, pairKey } from "../config/configuration";
 import { FlowRecord } from "../config/records";
 import { arena, scratch } from "../memory";
-import { CONTINUE, Packet } from "../packet";
+import { CONTINUE, NO_CONN, Packet } from "../packet";
 import { NONE } from "../table/none";
-import { IcmpType } from "../wire/icmp";
 import { stillAllowed } from "./allowed";
-import { Conn, ConnFlag, isFree } from "./conn";
+import { Conn, ConnFlag, findConn, isFree } from "./conn";
 import { portInUse } from "./external";
 import { findPermit } from "./filter";
 import { FlowQuery, findFlow } from "./flow";
 import { targetPort } from "./forward";
 import { findGrant, Grant } from "./grant";
+import { endConn } from "./lifetime";
 import { Mapping } from "./mapping";
+import { requestType } from "./query";
+import { Tuple } from "./tuple";
 
 /**
  * Completes the reply tuple of a conn that has been given its new source in the zone with this index, and whose
@@ -33,7 +37,7 @@ export function hairpin(conn: Conn, packet: Packet, middle: u32): u32 {
   const grant = permit == NONE ? findGrant(query) : NONE;
   if (permit != NONE || grant != NONE) query.state |= <u16>ConnState.Reply;
   const index = findFlow(query);
-  if (index == NONE) return unreached(query);
+  if (index == NONE) return unreached(conn, query);
   const flow = active.flow(index);
   active.countFlow(index, packet.totalBytes);
   if (flow.actionZone != None.Short && flow.actionZone != middle) return Reason.ZoneMismatch;
@@ -43,10 +47,10 @@ export function hairpin(conn: Conn, packet: Packet, middle: u32): u32 {
       break;
     case FlowAction.Reverse:
       if (permit != NONE) {
-        if (!isGood(Conn.at(permit))) return Reason.Filtered;
+        if (!isGood(Conn.at(permit))) return Reason.Hairpin;
         turnByMapping(conn, Conn.at(permit).mapping);
       } else if (grant != NONE) turnByMapping(conn, Grant.at(grant).mapping);
-      else return unreached(query);
+      else return unreached(conn, query);
       break;
     case FlowAction.Drop:
       return Reason.FlowDrop;
@@ -58,7 +62,21 @@ export function hairpin(conn: Conn, packet: Packet, middle: u32): u32 {
   conn.flags |= <u8>ConnFlag.Hairpin;
   // Whoever talks to its own external port would be both ends of the conn.
   if (conn.original.equals(conn.reply)) return Reason.Hairpin;
-  return isFree(conn.reply) ? CONTINUE : <u32>Reason.TupleInUse;
+  return makeWay(conn.reply) ? CONTINUE : <u32>Reason.TupleInUse;
+}
+
+/** Whether a conn has not turned round yet: its receiver's filter refuses it so far. */
+export function isWaiting(conn: Conn): bool {
+  return conn.has(ConnFlag.Hairpin) && !conn.has(ConnFlag.Dnat) && conn.target == NONE;
+}
+
+/** Whether the reply tuple is free, or was that of a conn which has waited for this one. */
+function makeWay(reply: Tuple): bool {
+  const handle = findConn(reply, reply.hash);
+  if (handle == NO_CONN) return true;
+  if (!isWaiting(Conn.of(handle))) return false;
+  endConn(handle >> 1);
+  return true;
 }
 
 /** The packet as it looks between the zones: from the sender's external endpoint to another. */
@@ -73,13 +91,19 @@ function queryFor(conn: Conn, middle: u32): FlowQuery {
   query.zoneIndex = <u16>middle;
   query.device = <u16>None.Short;
   query.state = <u16>ConnState.New;
-  query.icmpType = <u8>IcmpType.EchoRequest;
+  query.icmpType = <u8>requestType(query.destinationPort);
   query.icmpCode = 0;
   return query;
 }
 
-function unreached(query: FlowQuery): u32 {
-  return portInUse(query.zoneIndex, query) ? Reason.Filtered : Reason.Hairpin;
+/** Nobody is there, or nobody who lets it in; then the conn is to wait (`Filtered`). */
+function unreached(conn: Conn, query: FlowQuery): u32 {
+  if (!portInUse(query.zoneIndex, query)) return Reason.Hairpin;
+  if (query.source == query.destination && query.sourcePort == query.destinationPort) {
+    return Reason.Hairpin;
+  }
+  conn.flags |= <u8>ConnFlag.Hairpin;
+  return isFree(conn.reply) ? Reason.Filtered : Reason.TupleInUse;
 }
 
 /** The configuration still allows the conn that lets others in. */

@@ -6,7 +6,7 @@
 import { ConnPhase, EventKind } from "../abi";
 import { active } from "../config/configuration";
 import { connWheel } from "../memory";
-import { Direction, Packet } from "../packet";
+import { CONTINUE, Direction, Packet } from "../packet";
 import { NONE } from "../table/none";
 import { IpProtocol } from "../wire/ipv4";
 import { Conn, ConnFlag, removeConn } from "./conn";
@@ -14,18 +14,24 @@ import { noteSession } from "./event";
 import { closeFilter } from "./filter";
 import { uncountConn } from "./limit";
 import { abandonMapping, leaveMapping } from "./mapping";
-import { advanceTcp } from "./tcp";
+import { ASIDE, followTcp } from "./tcp";
 import { idleTimeout, timeoutSet } from "./timeout";
 
-/** Notes that the conn was used by a packet of this direction. */
-export function refresh(conn: Conn, direction: Direction, packet: Packet, now: u32): void {
+/** Notes that the conn was used by a packet of this direction. CONTINUE, or the Reason that it ends with. */
+export function refresh(conn: Conn, direction: Direction, packet: Packet, now: u32): u32 {
   const wasNew = conn.phase == ConnPhase.New;
-  if (packet.protocol == IpProtocol.Tcp) advanceTcp(conn, direction, packet.flags);
-  else if (direction == Direction.Reply) conn.phase = ConnPhase.Established;
+  if (packet.protocol == IpProtocol.Tcp) {
+    const verdict = followTcp(conn, packet);
+    if (verdict != CONTINUE) return verdict == ASIDE ? CONTINUE : verdict;
+  } else if (direction != conn.opener) {
+    conn.phase = ConnPhase.Established;
+  }
   // Flows may tell +new from +established: what was decided for the one does not hold for the other.
-  if (wasNew != (conn.phase == ConnPhase.New)) conn.undecide(Direction.Original);
-  if (direction == Direction.Reply && conn.has(ConnFlag.KeepsExpiry)) return;
+  if (wasNew != (conn.phase == ConnPhase.New)) conn.undecide(conn.opener);
+  if (direction == Direction.Reply && conn.has(ConnFlag.KeepsExpiry)) return CONTINUE;
+  // The only place where a packet prolongs its conn.
   setExpiry(packet.handle >> 1, conn, now + idleTimeout(conn));
+  return CONTINUE;
 }
 
 /** The wheel finds a deadline that has moved later by itself; one that moves earlier must be filed again. */

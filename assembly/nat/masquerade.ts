@@ -10,7 +10,7 @@ import { CONTINUE, Packet } from "../packet";
 import { NONE } from "../table/none";
 import { Conn } from "./conn";
 import { mayHave } from "./deterministic";
-import { notePoolExhausted } from "./event";
+import { notePoolExhausted, noteQuota } from "./event";
 import { bitmapOf, External } from "./external";
 import { Host, releaseHost, takeHost } from "./host";
 import { mayTakePort } from "./limit";
@@ -59,6 +59,7 @@ function isStillDue(pool: PoolRecord, packet: Packet, mapping: Mapping): bool {
 function mapHost(conn: Conn, packet: Packet, pool: PoolRecord, which: u32, host: u32): u32 {
   if (!mayTakePort(packet.zoneIndex, Host.at(host), which, packet)) return Reason.HostPortLimit;
   const verdict = takePort(pool, which, host, packet, conn.reply);
+  if (verdict == Reason.HostPortLimit) noteQuota(packet.zoneIndex, packet, Reason.HostPortLimit);
   if (verdict != CONTINUE) return verdict;
   const port: u32 = conn.reply.destinationPort;
   conn.mapping = makeOwn(pool, which, host, packet, taken, port);

@@ -33,9 +33,14 @@ export function openOutward(packet: Packet, flow: FlowRecord, now: u32): u32 {
   conn.original.copy(packet);
   conn.reply.mirror(packet);
   conn.arrive(Direction.Original, packet.port);
-  const verdict = finish(index, packet.zoneIndex, translateTuples(conn, packet, flow), now);
-  if (verdict == CONTINUE) packet.handle = index << 1;
-  return verdict;
+  const verdict = translateTuples(conn, packet, flow);
+  // What a hairpin's receiver does not let in begins all the same, and waits (nat/hairpin.ts).
+  const waits = verdict == Reason.Filtered;
+  const end = finish(index, packet.zoneIndex, waits ? CONTINUE : verdict, now);
+  if (end != CONTINUE) return end;
+  if (waits) return Reason.Filtered;
+  packet.handle = index << 1;
+  return CONTINUE;
 }
 
 /** Makes the conn of a packet from outside that the filter of conn `permit` (index) lets in. */

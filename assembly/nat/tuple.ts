@@ -7,7 +7,7 @@
  *      └─────────┴──────────────┴────────────┴──────────────────┴──────┴──────────┴──────┘
  *
  * Two 64-bit words that compare and hash as such; `tag` is the owner's to use and takes no part.
- * ICMP echo: the identifier is the port of whoever asks, 0 that of whoever answers (RFC 5508 section 3).
+ * ICMP queries have ports, too: see nat/query.ts.
  */
 
 import { arena } from "../memory";

@@ -2,7 +2,7 @@
  * Frames that wait until their neighbor's address is known (RFC 1122 section 2.3.2.2). Copies: the host
  * gets its buffer back at the end of the call. Bounded per neighbor, per device and in all.
  *
- *     buffer   0  next: u32   4  IP bytes: u32   …   64  IP packet
+ *     buffer   0  next: u32   4  IP bytes: u32   8  is the end of a packet: u32   …   64  IP packet
  */
 
 import { Limit } from "../abi";
@@ -25,14 +25,28 @@ export function startHeld(): void {
   arena.heldLeaving = NONE;
 }
 
-/** Copies an IP packet into a free buffer; NONE when there is none. */
-export function hold(network: usize, bytes: u32): u32 {
+/** Whether so many buffers are free. */
+export function hasHeldBuffers(frames: u32): bool {
+  let index = arena.heldFree;
+  for (let n: u32 = 0; n < frames; n++) {
+    if (index == NONE) return false;
+    index = nextHeld(index);
+  }
+  return true;
+}
+
+/**
+ * Copies an IP packet into a free buffer; NONE when there is none. A packet that was cut for its link is
+ * held in pieces, of which the last `isEnd`: it is counted once.
+ */
+export function hold(network: usize, bytes: u32, isEnd: bool): u32 {
   const index = arena.heldFree;
   if (index == NONE) return NONE;
   const at = heldAt(index);
   arena.heldFree = load<u32>(at);
   store<u32>(at, NONE);
   store<u32>(at, bytes, 4);
+  store<u32>(at, isEnd ? 1 : 0, 8);
   memory.copy(at + NETWORK_OFFSET, network, bytes);
   return index;
 }
@@ -45,6 +59,11 @@ export function setNextHeld(index: u32, next: u32): void {
 }
 export function heldBytes(index: u32): u32 {
   return load<u32>(heldAt(index), 4);
+}
+
+/** Whether a Reason is counted for it. */
+export function isHeldEnd(index: u32): bool {
+  return load<u32>(heldAt(index), 8) != 0;
 }
 
 /** Gives a buffer back: it keeps its bytes until the next call, since the host may be about to send them. */

@@ -29,7 +29,16 @@ import { Index } from "../table/index";
 import { NONE } from "../table/none";
 import { Arp, ArpOperation } from "../wire/arp";
 import { EtherType } from "../wire/ethernet";
-import { giveHeld, heldAt, heldBytes, hold, nextHeld, setNextHeld } from "./held";
+import {
+  giveHeld,
+  hasHeldBuffers,
+  heldAt,
+  heldBytes,
+  hold,
+  isHeldEnd,
+  nextHeld,
+  setNextHeld,
+} from "./held";
 import { LINK_HEADER_BYTES, prependHeader, writeBroadcastMac, writeLinkHeader } from "./link";
 import { NETWORK_OFFSET, output, outputOwn, takeOwnFrame } from "./output";
 import { sourceTowards } from "./route";
@@ -227,8 +236,8 @@ export function forgetNeighbors(interfaceIndex: u32): void {
 function release(index: u32, neighbor: Neighbor): void {
   for (let held = neighbor.firstHeld; held != NONE; ) {
     const next = nextHeld(held);
+    if (isHeldEnd(held)) count(Reason.NeighborFailed);
     giveHeld(held);
-    count(Reason.NeighborFailed);
     held = next;
   }
   neighborWheel.remove(index);
@@ -282,7 +291,8 @@ function sendHeld(neighbor: Neighbor): void {
       neighbor.header,
       neighbor.headerBytes,
     );
-    if (output(frame, neighbor.headerBytes + heldBytes(held), neighbor.device, None.Short)) {
+    const bytes = neighbor.headerBytes + heldBytes(held);
+    if (output(frame, bytes, neighbor.device, None.Short) && isHeldEnd(held)) {
       count(Reason.HeldSent);
     }
     giveHeld(held);
@@ -294,18 +304,25 @@ function sendHeld(neighbor: Neighbor): void {
   neighbor.held = 0;
 }
 
-/** Keeps a translated packet until the neighbor answers. Returns Held, or why it is dropped. */
-export function holdFor(index: u32, network: usize, bytes: u32): Reason {
+/** Whether so many frames more may wait for the neighbor. */
+export function hasHoldRoom(index: u32, frames: u32): bool {
+  const neighbor = Neighbor.at(index);
+  return (
+    neighbor.held + frames <= <u32>Limit.HeldPerNeighbor &&
+    active.deviceState(neighbor.device).held + frames <= <u32>Limit.HeldPerDevice &&
+    hasHeldBuffers(frames)
+  );
+}
+
+/**
+ * Keeps a translated packet until the neighbor answers. Returns Held, or why it is dropped. `isEnd` as in
+ * `hold`.
+ */
+export function holdFor(index: u32, network: usize, bytes: u32, isEnd: bool = true): Reason {
   const neighbor = Neighbor.at(index);
   const state = active.deviceState(neighbor.device);
-  if (
-    bytes > <u32>Limit.HeldFrameBytes ||
-    neighbor.held >= <u32>Limit.HeldPerNeighbor ||
-    state.held >= <u32>Limit.HeldPerDevice
-  ) {
-    return Reason.HoldQueueFull;
-  }
-  const held = hold(network, bytes);
+  if (bytes > <u32>Limit.HeldFrameBytes || !hasHoldRoom(index, 1)) return Reason.HoldQueueFull;
+  const held = hold(network, bytes, isEnd);
   if (held == NONE) return Reason.HoldQueueFull;
   if (neighbor.lastHeld == NONE) neighbor.firstHeld = held;
   else setNextHeld(neighbor.lastHeld, held);

@@ -49,6 +49,18 @@ export function output(frame: usize, bytes: u32, device: u32, input: u32): bool 
   return true;
 }
 
+/** Whether the list has room for so many frames more; counted, like each that finds none, where not. */
+export function hasOutputs(frames: u32): bool {
+  if (produced + frames <= <u32>Limit.Outputs) return true;
+  count(Reason.OutputFull);
+  return false;
+}
+
+/** Whether so many frames of our own can be taken. */
+export function hasOwnFrames(frames: u32): bool {
+  return own + frames <= <u32>Limit.OwnFrames;
+}
+
 /** A buffer for a frame of our own, whose IP (or ARP) packet begins NETWORK_OFFSET in; 0 when all are used. */
 export function takeOwnFrame(): usize {
   if (own == Limit.OwnFrames) return 0;

@@ -7,7 +7,7 @@
 import { Policy, Reason } from "../abi";
 import { active, pairKey } from "../config/configuration";
 import { scratch } from "../memory";
-import { Packet } from "../packet";
+import { Packet, PacketKind } from "../packet";
 import { NONE } from "../table/none";
 import { Arp, ArpOperation } from "../wire/arp";
 import { copyMac } from "../wire/bytes";
@@ -74,19 +74,22 @@ function sendBack(packet: Packet, type: EtherType, bytes: u32): Reason {
   return sent ? Reason.Answered : Reason.OutputFull;
 }
 
-/** Answers a packet for the router itself: beside PCP (pcp.ts) an echo request is all that it serves. */
+/** Answers a packet, or a fragment, for the router itself: beside PCP (pcp.ts) it serves echo requests only. */
 export function answerLocal(packet: Packet): Reason {
   const isEcho = packet.protocol == IpProtocol.Icmp && packet.flags == IcmpType.EchoRequest;
   if (!isEcho || !isFromOne(packet)) return Reason.LocalUnserved;
   const ip = packet.ip;
-  const icmp = Icmp.view(packet.transport);
   ip.source = packet.destination;
   ip.destination = packet.source;
   ip.ttl = TTL;
   ip.refreshChecksum();
-  icmp.type = IcmpType.EchoReply;
-  const delta = delta16(IcmpType.EchoRequest << 8, IcmpType.EchoReply << 8);
-  icmp.changeChecksum(delta, ip.payloadBytes);
+  // A long request is answered piece by piece; only the first has what tells it from its reply.
+  if (packet.kind != PacketKind.Fragment) {
+    const icmp = Icmp.view(packet.transport);
+    icmp.type = IcmpType.EchoReply;
+    const delta = delta16(IcmpType.EchoRequest << 8, IcmpType.EchoReply << 8);
+    icmp.changeChecksum(delta, packet.messageBytes);
+  }
   return sendBack(packet, EtherType.Ipv4, packet.totalBytes);
 }
 
@@ -99,6 +102,8 @@ export function reportDrop(packet: Packet, reason: u32, now: u32): void {
     sendError(packet, unreachable, UnreachableCode.Prohibited, 0, now);
   } else if (reason == Reason.NoRoute) {
     sendError(packet, unreachable, UnreachableCode.Network, 0, now);
+  } else if (reason == Reason.TcpUnsolicited) {
+    sendError(packet, unreachable, UnreachableCode.Port, 0, now);
   } else if (isExhaustion(reason) && (active.policy & Policy.SilentExhaustion) == 0) {
     sendError(packet, unreachable, UnreachableCode.Prohibited, 0, now);
   }
@@ -116,8 +121,14 @@ export function reportTooBig(packet: Packet, mtu: u32, now: u32): void {
   sendError(packet, IcmpType.DestinationUnreachable, code, mtu, now);
 }
 
-/** Quotes the packet, which must still be as it came, in an error to its source. */
+/**
+ * Quotes the packet, which must still be as it came, in an error to its source. Nothing is said about an
+ * error (RFC 1122 section 3.2.2).
+ */
 function sendError(packet: Packet, type: u32, code: u32, rest: u32, now: u32): void {
+  if (packet.kind == PacketKind.IcmpError) return;
+  // RFC 1812 section 4.3.2.7: nothing is said about a fragment that is not the first.
+  if (packet.kind == PacketKind.Fragment) return;
   const device = active.device(packet.device);
   const source = sourceTowards(device, packet.source);
   if (source == 0 || !isFromOne(packet) || !mayReport(packet.device, now)) return;

@@ -26,7 +26,8 @@ enum At {
   Destination = 16,
 }
 
-enum FragmentBit {
+/** Of the word `fragment`. */
+export enum FragmentBit {
   DontFragment = 0x4000,
   MoreFragments = 0x2000,
   Offset = 0x1fff,
@@ -57,6 +58,10 @@ export class Ipv4 {
   /** 20 to 60 in a header that fits. */
   get headerBytes(): u32 {
     return (<u32>load<u8>(changetype<usize>(this) + At.VersionAndLength) & 0xf) << 2;
+  }
+
+  set headerBytes(value: u32) {
+    store<u8>(changetype<usize>(this) + At.VersionAndLength, <u8>(0x40 | (value >> 2)));
   }
 
   /** Type of service, now DSCP (6 bits) and ECN (2 bits). */
@@ -106,6 +111,12 @@ export class Ipv4 {
   /** A piece of a datagram: the first, the last or one between. */
   get isFragment(): bool {
     return (this.fragment & (FragmentBit.MoreFragments | FragmentBit.Offset)) != 0;
+  }
+
+  /** Neither a piece nor to be cut into pieces: its identification means nothing (RFC 6864 section 4). */
+  get isAtomic(): bool {
+    const bits = FragmentBit.DontFragment | FragmentBit.MoreFragments | FragmentBit.Offset;
+    return (this.fragment & bits) == FragmentBit.DontFragment;
   }
 
   get ttl(): u32 {

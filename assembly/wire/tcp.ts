@@ -1,4 +1,4 @@
-/** The TCP header (RFC 9293 section 3.1). Options are carried, not read. */
+/** The TCP header (RFC 9293 section 3.1). Of its options only the window scale is read (RFC 7323). */
 
 import { Be } from "./bytes";
 import { Ports } from "./ports";
@@ -23,6 +23,16 @@ enum At {
   Window = 14,
   Checksum = 16,
 }
+
+/** Kinds of options (IANA). */
+enum TcpOption {
+  End = 0,
+  NoOperation = 1,
+  WindowScale = 3,
+}
+
+/** Where there is no option that offers a shift count: none that a byte can hold. */
+export const NO_SCALE: u32 = 0x100;
 
 @final
 @unmanaged
@@ -74,6 +84,25 @@ export class Tcp extends Ports {
   /** As it stands in the header, unscaled. */
   get window(): u32 {
     return Be.load16(changetype<usize>(this) + At.Window);
+  }
+
+  /** The shift count that a SYN offers (RFC 7323 section 2.2), NO_SCALE for none. */
+  get windowScale(): u32 {
+    let at = changetype<usize>(this) + Tcp.BYTES;
+    const end = changetype<usize>(this) + this.headerBytes;
+    while (at < end) {
+      const kind: u32 = load<u8>(at);
+      if (kind == TcpOption.NoOperation) {
+        at++;
+        continue;
+      }
+      if (kind == TcpOption.End || at + 2 > end) break;
+      const bytes: u32 = load<u8>(at, 1);
+      if (bytes < 2 || at + bytes > end) break;
+      if (kind == TcpOption.WindowScale) return bytes == 3 ? <u32>load<u8>(at, 2) : NO_SCALE;
+      at += bytes;
+    }
+    return NO_SCALE;
   }
 
   get checksum(): u32 {

@@ -41,35 +41,36 @@ Example:
   crosszone pool map edge.json --external 203.0.113.7:2048`,
 
   async run(args) {
-    const options = {
-      zone: { type: "string" },
-      pool: { type: "string" },
-      external: { type: "string" },
-      json: { type: "boolean", default: false },
-    } as const;
-    const named = ["map", "CONFIG"];
-    const isInverse = args.some((each) => /^--external(=|$)/.test(each));
-    const { values, positionals } = readArgs(
-      args,
-      options,
-      isInverse ? named : [...named, "ADDRESS"],
-    );
-    const [verb, path = "", address = ""] = positionals;
-    if (verb !== "map") throw new UsageError(`unknown command 'pool ${verb}'`);
-    if (isInverse && values.zone !== undefined) {
-      throw new UsageError("--zone goes with an inside address, not with --external");
-    }
-    const config = loadConfig(path);
-    const pools = plannedPools(config, values.pool);
-    const answers =
-      values.external === undefined
-        ? hostAnswers(config, pools, address, values.zone)
-        : portAnswers(pools, values.external);
-    if (values.json) print(JSON.stringify(answers.map(({ json }) => json)));
-    else for (const { text } of answers) print(text);
+    print(mapText(args));
     return Exit.Ok;
   },
 };
+
+/** What the command prints; a UsageError for anything that cannot be told. */
+export function mapText(args: string[]): string {
+  const options = {
+    zone: { type: "string" },
+    pool: { type: "string" },
+    external: { type: "string" },
+    json: { type: "boolean", default: false },
+  } as const;
+  const isInverse = args.some((each) => /^--external(=|$)/.test(each));
+  const named = isInverse ? ["map", "CONFIG"] : ["map", "CONFIG", "ADDRESS"];
+  const { values, positionals } = readArgs(args, options, named);
+  const [verb, path = "", address = ""] = positionals;
+  if (verb !== "map") throw new UsageError(`unknown command 'pool ${verb}'`);
+  if (isInverse && values.zone !== undefined) {
+    throw new UsageError("--zone goes with an inside address, not with --external");
+  }
+  const config = loadConfig(path);
+  const pools = plannedPools(config, values.pool);
+  const answers =
+    values.external === undefined
+      ? hostAnswers(config, pools, address, values.zone)
+      : portAnswers(pools, values.external);
+  if (values.json) return JSON.stringify(answers.map(({ json }) => json));
+  return answers.map(({ text }) => text).join("\n");
+}
 
 /** The pool of that name, or all that are deterministic. */
 function plannedPools({ pools }: Config, name: string | undefined): Planned[] {

@@ -22,8 +22,11 @@ export function checkCollisions(
   surface: Surface,
   problems: Problems,
 ): void {
+  const byZone = new Map<Zone, Map<number, string>>();
   for (const pool of pools) {
-    for (const [address, owner] of reserved(pool.zone, surface)) {
+    const owners = byZone.get(pool.zone) ?? reserved(pool.zone, surface);
+    byZone.set(pool.zone, owners);
+    for (const [address, owner] of owners) {
       if (!pool.ranges.some(({ first, last }) => address >= first && address <= last)) continue;
       const found = `${formatAddress(address)}, ${owner}`;
       problems.add(pathOf(pool), "addresses that nobody else has", found);

@@ -17,7 +17,7 @@ import { ConnState } from "../../assembly/abi.js";
 import type { Entry, Sections } from "./document.js";
 import { describe } from "./error.js";
 import { type Flow, type FlowAction, type FlowMatch, MATCH_ALL, PROTOCOLS } from "./flowtext.js";
-import { ForwardBook, type Surroundings } from "./forwards.js";
+import { type End, ForwardBook, type Surroundings } from "./forwards.js";
 import type { Pool, Zone } from "./model.js";
 import { readHostAddress } from "./routing.js";
 import { checkPoolZone, resolveFlow, type UnsortedRule } from "./rule.js";
@@ -37,12 +37,6 @@ export function expand(sections: Sections, around: Surroundings): UnsortedRule[]
   for (const { path, value } of sections.forwards) expander.forward(path, value);
   for (const entry of sections.nat) expander.translation(entry);
   return expander.rules;
-}
-
-/** One side of a forward. */
-interface End {
-  readonly zone: Zone;
-  readonly address: number;
 }
 
 class Expander {
@@ -118,43 +112,66 @@ class Expander {
   }
 
   forward(path: string, entry: ForwardEntry): void {
-    const { problems } = this.scope;
+    const outside = this.end(path, entry);
+    const inside = this.end(`${path}.to`, entry.to);
+    if (entry.protocol === "any") this.forwardAddress(path, entry, outside, inside);
+    else this.forwardPorts(path, entry, outside, inside);
+  }
+
+  /** Undefined, with problems, where zone or address is none. */
+  private end(path: string, entry: Pick<ForwardEntry, "zone" | "address">): End | undefined {
     const zone = this.scope.zone(entry.zone, `${path}.zone`);
-    const address = readHostAddress(`${path}.address`, entry.address, problems);
-    const target = this.scope.zone(entry.to.zone, `${path}.to.zone`);
-    const targetAddress = readHostAddress(`${path}.to.address`, entry.to.address, problems);
-    const ports = entry.protocol === "any" ? undefined : this.forwards.readPorts(path, entry);
-    if (entry.protocol === "any") this.forwards.checkPortless(path, entry);
-    if (zone !== undefined && address !== undefined) {
-      if (ports !== undefined) this.forwards.claimPorts(path, entry, zone, address, ports.outside);
-      else if (entry.protocol === "any") this.forwards.claimAddress(path, entry, zone, address);
+    const address = readHostAddress(`${path}.address`, entry.address, this.scope.problems);
+    return zone === undefined || address === undefined ? undefined : { zone, address };
+  }
+
+  private forwardPorts(
+    path: string,
+    entry: ForwardEntry,
+    outside: End | undefined,
+    inside: End | undefined,
+  ): void {
+    const ports = this.forwards.readPorts(path, entry);
+    if (outside !== undefined && ports !== undefined) {
+      this.forwards.claimPorts(path, entry, outside, ports.outside);
     }
-    if (target === undefined || targetAddress === undefined) return;
-    this.forwards.checkTarget(path, target, targetAddress);
-    if (entry.protocol === "any") this.forwards.claimInside(path, target, targetAddress);
-    if (zone === undefined || address === undefined) return;
-    if (entry.protocol === "any") {
-      this.addWholeAddress(path, { zone, address }, { zone: target, address: targetAddress });
-    } else if (ports !== undefined) {
-      this.addForward(
-        path,
-        { zone, address },
-        { zone: target, address: targetAddress },
-        { protocol: PROTOCOLS.get(entry.protocol), destinationPorts: ports.outside },
-        ports.inside,
-      );
-    }
-    this.addReplies(path, target);
+    if (inside === undefined) return;
+    this.forwards.checkTarget(path, inside);
+    if (outside === undefined || ports === undefined) return;
+    const protocol = PROTOCOLS.get(entry.protocol);
+    const match = { protocol, destinationPorts: ports.outside };
+    this.addForward(path, match, outside, { ...inside, port: ports.inside });
+    this.addReplies(path, inside.zone);
+  }
+
+  /** Both ways, and an address for which ARP is answered. */
+  private forwardAddress(
+    path: string,
+    entry: ForwardEntry,
+    outside: End | undefined,
+    inside: End | undefined,
+  ): void {
+    this.forwards.checkPortless(path, entry);
+    const isOurs = outside !== undefined && this.forwards.claimAddress(path, entry, outside);
+    if (inside === undefined) return;
+    this.forwards.checkTarget(path, inside);
+    this.forwards.claimInside(path, inside);
+    if (outside === undefined || !isOurs) return;
+    this.around.pools.forAddress(`${path}.address`, outside.zone, outside.address);
+    this.addForward(path, {}, outside, { ...inside, port: undefined });
+    this.addWayOut(path, inside, outside);
+    this.addReplies(path, inside.zone);
+    this.addReplies(path, outside.zone);
   }
 
   /** What comes in for one end goes to the other. */
   private addForward(
     path: string,
-    outside: End,
-    inside: End,
     match: Partial<FlowMatch>,
-    port: number | undefined,
+    outside: End,
+    inside: End & { readonly port: number | undefined },
   ): void {
+    const { address, port, zone } = inside;
     this.add(
       path,
       ExpandedPriority.Forward,
@@ -167,16 +184,14 @@ class Expander {
       {
         kind: "destination",
         sourceZone: undefined,
-        targetZone: inside.zone.name,
-        endpoint: { address: inside.address, port },
+        targetZone: zone.name,
+        endpoint: { address, port },
       },
     );
   }
 
-  /** Both ways, and an address for which ARP is answered. */
-  private addWholeAddress(path: string, outside: End, inside: End): void {
-    this.around.pools.forAddress(`${path}.address`, outside.zone, outside.address);
-    this.addForward(path, outside, inside, {}, undefined);
+  /** What the host begins leaves with the address that is forwarded to it. */
+  private addWayOut(path: string, inside: End, outside: End): void {
     this.add(
       path,
       ExpandedPriority.WayOut,
@@ -192,6 +207,5 @@ class Expander {
         address: outside.address,
       },
     );
-    this.addReplies(path, outside.zone);
   }
 }

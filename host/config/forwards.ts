@@ -21,6 +21,12 @@ export interface Surroundings {
   readonly routes: readonly Route[];
 }
 
+/** One side of a forward. */
+export interface End {
+  readonly zone: Zone;
+  readonly address: number;
+}
+
 const PROTOCOLS_WITH_PORTS = ["tcp", "udp", "sctp"] as const;
 
 /** The ports of a forward. */
@@ -48,9 +54,7 @@ export class ForwardBook {
   readPorts(path: string, { protocol, port, to }: ForwardEntry): ForwardPorts | undefined {
     const { problems } = this.around.scope;
     if (port === undefined) {
-      if (problems.isAbout(`${path}.port`) || problems.isAbout(`${path}.protocol`)) {
-        return undefined;
-      }
+      if (problems.isAbout(`${path}.port`)) return undefined;
       this.complain(path, `the key "port" beside protocol "${protocol}"`, "nothing");
       return undefined;
     }
@@ -80,17 +84,12 @@ export class ForwardBook {
   }
 
   /** Some ports of an address: no other forward's, and somebody answers ARP for the address. */
-  claimPorts(
-    path: string,
-    entry: ForwardEntry,
-    zone: Zone,
-    address: number,
-    ports: PortRange,
-  ): void {
-    const whole = this.outsides.get(addressKey(zone, address));
+  claimPorts(path: string, entry: ForwardEntry, outside: End, ports: PortRange): void {
+    const { zone, address } = outside;
+    const whole = this.outsides.get(addressKey(outside));
     if (whole !== undefined) this.complainShared(path, entry, whole);
     const { low, high } = ports;
-    const other = this.ports.claim(portsKey(zone, address, entry.protocol), { low, high, path });
+    const other = this.ports.claim(portsKey(outside, entry.protocol), { low, high, path });
     if (other !== undefined) {
       const same = other.low === low && other.high === high;
       const what = `${entry.protocol} ${formatAddress(address)}:${formatPorts(ports)}`;
@@ -110,22 +109,24 @@ export class ForwardBook {
     this.complain(`${path}.address`, expected, describe(entry.address));
   }
 
-  /** An address as a whole: nobody else's, so that all of it can be one host's. */
-  claimAddress(path: string, entry: ForwardEntry, zone: Zone, address: number): void {
-    const key = addressKey(zone, address);
+  /** An address as a whole; false, with a problem, where somebody else has some of it. */
+  claimAddress(path: string, entry: ForwardEntry, outside: End): boolean {
+    const { zone, address } = outside;
+    const key = addressKey(outside);
     const byPorts = PROTOCOLS_WITH_PORTS.map((protocol) =>
-      this.ports.lowest(portsKey(zone, address, protocol)),
+      this.ports.lowest(portsKey(outside, protocol)),
     );
     const other = this.outsides.get(key) ?? byPorts.find((claim) => claim !== undefined)?.path;
     this.outsides.set(key, this.outsides.get(key) ?? path);
     const pool = this.around.pools.having(zone, address);
+    const { links } = this.around.topology;
     if (other !== undefined) this.complainShared(path, entry, other);
-    else if (this.around.topology.links.isOwn(zone, address)) {
-      const device = this.around.topology.links.deviceOf(zone, address);
-      this.complainOwned(path, entry, `of device ${device?.name}`);
+    else if (links.isOwn(zone, address)) {
+      this.complainOwned(path, entry, `of device ${links.deviceOf(zone, address)?.name}`);
     } else if (pool !== undefined) {
       this.complainOwned(path, entry, `of ${this.around.pools.pathOf(pool)}`);
-    }
+    } else return true;
+    return false;
   }
 
   private complainShared(path: string, entry: ForwardEntry, other: string): void {
@@ -139,17 +140,17 @@ export class ForwardBook {
   }
 
   /** The host behind a whole address leaves by that one only. */
-  claimInside(path: string, zone: Zone, address: number): void {
-    const key = addressKey(zone, address);
+  claimInside(path: string, inside: End): void {
+    const key = addressKey(inside);
     const other = this.insides.get(key);
     this.insides.set(key, other ?? path);
     if (other === undefined) return;
-    const found = `${describe(formatAddress(address))}, as in ${other}`;
+    const found = `${describe(formatAddress(inside.address))}, as in ${other}`;
     this.complain(`${path}.to.address`, 'a host that no other forward of "any" has', found);
   }
 
   /** A host, not our own, that the zone has a route to. */
-  checkTarget(path: string, zone: Zone, address: number): void {
+  checkTarget(path: string, { zone, address }: End): void {
     const { pools, topology, routes, scope } = this.around;
     const text = describe(formatAddress(address));
     if (topology.links.isOwn(zone, address) || pools.having(zone, address) !== undefined) {
@@ -161,10 +162,10 @@ export class ForwardBook {
   }
 }
 
-function addressKey(zone: Zone, address: number): string {
+function addressKey({ zone, address }: End): string {
   return `${zone.id} ${address}`;
 }
 
-function portsKey(zone: Zone, address: number, protocol: string): string {
+function portsKey({ zone, address }: End, protocol: string): string {
   return `${zone.id} ${address} ${protocol}`;
 }

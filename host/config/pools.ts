@@ -34,6 +34,8 @@ export class PoolBook {
   private readonly pools: Pool[] = [];
   /** Of flows, by zone and text. */
   private readonly implicit = new Map<string, Pool>();
+  /** Of forwards, by zone and address: there may be thousands. */
+  private readonly wholes = new Map<string, Pool>();
   /** Where the addresses of each pool stand. */
   private readonly paths = new Map<Pool, string>();
   private readonly servedZones: ReadonlySet<Zone>;
@@ -74,10 +76,10 @@ export class PoolBook {
       const expected = 'ports from 1 to 65535, as "1024-65535"';
       this.scope.problems.add(`${path}.ports`, expected, describe(entry.ports));
     }
-    if (zone === undefined) return undefined;
-    this.checkServed(`${path}.zone`, zone);
     const space = { ranges, addressCount: countOf(ranges), ports: ports ?? PORTS };
     const policy = readPolicy(path, entry, space, this.scope);
+    if (zone === undefined) return undefined;
+    this.checkServed(`${path}.zone`, zone);
     return this.add(`${path}.addresses`, { name: entry.name, zone, ...space, ...policy });
   }
 
@@ -101,12 +103,17 @@ export class PoolBook {
     this.checkServed(path, zone);
     const range = { first: address, last: address };
     const text = formatAddress(address);
-    this.addImplicit(path, text, zone, range, EVERY_PORT, WHOLE_ADDRESS_POLICY);
+    const pool = this.addImplicit(path, text, zone, range, EVERY_PORT, WHOLE_ADDRESS_POLICY);
+    this.wholes.set(wholeKey(zone, address), pool);
   }
 
   /** A pool of the zone that has the address. */
   having(zone: Zone, address: number): Pool | undefined {
-    return this.pools.find(
+    const whole = this.wholes.get(wholeKey(zone, address));
+    if (whole !== undefined) return whole;
+    // Those of forwards come last, after all others.
+    const others = this.pools.slice(0, this.pools.length - this.wholes.size);
+    return others.find(
       (pool) =>
         pool.zone === zone &&
         pool.ranges.some(({ first, last }) => first <= address && address <= last),
@@ -148,6 +155,10 @@ export class PoolBook {
     const expected = `at most ${Limit.PoolAddresses} addresses in all pools`;
     this.scope.problems.add("pools", expected, `${this.addressCount}`);
   }
+}
+
+function wholeKey(zone: Zone, address: number): string {
+  return `${zone.id} ${address}`;
 }
 
 function countOf(ranges: readonly AddressRange[]): number {

@@ -7,7 +7,7 @@ export interface TupleView {
   /** The zone's number. */
   readonly zone: number;
   readonly source: string;
-  /** Ports; for ICMP the identifier on the side of whoever asks; 0 for protocols without. */
+  /** Ports; for ICMP the identifier of whoever asks, and 0 (echo) or 13 (timestamp); 0 without ports. */
   readonly sourcePort: number;
   readonly destination: string;
   readonly destinationPort: number;

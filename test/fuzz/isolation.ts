@@ -4,9 +4,21 @@ import { ConfigError } from "../../host/config/error.js";
 import type { Device } from "../../host/config/model.js";
 import { checkConfig } from "../../host/config/parse.js";
 import { ImageRefused } from "../../host/datapath.js";
-import { icmp, numberOf, type Payload, raw, TcpFlags, tcp, udp } from "../harness/frame.js";
+import { cut } from "../harness/fragments.js";
+import {
+  type Ipv4Fields,
+  icmp,
+  ipv4Packet,
+  numberOf,
+  type Payload,
+  raw,
+  TcpFlags,
+  tcp,
+  udp,
+} from "../harness/frame.js";
 import { Host } from "../harness/host.js";
 import { type Document, Router, type Sent } from "../harness/router.js";
+import { markedError, quoteOf } from "./errors.js";
 import {
   another,
   GATEWAY,
@@ -23,9 +35,23 @@ import { Random } from "./random.js";
 /** What the rounds of a run have seen, to show that something happened. */
 export type Tally = Record<string, number>;
 
+/** A whole mark stands in it, behind TCP's header as well. */
+const SHORTEST_PIECE = 40;
+
+type Extras = Pick<Ipv4Fields, "source" | "ttl">;
+
 const STEPS = 250;
 const OWN = ["192.168.0.1", "203.0.113.2"];
-const FLAGS = [TcpFlags.Syn, TcpFlags.Syn, TcpFlags.Ack, TcpFlags.Fin | TcpFlags.Ack, TcpFlags.Rst];
+const FLAGS = [
+  TcpFlags.Syn,
+  TcpFlags.Syn,
+  TcpFlags.Syn | TcpFlags.Ack,
+  TcpFlags.Ack,
+  TcpFlags.Fin | TcpFlags.Ack,
+  TcpFlags.Rst,
+];
+
+const ICMP_ERRORS = [3, 11, 12];
 
 /** Throws where isolation, or one of the Router's own invariants, is broken. */
 export function isolationRound(seed: number): Tally {
@@ -39,6 +65,7 @@ class Round {
   /** What left of late, to be answered. */
   private recent: Sent[] = [];
   private document: Document;
+  private errorsPassed = 0;
 
   constructor(seed: number) {
     this.random = new Random(seed);
@@ -52,7 +79,7 @@ class Round {
   run(): Tally {
     for (let step = 0; step < STEPS; step++) this.step();
     this.checkLeaks();
-    return this.router.reasons();
+    return { ...this.router.reasons(), errorsPassed: this.errorsPassed };
   }
 
   /** When nobody has said anything for long, nothing is left: no conn, no frame that waits, no address. */
@@ -60,11 +87,15 @@ class Round {
     const { router } = this;
     this.take(router.wait(3_600_000));
     const { zones, reasons } = router.counters();
-    const left = router.conns().length;
+    const conns = router.conns().length;
     const counted = Object.values(zones).reduce((sum, { conns }) => sum + conns, 0);
-    if (left !== 0 || counted !== 0) throw new Error(`${left} conns are left, ${counted} counted`);
+    if (conns !== 0 || counted !== 0)
+      throw new Error(`${conns} conns are left, ${counted} counted`);
     const { Held = 0, HeldSent = 0, NeighborFailed = 0 } = reasons;
-    if (Held !== HeldSent + NeighborFailed)
+    const { FragmentHeld = 0, FragmentTimeout = 0 } = reasons;
+    const left = Held + FragmentHeld - HeldSent - NeighborFailed - FragmentTimeout;
+    // A fragment that waited may have been dropped by what became of its first one.
+    if (left < 0 || (left > 0 && FragmentHeld === 0))
       throw new Error(`frames wait: ${JSON.stringify(reasons)}`);
     const pools = [{ name: "p20", zone: 20, addresses: ["198.18.0.0-198.18.0.23"] }];
     const { capacity } = this.document;
@@ -77,8 +108,9 @@ class Round {
   private step(): void {
     const { random } = this;
     const dice = random.below(100);
-    if (dice < 45) this.sendNew();
-    else if (dice < 80) this.sendAnswer();
+    if (dice < 40) this.sendNew();
+    else if (dice < 70) this.sendAnswer();
+    else if (dice < 80) this.sendError();
     else if (dice < 90) this.sendArp();
     else if (dice < 97) this.take(this.router.wait(random.pick([0, 10, 500, 1500, 5000])));
     else this.reconfigure();
@@ -87,10 +119,15 @@ class Round {
   private take(sent: readonly Sent[]): void {
     for (const each of sent) {
       this.oracle.check(each);
-      if (each.ip !== undefined) this.recent.push(each);
+      if (each.ip !== undefined) this.remember(each);
       else if (each.arp?.operation === 1) this.answerQuestion(each);
     }
     this.recent = this.recent.slice(-24);
+  }
+
+  /** What can be answered. */
+  private remember(sent: Sent): void {
+    if (sent.ip?.fragmentOffset === 0) this.recent.push(sent);
   }
 
   /** Most hosts that are asked for exist. */
@@ -122,7 +159,7 @@ class Round {
       protocol,
       source: numberOf(source),
       destination: numberOf(destination),
-      sourcePort: protocol === 1 ? random.pick([8, 8, 8, 0]) : ported(protocol, random),
+      sourcePort: protocol === 1 ? random.pick([8, 8, 8, 0, 13]) : ported(protocol, random),
       destinationPort: protocol === 1 ? random.pick(PORTS) : ported(protocol, random),
     });
   }
@@ -131,7 +168,7 @@ class Round {
   private sendAnswer(): void {
     const { random } = this;
     const sent = this.recent[random.below(this.recent.length)];
-    if (sent === undefined) {
+    if (sent?.ip === undefined || ICMP_ERRORS.includes(sent.ip.icmpType)) {
       this.sendNew();
       return;
     }
@@ -142,22 +179,70 @@ class Round {
     this.send(device, random.chance(0.9) ? answer : { ...answer, sourcePort: random.pick(PORTS) });
   }
 
+  /** An ICMP error about something that left: from where it arrived or elsewhere, from whom it may be. */
+  private sendError(): void {
+    const { random } = this;
+    const { devices } = this.router.config;
+    const seen = this.recent[random.below(this.recent.length)];
+    if (seen === undefined) {
+      this.sendNew();
+      return;
+    }
+    const there = devices.find(({ name }) => name === seen.device);
+    const device = there === undefined || random.chance(0.25) ? random.pick(devices) : there;
+    const quoted = quoteOf(random, seen);
+    const mark = this.oracle.markError(device, quoted, this.router.now);
+    const sources = [...PUBLIC_HOSTS, ...TENANT_HOSTS, GATEWAY, ...OWN, ...POOL_ADDRESSES];
+    const extras = { source: random.pick(sources), ttl: random.chance(0.05) ? 1 : 64 };
+    const sender = quoted.length < 16 ? 0 : quoted.readUInt32BE(12);
+    const destination = random.chance(0.9) ? sender : numberOf(random.pick(sources));
+    const host = new Host(this.router, device.name, "192.0.2.1");
+    const sent = host.send(destination, markedError(random, quoted, mark), extras);
+    this.errorsPassed += this.router.ended.Forwarded ?? 0;
+    this.take(sent);
+  }
+
   private send(device: Device, wire: Wire): void {
     const host = new Host(this.router, device.name, "192.0.2.1");
     const mark = this.oracle.mark(device, effective(wire), this.router.now);
     const extras = { source: wire.source, ttl: this.random.chance(0.05) ? 1 : 64 };
-    const payload = this.payload(wire, mark);
-    const sent = host.send(wire.destination, payload, extras);
+    const sent = this.random.chance(0.15)
+      ? this.sendPieces(host, wire, mark, extras)
+      : host.send(wire.destination, this.payload(host, wire, mark), extras);
     const { Held, HoldQueueFull } = this.router.ended;
     if (Held !== undefined || HoldQueueFull !== undefined) this.oracle.isWaiting();
     this.take(sent);
   }
 
-  private payload(wire: Wire, data: Buffer): Payload {
+  /** In pieces, each long enough for a whole mark, in any order, some lost, some twice. */
+  private sendPieces(host: Host, wire: Wire, mark: Buffer, extras: Extras): Sent[] {
+    const { random } = this;
+    const data = Buffer.concat(Array.from({ length: 40 }, () => mark));
+    const payload = this.payload(host, wire, data);
+    const identification = random.below(4);
+    const { destination } = wire;
+    const packet = ipv4Packet({ destination, payload, identification, ...extras });
+    const size = 8 * (SHORTEST_PIECE / 8 + random.below(40));
+    const last = packet.length - 20 - SHORTEST_PIECE;
+    const cuts = Array.from({ length: Math.floor(last / size) }, (_, i) => (i + 1) * size);
+    const pieces = cut(packet, cuts);
+    const order = pieces.flatMap((each) => random.pick([[each], [each], [each], [], [each, each]]));
+    for (let i = order.length - 1; i > 0 && random.chance(0.8); i--) {
+      const other = random.below(i + 1);
+      [order[i], order[other]] = [order[other] as Buffer, order[i] as Buffer];
+    }
+    return order.flatMap((each) => host.sendPacket(each));
+  }
+
+  /** Segments mostly have the numbers that their sender would use; some are outside of every window. */
+  private payload(host: Host, wire: Wire, data: Buffer): Payload {
     const { protocol, sourcePort, destinationPort } = wire;
     if (protocol === 17) return udp({ sourcePort, destinationPort, data });
     if (protocol === 6) {
-      return tcp({ sourcePort, destinationPort, flags: this.random.pick(FLAGS), data });
+      const flags = this.random.pick(FLAGS);
+      if (this.random.chance(0.1)) return tcp({ sourcePort, destinationPort, flags, data });
+      const { source, destination } = wire;
+      return host.segment(destination, sourcePort, destinationPort, flags, { data }, { source });
     }
     if (protocol === 1) return icmp({ type: sourcePort, identifier: destinationPort, data });
     return raw(protocol, data);

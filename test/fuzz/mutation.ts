@@ -4,8 +4,10 @@ import {
   echoReply,
   echoRequest,
   frame,
+  icmpError,
   ipv4Packet,
   type Payload,
+  packetOf,
   raw,
   tcp,
   udp,
@@ -36,7 +38,9 @@ export function soundFrames(router: Router): { device: string; bytes: Buffer }[]
     const sent = a.send(SERVER, payload);
     const { ip } = sent[0] ?? {};
     const port = ip?.sourcePort || ip?.identifier || 5000;
+    const quoted = sent.slice(0, 1).map(packetOf);
     return [
+      ...quoted.map((packet) => server.frame(EXTERNAL, icmpError({ type: 3, quoted: packet }))),
       server.frame(EXTERNAL, udp({ sourcePort: 53, destinationPort: port, data: "answer" })),
       server.frame(EXTERNAL, tcp({ sourcePort: 80, destinationPort: port, flags: 18 })),
       server.frame(EXTERNAL, echoReply(port)),

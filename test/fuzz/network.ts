@@ -27,19 +27,10 @@ export function network(random: Random): Document {
     ...tenants.flatMap((each) => devicesOf(random, each, "eth1", "192.168.0.1/24")),
     ...publics.map((each) => device(each, `wan${each.id}`, "eth0", "203.0.113.2/24")),
   ];
-  const pools = publics.flatMap(({ id, name }) => [
-    {
-      name: `p${id}`,
-      zone: name,
-      addresses: someAddresses(random),
-      ports: random.pick(PORT_RANGES),
-    },
-  ]);
+  const pools = publics.map((each) => poolOf(random, each, tenants));
   return {
     version: 1,
-    zones: zones.map((each) =>
-      random.chance(0.1) ? { ...each, limits: { conns: 1 + random.below(10) } } : each,
-    ),
+    zones: zones.map((each) => ({ ...each, ...limitsOf(random), ...timeoutsOf(random) })),
     devices: random.chance(0.5) ? devices : devices.reverse(),
     routes: publics.map(({ name }) => ({ zone: name, to: "0.0.0.0/0", via: GATEWAY })),
     neighbors: neighborsOf(random, tenants, publics),
@@ -50,7 +41,13 @@ export function network(random: Random): Document {
       .map(({ from, publicZone }) => ({ from, to: publicZone.name, pool: `p${publicZone.id}` })),
     forwards: forwardsOf(random, tenants, publics),
     flows: flowsOf(random, zones, publics),
-    timeouts: TIMEOUTS,
+    timeouts: {
+      ...TIMEOUTS,
+      holdDown: random.pick([0, 2]),
+      ...(random.chance(0.2) ? { ports: [{ protocol: "udp", port: "1-53", seconds: 5 }] } : {}),
+    },
+    tcp: { window: random.pick(["strict", "liberal"]) },
+    icmp: { exhaustion: random.chance(0.5) },
     capacity: {
       conns: random.pick([4, 64, 512]),
       neighbors: 64,
@@ -65,7 +62,63 @@ export function another(random: Random, before: Document): Document {
   return { ...network(random), capacity: before.capacity };
 }
 
-const PORT_RANGES = ["5000-5000", "5000-5003", "1024-65535"];
+function limitsOf(random: Random): Document {
+  if (random.chance(0.8)) return {};
+  const limit = () => 1 + random.below(10);
+  return {
+    limits: random.pick<Document>([
+      { conns: limit() },
+      { connsPerHost: limit() },
+      { portsPerHost: limit() },
+      { conns: limit(), portsPerHost: { udp: limit(), icmp: limit() } },
+    ]),
+  };
+}
+
+/** None of them shorter than everybody's. */
+function timeoutsOf(random: Random): Document {
+  return random.chance(0.8) ? {} : { timeouts: { udp: 8, tcpOpening: 5 } };
+}
+
+const BEHAVIOURS = [
+  "endpoint-independent",
+  "address-dependent",
+  "address-and-port-dependent",
+] as const;
+
+/** One pool of each public zone: no two of them share an address of a zone. */
+function poolOf(random: Random, { id, name }: Zone, tenants: readonly Zone[]): Document {
+  const ports = random.pick(PORT_RANGES);
+  const behaviour = () =>
+    random.pick<unknown>([
+      random.pick(BEHAVIOURS),
+      { tcp: random.pick(BEHAVIOURS), udp: random.pick(BEHAVIOURS) },
+    ]);
+  return {
+    name: `p${id}`,
+    zone: name,
+    addresses: someAddresses(random),
+    ports,
+    ...(random.chance(0.7) ? { mapping: behaviour(), filtering: behaviour() } : {}),
+    ...(random.chance(0.2) ? { parity: true } : {}),
+    ...(random.chance(0.2) ? { inboundRefresh: false } : {}),
+    ...(random.chance(0.2) ? { pooling: "arbitrary" } : {}),
+    ...(ports === EVERY_PORT ? allocationOf(random, tenants) : {}),
+  };
+}
+
+function allocationOf(random: Random, tenants: readonly Zone[]): Document {
+  const hosts = tenants.map((each) => ({ zone: each.name, prefix: "192.168.0.8/29" }));
+  return random.pick<Document>([
+    {},
+    { allocation: "preserve" },
+    { allocation: "block", block: { ports: 64, perHost: 1 + random.below(2) } },
+    { allocation: "deterministic", deterministic: { hosts, overflowPorts: random.pick([0, 4]) } },
+  ]);
+}
+
+const EVERY_PORT = "1024-65535";
+const PORT_RANGES = ["5000-5000", "5000-5003", EVERY_PORT];
 
 function zone(random: Random, id: number): Zone {
   return { id, name: random.chance(0.8) ? `z${id}` : `renamed${id}` };
@@ -122,11 +175,11 @@ function forwardsOf(
   for (let i = random.below(4); i > 0; i--) {
     const { name } = random.pick(publics);
     const protocol = random.pick(["tcp", "udp"]);
-    const port = random.pick(PORTS.filter((each) => each > 0));
+    const port = random.pick([1, 53, 80, "5000-5001", 65535]);
     const to = {
       zone: random.pick(tenants).name,
       address: random.pick(TENANT_HOSTS),
-      port: random.pick(PORTS.filter((each) => each > 0)),
+      port: random.pick([1, 53, 80, 5000, 5001]),
     };
     forwards.set(`${name} ${protocol} ${port}`, {
       protocol,
@@ -153,7 +206,9 @@ function flowsOf(random: Random, zones: readonly Zone[], publics: readonly Zone[
         [random.pick(["tcp", "udp", "icmp", `udp,tp_dst=${random.pick(PORTS)}`])],
         0.6,
       ),
-      ...random.some([`conn_state=${random.pick(["-tracked", "+new", "-reply", "+established"])}`]),
+      ...random.some([
+        `conn_state=${random.pick(["-tracked", "+new", "-reply", "+established", "+related", "-related"])}`,
+      ]),
     ];
     const actions = [
       "drop",

@@ -3,18 +3,23 @@
  * except through a conn, a forward or a flow that names both. The oracle sees what is sent and what leaves,
  * never the datapath's own tables.
  *
- * Each packet carries a mark that says which one it is. For each frame that leaves, its mark leads to the
+ * Each packet carries a mark, in each of its pieces, that says which one it is. A piece that is not the first
+ * leaves where a first one left before. For each frame that leaves, its mark leads to the
  * packet that came in, and that one either
  *
  *     answers   a packet that left before: then it leaves in that one's zone, as the mirror of it, or
  *     begins    something that a flow of its configuration allows from its zone to the one it leaves in, or
  *     is told   of an error, or its echo answered, on the device that it came in by.
+ *
+ * An ICMP error that is sent on carries a mark behind the packet that it quotes. It may only leave in the
+ * zone that the quoted packet came from, to its sender, and quote what that one sent.
  */
 
 import { prefixMask } from "../../host/config/address.js";
 import type { Config, Device, FlowRule } from "../../host/config/model.js";
 import { numberOf } from "../harness/frame.js";
 import type { Sent } from "../harness/router.js";
+import { quotedWire } from "./errors.js";
 
 /** A packet as it stands on a wire; ICMP: type and identifier stand for the ports. */
 export interface Wire {
@@ -32,16 +37,34 @@ interface Origin {
   readonly incarnation: number;
   readonly epoch: number;
   readonly sentAt: number;
+  /** Of an ICMP error: what it quotes, and what it may quote when it leaves. */
+  readonly about?: About;
+}
+
+interface About {
+  readonly quoted: Wire | undefined;
+  readonly candidates: readonly Passed[];
+}
+
+/** A packet as it was sent, in its zone. */
+interface Passed {
+  readonly zone: number;
+  readonly wire: Wire;
+  readonly incarnation: number;
 }
 
 /** Something that left its zone: what it was there, and where its answers belong. */
 interface Passage {
   readonly wire: Wire;
   readonly zone: number;
+  readonly answer: Wire;
+  readonly answerZone: number;
   readonly incarnations: readonly [number, number];
   epoch: number;
   usedAt: number;
 }
+
+const NO_WIRE: Wire = { protocol: 1, source: 0, destination: 0, sourcePort: 0, destinationPort: 0 };
 
 const MARK = Buffer.from("crosszone");
 export const MARK_BYTES = MARK.length + 4;
@@ -53,6 +76,7 @@ export class Violation extends Error {
 export class Oracle {
   private readonly origins: Origin[] = [];
   private readonly passages = new Map<string, Passage>();
+  private readonly ways = new Map<string, Set<string>>();
   /** Packets that have a conn, though they did not leave (yet). */
   private readonly waiting: Origin[] = [];
   /** Zones by number: which tenant has it. A number that changes hands gets another incarnation. */
@@ -91,6 +115,34 @@ export class Oracle {
     return Buffer.concat([MARK, number]);
   }
 
+  /** The mark of an ICMP error, and what it quotes, as far as that can be read. */
+  markError(device: Device, quoted: Buffer, now: number): Buffer {
+    const about = quotedWire(quoted);
+    const wire = about ?? NO_WIRE;
+    const mark = this.mark(device, wire, now);
+    const origin = this.origins.pop() as Origin;
+    const candidates = about === undefined ? [] : this.passedAs(about, device.zone.id);
+    this.origins.push({ ...origin, about: { quoted: about, candidates } });
+    return mark;
+  }
+
+  /** What the packet that looks like this in that zone was when it was sent, and where. */
+  private passedAs(quoted: Wire, here: number): Passed[] {
+    const key = keyOf(here, mirror(quoted));
+    return [...this.passages.values()].flatMap((each) => {
+      const [zoneIncarnation, answerIncarnation] = each.incarnations;
+      if (keyOf(each.answerZone, each.answer) === key) {
+        if (answerIncarnation !== this.incarnationOf(here)) return [];
+        return [{ zone: each.zone, wire: each.wire, incarnation: zoneIncarnation }];
+      }
+      if (keyOf(each.zone, each.wire) === key) {
+        if (zoneIncarnation !== this.incarnationOf(here)) return [];
+        return [{ zone: each.answerZone, wire: each.answer, incarnation: answerIncarnation }];
+      }
+      return [];
+    });
+  }
+
   /** The packet that was marked last has to wait, or found no place to. */
   isWaiting(): void {
     const last = this.origins.at(-1);
@@ -105,16 +157,78 @@ export class Oracle {
   check(sent: Sent): void {
     const { ip } = sent;
     if (ip === undefined) return;
-    const at = sent.bytes.indexOf(MARK);
+    // An error quotes a mark, and has its own behind it.
+    const at = sent.bytes.lastIndexOf(MARK);
     const origin = at < 0 ? undefined : this.origins[sent.bytes.readUInt32BE(at + MARK.length)];
     if (origin === undefined) throw violation(sent, "nobody sent this");
     const device = this.config.devices.find(({ name }) => name === sent.device);
     if (device === undefined) throw violation(sent, "no such device");
     const zone = device.zone.id;
+    if (origin.about !== undefined) {
+      this.checkError(sent, origin, origin.about, zone);
+      return;
+    }
     const left = wireOf(sent);
+    const way = `${zone} ${left.source} ${left.destination}`;
+    const ways = this.waysOf(origin);
+    if (ip.fragmentOffset > 0 && !ways.has(way)) throw violation(sent, "no first piece went there");
+    if (ip.fragmentOffset > 0) return;
+    this.checkWhole(sent, origin, left, zone);
+    if (ip.moreFragments) ways.add(way);
+  }
+
+  /** Where first pieces of a packet's source, destination and protocol went, as zone and addresses. */
+  private waysOf({ device, incarnation, wire }: Origin): Set<string> {
+    const { protocol, source, destination } = wire;
+    const key = `${device.zone.id} ${incarnation} ${protocol} ${source} ${destination}`;
+    const ways = this.ways.get(key) ?? new Set<string>();
+    this.ways.set(key, ways);
+    return ways;
+  }
+
+  private checkWhole(sent: Sent, origin: Origin, left: Wire, zone: number): void {
     if (this.answers(origin, left, zone)) return;
     if (this.isOwn(zone, left.source)) this.checkTold(sent, origin, left);
     else this.checkBegins(sent, origin, left, zone);
+  }
+
+  /** An error reaches the zone of the packet that it quotes, its sender there, and quotes what that sent. */
+  private checkError(sent: Sent, origin: Origin, about: About, zone: number): void {
+    const left = quotedWire(sent.ip?.payload.subarray(8) ?? Buffer.alloc(0));
+    const { quoted, candidates } = about;
+    if (left === undefined || quoted === undefined) throw violation(sent, "an error about nothing");
+    if (left.source !== numberOf(sent.ip?.destination ?? 0)) {
+      throw violation(sent, "an error not to the sender of what it quotes");
+    }
+    const key = keyOf(zone, left);
+    const here = origin.device.zone.id;
+    const passed =
+      candidates.some(
+        (each) =>
+          keyOf(each.zone, each.wire) === key && each.incarnation === this.incarnationOf(zone),
+      ) || this.waiting.some((asked) => this.isAboutWaiting(asked, quoted, here, left, zone));
+    if (!passed) throw violation(sent, "an error about a packet of another");
+  }
+
+  /** Whether an error is about a packet that only the router has seen, or about the answer to it. */
+  private isAboutWaiting(
+    asked: Origin,
+    quoted: Wire,
+    here: number,
+    left: Wire,
+    zone: number,
+  ): boolean {
+    const from = asked.device.zone.id;
+    if (asked.incarnation !== this.incarnationOf(from)) return false;
+    const key = keyOf(from, asked.wire);
+    const { flows } = asked.config;
+    if (key === keyOf(zone, left) && flows.some((each) => allows(each, asked, quoted, here))) {
+      return true;
+    }
+    return (
+      key === keyOf(here, mirror(quoted)) &&
+      flows.some((each) => allows(each, asked, mirror(left), zone))
+    );
   }
 
   private isOwn(zone: number, address: number): boolean {
@@ -135,7 +249,7 @@ export class Oracle {
     if (passage === undefined || !this.leadsBack(passage, left, zone, here)) {
       return this.answersWaiting(origin, left, zone);
     }
-    passage.usedAt = Math.max(passage.usedAt, origin.sentAt);
+    if (prolongs(origin)) passage.usedAt = Math.max(passage.usedAt, origin.sentAt);
     return true;
   }
 
@@ -179,11 +293,18 @@ export class Oracle {
     this.passages.set(key, {
       wire: origin.wire,
       zone: from,
+      answer: mirror(left),
+      answerZone: zone,
       incarnations: [origin.incarnation, this.incarnationOf(zone)],
       epoch: origin.epoch,
-      usedAt: origin.sentAt,
+      usedAt: same && other !== undefined && !prolongs(origin) ? other.usedAt : origin.sentAt,
     });
   }
+}
+
+/** Whether what was sent on has surely prolonged its conn: of TCP not every segment does. */
+function prolongs({ wire }: Origin): boolean {
+  return wire.protocol !== 6;
 }
 
 function violation(sent: Sent, what: string): Violation {
@@ -219,6 +340,13 @@ function allows(rule: FlowRule, origin: Origin, left: Wire, zone: number): boole
         left.source === wire.source &&
         left.destination === action.address
       );
+    case "source":
+      return (
+        (action.sourceZone?.id ?? device.zone.id) === device.zone.id &&
+        action.targetZone.id === zone &&
+        keepsDestination &&
+        left.source === action.address
+      );
     case "route":
       return (
         (action.zone?.id ?? device.zone.id) === zone &&
@@ -238,15 +366,23 @@ function inRange(range: { low: number; high: number } | undefined, port: number)
   return range === undefined || (range.low <= port && port <= range.high);
 }
 
+/** Types of ICMP queries and of the replies to them. */
+const COUNTERPARTS = new Map([
+  [8, 0],
+  [0, 8],
+  [13, 14],
+  [14, 13],
+]);
+
 /** What an answer to a packet looks like. */
 export function mirror(wire: Wire): Wire {
-  const isEcho = wire.protocol === 1;
+  const isIcmp = wire.protocol === 1;
   return {
     protocol: wire.protocol,
     source: wire.destination,
     destination: wire.source,
-    sourcePort: isEcho ? (wire.sourcePort === 8 ? 0 : 8) : wire.destinationPort,
-    destinationPort: isEcho ? wire.destinationPort : wire.sourcePort,
+    sourcePort: isIcmp ? (COUNTERPARTS.get(wire.sourcePort) ?? 255) : wire.destinationPort,
+    destinationPort: isIcmp ? wire.destinationPort : wire.sourcePort,
   };
 }
 

@@ -45,7 +45,7 @@ export interface Ports {
   readonly destinationPort: number;
 }
 
-function dataOf(data: string | number | Uint8Array | undefined): Buffer {
+export function dataOf(data: string | number | Uint8Array | undefined): Buffer {
   if (typeof data === "number") return Buffer.alloc(data, 0x61);
   return Buffer.from(data ?? "");
 }
@@ -71,16 +71,19 @@ export function udp(
   };
 }
 
-export function tcp(
-  fields: Ports & {
-    flags: number;
-    sequence?: number;
-    acknowledgment?: number;
-    options?: Uint8Array;
-    data?: string | number | Uint8Array;
-    dataOffset?: number;
-  },
-): Payload {
+/** What may be said of a segment beside its ports and flags. */
+export interface TcpExtras {
+  readonly sequence?: number;
+  readonly acknowledgment?: number;
+  /** As it stands in the header, unscaled. */
+  readonly window?: number;
+  /** A multiple of four bytes. */
+  readonly options?: Uint8Array;
+  readonly data?: string | number | Uint8Array;
+  readonly dataOffset?: number;
+}
+
+export function tcp(fields: Ports & TcpExtras & { flags: number }): Payload {
   const options = Buffer.from(fields.options ?? []);
   const data = dataOf(fields.data);
   return {
@@ -93,7 +96,7 @@ export function tcp(
       tcp.writeUInt32BE(fields.acknowledgment ?? 0, 8);
       tcp[12] = (fields.dataOffset ?? 5 + options.length / 4) << 4;
       tcp[13] = fields.flags;
-      tcp.writeUInt16BE(65535, 14);
+      tcp.writeUInt16BE(fields.window ?? 65535, 14);
       const message = Buffer.concat([tcp, options, data]);
       const start = pseudo(source, destination, Protocol.Tcp, message.length);
       message.writeUInt16BE(checksum(message, start), 16);
@@ -130,6 +133,61 @@ export function echoRequest(identifier: number, sequence = 1, data = "ping"): Pa
 
 export function echoReply(identifier: number, sequence = 1, data = "ping"): Payload {
   return icmp({ type: 0, identifier, sequence, data });
+}
+
+/**
+ * An ICMP error that quotes a packet. `rest` is the header's last word: an MTU, a pointer. With `extension`
+ * the quoted packet is padded to 32-bit words and the header says how many they are (RFC 4884).
+ */
+export function icmpError(fields: {
+  type: number;
+  code?: number;
+  quoted: Uint8Array;
+  rest?: number;
+  extension?: Uint8Array;
+  checksum?: number;
+}): Payload {
+  const { extension } = fields;
+  const fill = extension === undefined ? 0 : -fields.quoted.length & 3;
+  const quoted = Buffer.concat([fields.quoted, Buffer.alloc(fill)]);
+  return {
+    protocol: Protocol.Icmp,
+    bytes() {
+      const header = Buffer.alloc(8);
+      header[0] = fields.type;
+      header[1] = fields.code ?? 0;
+      header.writeUInt32BE(fields.rest ?? 0, 4);
+      if (extension !== undefined) header[5] = quoted.length / 4;
+      const message = Buffer.concat([header, quoted, extension ?? Buffer.alloc(0)]);
+      message.writeUInt16BE(fields.checksum ?? checksum(message), 2);
+      return message;
+    },
+  };
+}
+
+/** The IPv4 packet of a frame. */
+export function packetOf(sent: {
+  readonly bytes: Buffer;
+  readonly vlans: readonly number[];
+}): Buffer {
+  return Buffer.from(sent.bytes.subarray(14 + 4 * sent.vlans.length));
+}
+
+/** A packet as it looks so many hops on: its TTL counted down, its header's checksum right. */
+export function hopped(packet: Uint8Array, hops = 1): Buffer {
+  const later = Buffer.from(packet);
+  later[8] = (later[8] as number) - hops;
+  return mended(later);
+}
+
+/** A copy whose IPv4 header has the right checksum, as far as there is a header. */
+export function mended(packet: Uint8Array): Buffer {
+  const right = Buffer.from(packet);
+  const header = ((right[0] ?? 0) & 15) * 4;
+  if (header < 20 || header > right.length) return right;
+  right.writeUInt16BE(0, 10);
+  right.writeUInt16BE(checksum(right.subarray(0, header)), 10);
+  return right;
 }
 
 /** Any other protocol. */
@@ -241,6 +299,14 @@ export interface SeenIp {
   readonly ttl: number;
   readonly protocol: number;
   readonly totalBytes: number;
+  readonly identification: number;
+  readonly dontFragment: boolean;
+  readonly moreFragments: boolean;
+  /** Bytes. */
+  readonly fragmentOffset: number;
+  /** Behind the header's first 20 bytes. */
+  readonly options: Buffer;
+  /** 0 in a fragment that is not the first. */
   readonly sourcePort: number;
   readonly destinationPort: number;
   /** ICMP's, where it is ICMP. */
@@ -251,7 +317,10 @@ export interface SeenIp {
   readonly data: Buffer;
   /** Everything behind the IPv4 header. */
   readonly payload: Buffer;
-  /** The header's checksum is right; every checksum that the packet has is right. */
+  /**
+   * The header's checksum is right; every checksum that the packet has is right. That of a datagram in
+   * pieces only shows when they are put together (fragments.ts).
+   */
   readonly headerSound: boolean;
   readonly sound: boolean;
 }
@@ -290,12 +359,17 @@ function readIp(body: Buffer): SeenIp {
   const payload = body.subarray(headerBytes, totalBytes);
   const source = body.readUInt32BE(12);
   const destination = body.readUInt32BE(16);
-  const ported = protocol === Protocol.Tcp || protocol === Protocol.Udp;
-  const isIcmp = protocol === Protocol.Icmp;
+  const fragment = body.readUInt16BE(6);
+  const fragmentOffset = (fragment & 0x1fff) * 8;
+  const moreFragments = (fragment & 0x2000) !== 0;
+  const isFragment = moreFragments || fragmentOffset > 0;
+  const isPorted = protocol === Protocol.Tcp || protocol === Protocol.Udp;
+  const ported = fragmentOffset === 0 && isPorted;
+  const isIcmp = fragmentOffset === 0 && protocol === Protocol.Icmp;
   const start = isIcmp ? 0 : pseudo(source, destination, protocol, payload.length);
-  const unchecked = protocol === Protocol.Udp && payload.readUInt16BE(6) === 0;
-  const summed = (ported || isIcmp) && !unchecked;
-  const tcpBytes = protocol === Protocol.Tcp ? ((payload[12] as number) >> 4) * 4 : 8;
+  const unchecked = ported && protocol === Protocol.Udp && payload.readUInt16BE(6) === 0;
+  const summed = !isFragment && (ported || isIcmp) && !unchecked;
+  const tcpBytes = ported && protocol === Protocol.Tcp ? ((payload[12] as number) >> 4) * 4 : 8;
   const headerSound = checksum(body.subarray(0, headerBytes)) === 0;
   return {
     source: formatAddress(source),
@@ -303,12 +377,17 @@ function readIp(body: Buffer): SeenIp {
     ttl: body[8] as number,
     protocol,
     totalBytes,
+    identification: body.readUInt16BE(4),
+    dontFragment: (fragment & 0x4000) !== 0,
+    moreFragments,
+    fragmentOffset,
+    options: body.subarray(20, headerBytes),
     sourcePort: ported ? payload.readUInt16BE(0) : 0,
     destinationPort: ported ? payload.readUInt16BE(2) : 0,
     icmpType: isIcmp ? (payload[0] as number) : -1,
     icmpCode: isIcmp ? (payload[1] as number) : -1,
     identifier: isIcmp ? payload.readUInt16BE(4) : 0,
-    data: payload.subarray(ported || isIcmp ? tcpBytes : 0),
+    data: payload.subarray(ported ? tcpBytes : isIcmp ? 8 : 0),
     payload,
     headerSound,
     sound: headerSound && (!summed || checksum(payload, start) === 0),

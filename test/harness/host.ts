@@ -1,5 +1,6 @@
 /** Hosts around a Router, and the edge that most tests begin with: two tenants, one server, one address. */
 
+import { hear, speak } from "./conversation.js";
 import {
   type Address,
   type ArpFields,
@@ -11,6 +12,7 @@ import {
   ipv4Packet,
   numberOf,
   type Payload,
+  type TcpExtras,
   TcpFlags,
   tcp,
   udp,
@@ -88,7 +90,12 @@ export class Host {
   }
 
   send(destination: Address, payload: Payload, extras: Extras = {}): Sent[] {
-    return this.router.send(this.device, this.frame(destination, payload, extras));
+    return this.heard(this.router.send(this.device, this.frame(destination, payload, extras)));
+  }
+
+  private heard(sent: Sent[]): Sent[] {
+    hear(this.router, sent);
+    return sent;
   }
 
   sendPacket(packet: Uint8Array): Sent[] {
@@ -99,8 +106,37 @@ export class Host {
     return this.send(destination, udp({ sourcePort, destinationPort, data }));
   }
 
-  tcp(destination: Address, sourcePort: number, destinationPort: number, flags: number): Sent[] {
-    return this.send(destination, tcp({ sourcePort, destinationPort, flags }));
+  /** A segment whose numbers are those that this host would send now, where `segment` names no others. */
+  tcp(
+    destination: Address,
+    sourcePort: number,
+    destinationPort: number,
+    flags: number,
+    segment: TcpExtras = {},
+    extras: Extras = {},
+  ): Sent[] {
+    const payload = this.segment(destination, sourcePort, destinationPort, flags, segment, extras);
+    return this.send(destination, payload, extras);
+  }
+
+  /** The same as a payload. */
+  segment(
+    destination: Address,
+    sourcePort: number,
+    destinationPort: number,
+    flags: number,
+    segment: TcpExtras = {},
+    extras: Extras = {},
+  ): Payload {
+    const place = {
+      address: extras.source ?? this.address,
+      port: sourcePort,
+      peer: destination,
+      peerPort: destinationPort,
+    };
+    const zone = this.router.device(this.device).zone.id;
+    const said = speak(this.router, zone, place, flags, segment);
+    return tcp({ sourcePort, destinationPort, flags, ...said });
   }
 
   ping(destination: Address, identifier: number, data = "ping"): Sent[] {
@@ -111,7 +147,10 @@ export class Host {
   answer(sent: Sent | undefined, extras: Extras = {}): Sent[] {
     const { ip } = sent ?? {};
     if (ip === undefined) throw new Error("nothing to answer");
-    return this.send(ip.source, replyTo(ip), { source: ip.destination, ...extras });
+    const from = { source: ip.destination, ...extras };
+    if (ip.protocol !== 6) return this.send(ip.source, replyTo(ip), from);
+    const flags = TcpFlags.Syn | TcpFlags.Ack;
+    return this.tcp(ip.source, ip.destinationPort, ip.sourcePort, flags, {}, from);
   }
 
   arp(fields: Partial<ArpFields> & { target: Address }): Buffer {
@@ -127,14 +166,13 @@ export class Host {
   /** Answers the router's question for this host's address. */
   answerArp(target: Address): Sent[] {
     const targetMac = this.router.macOf(this.device);
-    return this.router.send(this.device, this.arp({ operation: 2, target, targetMac }));
+    return this.heard(this.router.send(this.device, this.arp({ operation: 2, target, targetMac })));
   }
 }
 
 function replyTo(ip: NonNullable<Sent["ip"]>): Payload {
   const ports = { sourcePort: ip.destinationPort, destinationPort: ip.sourcePort };
   if (ip.protocol === 17) return udp({ ...ports, data: "answer" });
-  if (ip.protocol === 6) return tcp({ ...ports, flags: TcpFlags.Syn | TcpFlags.Ack });
   if (ip.protocol === 1) return echoReply(ip.identifier, 1, ip.data.toString("latin1"));
   return { protocol: ip.protocol, bytes: () => ip.payload };
 }

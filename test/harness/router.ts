@@ -65,7 +65,12 @@ const EXPIRE_LIMIT = 256;
 const STUCK = 100_000;
 
 /** Reasons that are counted beside a frame's own end. */
-const BESIDE: readonly Reason[] = [Reason.HeldSent, Reason.NeighborFailed, Reason.OutputFull];
+const BESIDE: readonly Reason[] = [
+  Reason.HeldSent,
+  Reason.NeighborFailed,
+  Reason.FragmentTimeout,
+  Reason.OutputFull,
+];
 
 let compiled: WebAssembly.Module | undefined;
 
@@ -264,7 +269,9 @@ export class Router {
       if (!BESIDE.includes(Reason[reason as keyof typeof Reason])) ends += count;
     }
     const full = this.ended.OutputFull ?? 0;
-    if (ends > frames || ends + full < frames) {
+    // A fragment that waited may find, when its first one comes, that it cannot leave.
+    const waited = Number(before[Reason.FragmentHeld] ?? 0n);
+    if (ends > frames + waited || ends + full < frames) {
       throw new Error(`${frames} frames ended as ${JSON.stringify(this.ended)}`);
     }
   }

@@ -65,8 +65,8 @@ t.test("a forward of a whole address: in, out, replies of both zones, and ARP", 
   t.same(flowsOf(changes), [
     "forwards[0]: priority=30,zone=public,nw_dst=203.0.113.50,conn_state=-reply " +
       "actions=nat(dst=192.168.0.20,dst_zone=b)",
-    "forwards[0]: priority=20,zone=public,conn_state=+reply actions=nat(reverse,zone=public)",
     "forwards[0]: priority=20,zone=b,conn_state=+reply actions=nat(reverse,zone=b)",
+    "forwards[0]: priority=20,zone=public,conn_state=+reply actions=nat(reverse,zone=public)",
     "forwards[0]: priority=15,zone=b,nw_src=192.168.0.20,conn_state=-tracked " +
       "actions=nat(src=203.0.113.50,dst_zone=public)",
   ]);

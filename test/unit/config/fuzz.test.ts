@@ -2,11 +2,14 @@
 
 import fc from "fast-check";
 import t from "tap";
+import { ImageStatus } from "../../../assembly/abi.js";
 import { compileImage } from "../../../host/config/compile.js";
 import { ConfigError } from "../../../host/config/error.js";
 import { readImage } from "../../../host/config/image.js";
 import { checkConfig, parseConfig } from "../../../host/config/parse.js";
-import { example, holds } from "./fixture.js";
+import { ImageRefused } from "../../../host/datapath.js";
+import { Router } from "../../harness/router.js";
+import { example, holds, policies } from "./fixture.js";
 
 /** Ends without an exception other than ConfigError; what is accepted compiles and reads back. */
 function isHandled(read: () => ReturnType<typeof checkConfig>): boolean {
@@ -44,8 +47,6 @@ function placesIn(value: unknown, keys: readonly string[] = []): (readonly strin
   ];
 }
 
-const places = placesIn(example()).filter((keys) => keys.length > 0);
-
 /** Values that fit somewhere, and values that fit nowhere. */
 const value = fc.oneof(
   fc.constantFrom(
@@ -82,6 +83,13 @@ const value = fc.oneof(
     null,
     true,
     "zone=a,conn_state=+reply actions=nat(reverse,zone=a)",
+    "endpoint-independent",
+    "block",
+    "deterministic",
+    "any",
+    "8000-8010",
+    { tcp: "address-dependent", udp: 1 },
+    { hosts: [{ zone: "a", prefix: "10.0.0.0/28" }] },
     "udp actions=reject",
     ["a"],
     [1, 2],
@@ -90,14 +98,11 @@ const value = fc.oneof(
   fc.jsonValue(),
 );
 
-const mutation = fc.tuple(
-  fc.nat(places.length - 1),
-  fc.constantFrom("set", "drop", "double", "rename"),
-  value,
-);
+const mutation = fc.tuple(fc.nat(), fc.constantFrom("set", "drop", "double", "rename"), value);
 
 function mutate(document: object, [at, kind, value]: [number, string, unknown]): void {
-  const keys = [...(places[at] ?? [])];
+  const places = placesIn(document).filter((keys) => keys.length > 0);
+  const keys = [...(places[at % places.length] ?? [])];
   const last = keys.pop() ?? "";
   let holder: unknown = document;
   for (const key of keys) {
@@ -113,17 +118,36 @@ function mutate(document: object, [at, kind, value]: [number, string, unknown]):
   else Reflect.deleteProperty(holder, last);
 }
 
+/** Room for whatever a mutation makes of the pools. */
+const ROOM = { conns: 65536, neighbors: 4096, poolAddresses: 2048, imageBytes: 1 << 20 };
+
+/** The datapath finds nothing wrong with the image, unless it asks for more than the arena has. */
+function takes(router: Router, image: Uint8Array): void {
+  try {
+    router.install(image);
+  } catch (error) {
+    if (!(error instanceof ImageRefused) || error.status !== ImageStatus.TooLarge) throw error;
+  }
+}
+
 t.test("a sound document with a few things changed", async (t) => {
-  let accepted = 0;
-  const property = fc.property(fc.array(mutation, { minLength: 1, maxLength: 4 }), (mutations) => {
-    const document = example();
-    for (const each of mutations) mutate(document, each);
-    return isHandled(() => {
-      const config = checkConfig(document);
-      accepted += 1;
-      return config;
-    });
-  });
-  holds(t, property, 3000);
-  t.ok(accepted > 50, "some of them are sound still");
+  const router = new Router(policies(), { capacity: ROOM });
+  for (const sound of [example, policies]) {
+    let accepted = 0;
+    const property = fc.property(
+      fc.array(mutation, { minLength: 1, maxLength: 4 }),
+      (mutations) => {
+        const document = sound();
+        for (const each of mutations) mutate(document, each);
+        return isHandled(() => {
+          const config = checkConfig(document);
+          accepted += 1;
+          takes(router, compileImage(config));
+          return config;
+        });
+      },
+    );
+    holds(t, property, 3000);
+    t.ok(accepted > 50, "some of them are sound still");
+  }
 });

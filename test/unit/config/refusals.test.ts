@@ -779,6 +779,14 @@ refusals("forwards of ranges and whole addresses", example, [
     ],
   },
   {
+    title: "a whole address of a pool that gives out blocks: said once",
+    changes: { "pools[0].allocation": "block", forwards: [{ ...whole, address: "203.0.113.7" }] },
+    lines: [
+      'forwards[0].address: expected an address that no device and no pool has, found "203.0.113.7", ' +
+        "of pools[0].addresses",
+    ],
+  },
+  {
     title: "a whole address of two forwards, and a host of two",
     changes: {
       "forwards[1]": whole,

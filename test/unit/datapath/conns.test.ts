@@ -199,21 +199,21 @@ t.test("RFC 7857 2: timers of TCP follow its phases", async (t) => {
     ]),
     ["established", 1000],
   );
-  t.same(timed([["server", Rst | Ack]]), ["closing", 50], "refused");
+  t.same(timed([["server", Rst | Ack]]), ["reset", 50], "refused");
   t.same(
     timed([
       ["server", Syn | Ack],
       ["a", Fin | Ack],
     ]),
-    ["closing", 50],
-    "FIN from inside",
+    ["finoriginal", 1000],
+    "FIN from inside: half-closed",
   );
   t.same(
     timed([
       ["server", Syn | Ack],
       ["server", Fin | Ack],
     ]),
-    ["closing", 50],
+    ["finreply", 1000],
     "from outside",
   );
   t.same(
@@ -221,7 +221,7 @@ t.test("RFC 7857 2: timers of TCP follow its phases", async (t) => {
       ["server", Syn | Ack],
       ["a", Rst],
     ]),
-    ["closing", 50],
+    ["reset", 50],
     "RST",
   );
   t.same(
@@ -230,8 +230,18 @@ t.test("RFC 7857 2: timers of TCP follow its phases", async (t) => {
       ["a", Fin | Ack],
       ["server", Ack],
     ]),
+    ["finoriginal", 1000],
+    "the other side may go on",
+  );
+  t.same(
+    timed([
+      ["server", Syn | Ack],
+      ["a", Fin | Ack],
+      ["server", Fin | Ack],
+      ["a", Ack],
+    ]),
     ["closing", 50],
-    "no way back by data",
+    "both",
   );
   t.same(
     timed([
@@ -245,7 +255,7 @@ t.test("RFC 7857 2: timers of TCP follow its phases", async (t) => {
   );
   t.same(
     timed([
-      ["server", Rst],
+      ["server", Rst | Ack],
       ["a", Syn],
       ["server", Syn | Ack],
     ]),
@@ -378,14 +388,14 @@ t.test("packets and bytes, by direction", async (t) => {
   t.same([conn?.replyPackets, conn?.replyBytes], [1, 34]);
 });
 
-t.test("a deadline that moves earlier is kept: FIN late in a long life", async (t) => {
+t.test("a deadline that moves earlier is kept: RST late in a long life", async (t) => {
   const router = new Router(edge({ timeouts: { ...TIMEOUTS, tcpEstablished: 7440 } }));
   const { a, server } = around(router);
   const [out] = a.tcp(SERVER, 1, 80, Syn);
   server.answer(out);
   a.tcp(SERVER, 1, 80, Ack);
   router.wait(245_000);
-  a.tcp(SERVER, 1, 80, Fin | Ack);
+  a.tcp(SERVER, 1, 80, Rst);
   t.equal(lifetime(router), 50);
 });
 

@@ -81,12 +81,12 @@ t.test("what is not ours to change arrives as it left", async (t) => {
   t.equal(packet[8], 254);
 });
 
-t.test("fragments: not reassembled yet", async (t) => {
+t.test("fragments, by their flags and offset", async (t) => {
   for (const [fragment, ended] of [
-    [0x2000, "FragmentTooShort"],
-    [0x0001, "FragmentTooShort"],
-    [0x1fff, "FragmentTooShort"],
-    [0x3fff, "FragmentTooShort"],
+    [0x2000, "IpBadHeader"],
+    [0x0001, "FragmentHeld"],
+    [0x1fff, "IpBadHeader"],
+    [0x3fff, "IpBadHeader"],
     [0x4000, "Forwarded"],
     [0x8000, "Forwarded"],
   ] as const) {
@@ -226,9 +226,9 @@ t.test("RFC 1191: too big and not to be fragmented", async (t) => {
   t.same(ended, ["TooBig"]);
   t.same([sent[0]?.ip?.icmpType, sent[0]?.ip?.icmpCode], [3, 4]);
   t.equal(sent[0]?.ip?.payload.readUInt16BE(6), 1000, "the next hop's MTU");
-  const silent = outcome({ payload: of(1001) }, document);
-  t.same(silent.ended, ["TooBig"]);
-  t.same(silent.sent, [], "without DF there is nothing to tell");
+  const cut = outcome({ payload: of(1001) }, document);
+  t.same(cut.ended, ["Forwarded"]);
+  t.equal(cut.sent.length, 2, "without DF it leaves in pieces");
 });
 
 t.test("RFC 1812 4.3.2.7: no error about a packet that a host may not have sent", async (t) => {

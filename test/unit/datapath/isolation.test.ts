@@ -4,7 +4,7 @@ import t from "tap";
 import { isolationRound } from "../../fuzz/isolation.js";
 import { Oracle, Violation } from "../../fuzz/oracle.js";
 import { fuzz } from "../../fuzz/run.js";
-import { numberOf, udp } from "../../harness/frame.js";
+import { icmpError, numberOf, packetOf, udp } from "../../harness/frame.js";
 import { around, EXTERNAL, edge, SERVER, TENANT } from "../../harness/host.js";
 import { Router } from "../../harness/router.js";
 
@@ -13,7 +13,8 @@ const SEED = 20_000;
 t.test("no packet reaches another zone but through what names both", async (t) => {
   const { failures, tallies } = fuzz(SEED, 150, ["isolation"]);
   for (const { error, command } of failures) t.fail(command, { error });
-  for (const reason of ["Forwarded", "HeldSent", "ConnRevoked", "PoolExhausted", "NoFlow"]) {
+  const reasons = ["Forwarded", "HeldSent", "ConnRevoked", "PoolExhausted", "NoFlow"];
+  for (const reason of [...reasons, "IcmpUnrelated", "errorsPassed"]) {
     t.ok((tallies.isolation?.[reason] ?? 0) > 0, `${reason} happened`);
   }
 });
@@ -77,6 +78,39 @@ t.test("the oracle notices one endpoint given to two tenants", async (t) => {
   t.throws(() => oracle.check(twice), Violation);
   t.doesNotThrow(() => oracle.check(second));
 });
+
+t.test(
+  "the oracle notices an error that leaves in the wrong zone, or un-translated wrongly",
+  async (t) => {
+    const router = new Router(edge());
+    const oracle = new Oracle(router.config, 1000);
+    const { a, server } = around(router);
+    const wire = {
+      protocol: 17,
+      source: numberOf(TENANT),
+      destination: numberOf(SERVER),
+      sourcePort: 4562,
+      destinationPort: 53,
+    };
+    const data = oracle.mark(router.device("lan-a"), wire, 0);
+    const [out] = a.send(SERVER, udp({ sourcePort: 4562, destinationPort: 53, data }));
+    if (out === undefined) throw new Error("nothing left");
+    oracle.check(out);
+    const quoted = packetOf(out);
+    const extension = oracle.markError(router.device("wan"), quoted, 0);
+    const [error] = server.send(EXTERNAL, icmpError({ type: 11, quoted, extension }));
+    if (error?.ip === undefined) throw new Error("the error did not pass");
+    const { ip } = error;
+    t.throws(() => oracle.check({ ...error, device: "lan-b" }), Violation, "the other tenant");
+    t.throws(() => oracle.check({ ...error, device: "wan" }), Violation, "its own zone");
+    const elsewhere = { ...ip, destination: "192.168.0.11" };
+    t.throws(() => oracle.check({ ...error, ip: elsewhere }), Violation, "another host");
+    const payload = Buffer.from(ip.payload);
+    payload.writeUInt16BE(4563, 28);
+    t.throws(() => oracle.check({ ...error, ip: { ...ip, payload } }), Violation, "another port");
+    t.doesNotThrow(() => oracle.check(error));
+  },
+);
 
 t.test("the router notices a host of another zone behind a device", async (t) => {
   const neighbors = [{ zone: "public", address: SERVER, mac: "06:00:0b:00:00:01" }];

@@ -88,12 +88,14 @@ t.test("RFC 768: a computed UDP checksum of 0 leaves as FFFF", async (t) => {
 
 t.test("RFC 1624: every TCP checksum that there can be", async (t) => {
   const router = new Router(edge());
-  const { a } = around(router);
-  a.tcp(SERVER, 1, 80, TcpFlags.Syn);
+  const { a, server } = around(router);
+  server.answer(a.tcp(SERVER, 1, 80, TcpFlags.Syn)[0]);
   const frames = Array.from({ length: 65536 }, (_, i) => {
     const data = Buffer.alloc(2);
     data.writeUInt16BE(i);
-    return a.frame(SERVER, tcp({ sourcePort: 1, destinationPort: 80, flags: 16, data }));
+    const numbers = { sequence: 1001, acknowledgment: 1001 };
+    const ports = { sourcePort: 1, destinationPort: 80 };
+    return a.frame(SERVER, tcp({ ...ports, ...numbers, flags: 16, data }));
   });
   t.equal(router.send("lan-a", ...frames).length, 65536, "the router checked them all");
 });
@@ -161,10 +163,10 @@ t.test("RFC 1624: every ICMP checksum, that of an all-zero message included", as
 
 t.test("a wrong checksum stays wrong, for the receiver to find", async (t) => {
   const router = new Router(edge(), { hostile: true });
-  const { a } = around(router);
-  a.tcp(SERVER, 1, 80, TcpFlags.Syn);
+  const { a, server } = around(router);
+  server.answer(a.tcp(SERVER, 1, 80, TcpFlags.Syn)[0]);
   const cases = [
-    { name: "TCP", at: 16, payload: tcp({ sourcePort: 1, destinationPort: 80, flags: 16 }) },
+    { name: "TCP", at: 16, payload: a.segment(SERVER, 1, 80, TcpFlags.Ack) },
     { name: "UDP", at: 6, payload: udp({ sourcePort: 1, destinationPort: 53, data: "data" }) },
     { name: "ICMP", at: 2, payload: icmp({ type: 8, identifier: 9, data: "data" }) },
   ];
@@ -254,8 +256,10 @@ t.test("what begins no conn", async (t) => {
   }
   a.send(SERVER, echoReply(1));
   t.same(router.ended, { EchoNotRequest: 1 });
+  a.send(SERVER, icmp({ type: 14, data: 12 }));
+  t.same(router.ended, { EchoNotRequest: 1 });
   for (let type = 0; type < 256; type++) {
-    if (type === 0 || type === 8) continue;
+    if ([0, 3, 8, 11, 12, 13, 14].includes(type)) continue;
     a.send(SERVER, icmp({ type, data: 28 }));
     t.same(router.ended, { IcmpUnsupported: 1 }, `ICMP type ${type}`);
   }

@@ -238,7 +238,10 @@ t.test("whatever ends a conn, or keeps it from beginning, gives its port back", 
       flowing("conn_state=+tracked,udp,tp_dst=53 actions=drop"),
       (_, a) => a.send(SERVER, datagram),
     ],
-    "too big": [{ ...flowing(), devices: narrow }, (_, a) => a.send(SERVER, datagram)],
+    "too big": [
+      { ...flowing(), devices: narrow },
+      (_, a) => a.send(SERVER, datagram, { fragment: 0x4000 }),
+    ],
     "revoked by a packet": [
       flowing(),
       (router, a) => {

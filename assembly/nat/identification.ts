@@ -1,0 +1,37 @@
+/**
+ * IP identifications where many hosts share one source (RFC 6864 section 4.3, RFC 7857 section 9).
+ *
+ * Two hosts behind one address may choose the same identification, and a receiver would put pieces of their
+ * datagrams together. So where a translation gives a packet a new source, it gets a new identification as
+ * well, unless it is atomic: never a piece, nor ever to be cut into pieces.
+ *
+ * A table of 16-bit counters, one for all (source, destination, protocol) whose keyed hash leads to it. So
+ * a value comes again after 65,536 datagrams of the counter, not sooner. Where each begins, and which is
+ * whose, nobody without the seed can tell.
+ */
+
+import { arena, IDENTIFICATIONS, identifications } from "../memory";
+import { sipHash, tupleHash } from "../table/hash";
+
+/** Bytes into the key of tuples where that of this table begins: the hash of tuples reads those before. */
+const KEY_AT: usize = 24;
+/** Sets the draws that fill the table apart from those that choose ports. */
+const DRAW: u64 = 1 << 63;
+
+/** Each counter begins at random. Needed once, when the arena is laid out. */
+export function startIdentifications(): void {
+  for (let i: u32 = 0; i < IDENTIFICATIONS; i += 4) {
+    const at = identifications + ((<usize>i) << 1);
+    store<u64>(at, sipHash(arena.portKey, DRAW | i));
+  }
+}
+
+/** The identification of the next datagram from `source` to `destination`. */
+export function nextIdentification(source: u32, destination: u32, protocol: u32): u32 {
+  const addresses = <u64>source | ((<u64>destination) << 32);
+  const hash = tupleHash(arena.tupleKey + KEY_AT, addresses, protocol);
+  const at = identifications + ((<usize>hash & (IDENTIFICATIONS - 1)) << 1);
+  const next = load<u16>(at);
+  store<u16>(at, next + 1);
+  return next;
+}

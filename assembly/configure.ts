@@ -28,6 +28,7 @@ import { arena, EXTERNAL_BITMAPS, neighborSlab, slotBytes } from "./memory";
 import { forgetDatagrams } from "./nat/datagram";
 import { External } from "./nat/external";
 import { linkForwards } from "./nat/forward";
+import { recountGrants } from "./nat/grant";
 import { forgetResting } from "./nat/rest";
 import { addPermanent, findNeighbor, moveNeighbor, Neighbor, removeNeighbor } from "./net/neighbor";
 import { beginOutputs } from "./net/output";
@@ -161,6 +162,7 @@ function switchTo(next: Configuration, which: u32, now: u32): void {
     carryFlows(old, next);
     keepNeighbors(old, next);
   }
+  recountGrants();
   listExternals(next);
   linkForwards(next);
   addStaticNeighbors(next, now);

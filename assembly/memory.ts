@@ -89,6 +89,8 @@ export class ArenaHeader {
   /** The same for grants (nat/grant.ts). */
   grantCursor: u32;
   grantsSwept: u32;
+  /** Grants that zones have beyond their even share (nat/share.ts). */
+  grantsBeyond: u32;
   /** Seconds since the start, and the milliseconds of the clock that they are counted up to. */
   epochSeconds: u32;
   private epochAt: u32;
@@ -166,7 +168,7 @@ export class ArenaHeader {
   }
 }
 
-const HEADER_BYTES: usize = 256;
+const HEADER_BYTES: usize = 320;
 if (offsetof<ArenaHeader>() > HEADER_BYTES) ERROR("the arena's header outgrew its place");
 
 export const arena: ArenaHeader = changetype<ArenaHeader>(<usize>Exchange.Arena);

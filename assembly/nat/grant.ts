@@ -8,7 +8,8 @@
  *             conns through it go on, and behind the last one the port rests (nat/rest.ts)
  *
  * A grant is in the index under its external endpoint: nothing → external address and port; external zone.
- * There are an eighth as many as conns; a zone has no more of them than it may have conns.
+ * There are an eighth as many as conns, shared by the zones (nat/share.ts); a zone has no more of them than it
+ * may have conns.
  */
 
 import {
@@ -49,6 +50,7 @@ import { mayTakePort } from "./limit";
 import { abandonMapping, findOwn, leaveMapping, Mapping, makeOwn } from "./mapping";
 import { taken, takePort, takeWanted } from "./pool";
 import { free } from "./rest";
+import { isBeyond, mayTake, placesBeyond } from "./share";
 import { Tuple } from "./tuple";
 
 /** Where the question about an endpoint stands in the scratch: in front of it may be a packet's. */
@@ -241,7 +243,11 @@ function hasRoom(zoneIndex: u32, query: Tuple): PcpResult {
     noteQuota(zoneIndex, query, Reason.ZoneConnLimit);
     return PcpResult.UserExceedsQuota;
   }
-  if (grantSlab.count < grantSlab.capacity) return PcpResult.Success;
+  const capacity = grantSlab.capacity;
+  const has = active.zoneState(zoneIndex).grants;
+  if (grantSlab.count < capacity && mayTake(capacity, capacity, has, arena.grantsBeyond)) {
+    return PcpResult.Success;
+  }
   noteTableFull(query, Reason.MappingTableFull);
   return PcpResult.NoResources;
 }
@@ -332,7 +338,19 @@ function countZone(mapping: Mapping, change: i32): void {
   const zone = active.zoneIndex(mapping.zone);
   if (zone == NONE) return;
   const state = active.zoneState(zone);
-  if (state.born <= mapping.born) state.grants += change;
+  if (state.born > mapping.born) return;
+  if (change < 0) state.grants--;
+  if (isBeyond(grantSlab.capacity, grantSlab.capacity, state.grants)) arena.grantsBeyond += change;
+  if (change > 0) state.grants++;
+}
+
+/** Even shares are others when there are other zones. */
+export function recountGrants(): void {
+  arena.grantsBeyond = 0;
+  for (let zone: u32 = 0; zone < active.zoneCount; zone++) {
+    const has = active.zoneState(zone).grants;
+    arena.grantsBeyond += placesBeyond(grantSlab.capacity, grantSlab.capacity, has);
+  }
 }
 
 /** Ends the grant of an inside endpoint. Success also where there is none: it may be asked twice. */

@@ -399,14 +399,33 @@ t.test("RFC 6888 R9: limits hold for what is asked for as well", async (t) => {
   t.equal(ask(a, { port: 9 }).result, Success);
 });
 
-t.test("RFC 6888 R9: there are an eighth as many as conns", async (t) => {
-  const router = new Router(served());
-  const { a } = around(router);
-  const results = Array.from({ length: 129 }, (_, i) => ask(a, { port: i + 1 }).result);
-  t.equal(results.filter((result) => result === Result.Success).length, 128);
-  t.equal(results.at(-1), Result.NoResources);
-  t.equal(a.udp(SERVER, 700, 53).length, 1, "conns have their own room");
-});
+t.test(
+  "RFC 6888 R9: an eighth as many as conns, of which no zone takes another's share",
+  async (t) => {
+    const router = new Router(served());
+    const { a, b } = around(router);
+    const count = (host: Host, from: number) =>
+      Array.from({ length: 128 }, (_, i) => ask(host, { port: from + i }).result).filter(
+        (result) => result === Result.Success,
+      ).length;
+    // 128 in all; 64 are promised to three zones evenly.
+    t.equal(count(a, 1), 86);
+    t.equal(ask(a, { port: 5000 }).result, Result.NoResources);
+    t.equal(count(b, 1), 21);
+    t.equal(a.udp(SERVER, 700, 53).length, 1, "conns have their own room");
+    ask(a, { port: 1, lifetime: 0 });
+    t.equal(ask(b, { port: 5000 }).result, Result.Success);
+    router.reconfigure(served({}, { zones: [...zones(), { id: 30 }] }));
+    router.wait(1);
+    t.equal(
+      ask(b, { port: 5001 }).result,
+      Result.NoResources,
+      "shares are smaller with more zones",
+    );
+    router.wait(3_600_000 + TICKS);
+    t.equal(count(b, 1), 80, "128 less three shares of 16");
+  },
+);
 
 t.test("RFC 6888 R9: whoever has no pool of his own ports is not authorized", async (t) => {
   const without = new Router(served({}, { nat: [{ from: ["b"], to: "public", pool: "p1" }] }));

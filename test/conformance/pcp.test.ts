@@ -455,7 +455,7 @@ t.test("RFC 6888 R9: a mapping is reached from inside as well", async (t) => {
   t.equal(a.answer(turned)[0]?.device, "lan-b");
 });
 
-t.test("RFC 6888 R9: port blocks and deterministic ports bind it too", async (t) => {
+t.test("RFC 6888 R9: a port block binds it too", async (t) => {
   const block = new Router(served({ allocation: "block", block: { ports: 64 } }));
   const { a, b } = around(block);
   const first = ask(a).port;
@@ -526,4 +526,31 @@ t.test("RFC 6888 R9: a mapping leads to its owner's zone and to no other", async
     source: STRANGER,
   });
   t.equal(spoofed?.ip?.source, EXTERNAL, "who comes from another tenant comes by a hairpin");
+});
+
+t.test("RFC 6888 R9: deterministic ports are the host's alone, also on request", async (t) => {
+  const hosts = [
+    { zone: "a", prefix: "192.168.0.0/28" },
+    { zone: "b", prefix: "192.168.0.10/32" },
+  ];
+  const pool = {
+    ports: "2000-3699",
+    allocation: "deterministic",
+    deterministic: { hosts, portsPerHost: 100 },
+  };
+  const router = new Router(served(pool));
+  const { a, b } = around(router);
+  const options = [option(Option.PreferFailure)];
+  const first = ask(a).port;
+  t.ok(first >= 3000 && first < 3100, "its address is the eleventh");
+  const other = first === 3050 ? 3051 : 3050;
+  t.equal(ask(a, { port: 1, externalPort: other, options }).port, other);
+  t.equal(
+    ask(b, { port: 1, externalPort: 3060, options }).result,
+    Result.CannotProvideExternal,
+    "another tenant's, with the same address",
+  );
+  t.equal(ask(b, { port: 1, externalPort: 3660, options }).result, Result.Success);
+  const stranger = new Host(router, "lan-a", "192.168.0.99");
+  t.equal(ask(stranger).result, Result.NotAuthorized, "whoever has none gets none");
 });

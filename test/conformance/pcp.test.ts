@@ -365,11 +365,7 @@ t.test("RFC 6888 R9: what is no request has no answer", async (t) => {
 t.test("RFC 6888 R9: nothing that a host can say does harm", async (t) => {
   const router = new Router(served(), { hostile: true });
   const { a } = around(router);
-  let state = 1;
-  const random = (below: number) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
+  const random = numbers(1);
   for (let round = 0; round < 3000; round++) {
     const whole = mapRequest(TENANT, { port: 1 + random(9), lifetime: random(2) * 500 });
     const message = Buffer.concat([whole, Buffer.alloc(random(30))]).subarray(0, random(90));
@@ -554,3 +550,77 @@ t.test("RFC 6888 R9: deterministic ports are the host's alone, also on request",
   const stranger = new Host(router, "lan-a", "192.168.0.99");
   t.equal(ask(stranger).result, Result.NotAuthorized, "whoever has none gets none");
 });
+
+t.test("RFC 6888 R9: whatever comes in whatever order, nothing is lost or crossed", async (t) => {
+  const pool = { ports: "5000-5039", filtering: "address-dependent" };
+  const to = { zone: "b", address: TENANT, port: 80 };
+  const forwards = [{ protocol: "udp", zone: "public", address: EXTERNAL, port: 5001, to }];
+  const documents = [
+    served(pool),
+    served(pool, { forwards }),
+    served(pool, { zones: zones({ pcp: false }) }),
+    served({ ...pool, addresses: ["203.0.113.8"] }),
+    { ...served(pool, { zones: zones({ name: "new" }) }), ...tenantA("new") },
+    served({ ...pool, filtering: "endpoint-independent" }),
+  ];
+  for (let seed = 1; seed <= 20; seed++) {
+    const random = numbers(seed);
+    const router = new Router(served(pool), { seed });
+    const { a, b } = around(router);
+    const owners = new Map<string, string>();
+    for (let step = 0; step < 200; step++) {
+      const host = random(2) === 0 ? a : b;
+      const port = 1 + random(6);
+      switch (random(6)) {
+        case 0:
+        case 1: {
+          const externalPort = 5000 + random(40);
+          const lifetime = random(3) * 150;
+          const answer = resultAnswer(host, { port, externalPort, lifetime });
+          if (answer?.result === Result.Success && lifetime > 0) {
+            owners.set(`${answer.external}:${answer.port}`, host.device);
+          }
+          break;
+        }
+        case 2: {
+          const [out] = host.udp(SERVER, port, 53);
+          if (out?.ip) owners.set(`${out.ip.source}:${out.ip.sourcePort}`, host.device);
+          break;
+        }
+        case 3:
+        case 4: {
+          const external = random(4) === 0 ? "203.0.113.8" : EXTERNAL;
+          const destination = 5000 + random(40);
+          const [inward] = strangerOf(router).udp(external, 900 + random(3), destination);
+          const isForwarded = inward?.ip?.destinationPort === 80;
+          if (inward === undefined || isForwarded) break;
+          const owner = owners.get(`${external}:${destination}`);
+          if (inward.device !== owner) t.fail(`seed ${seed}, step ${step}: to ${inward.device}`);
+          break;
+        }
+        default:
+          if (random(4) === 0) router.reconfigure(documents[random(documents.length)] ?? {});
+          else router.wait(random(100_000));
+      }
+    }
+    router.reconfigure(served(pool));
+    router.wait(1000_000);
+    t.same([router.conns(), router.mappings(), router.hosts()], [[], [], []], `seed ${seed}`);
+    router.reconfigure(served());
+    const again = Array.from({ length: 90 }, (_, i) => ask(a, { port: 1 + i }).result);
+    t.equal(again.indexOf(Result.NoResources), 86, `seed ${seed}: the zone has its share again`);
+  }
+});
+
+function resultAnswer(host: Host, fields: MapFields): Answer | undefined {
+  return askPcp(host, mapRequest(host.address, fields), GATEWAY);
+}
+
+/** Numbers below a bound, the same for the same seed. */
+function numbers(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}

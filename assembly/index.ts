@@ -11,7 +11,6 @@ import { faultAt } from "./config/check";
 import { activate, active } from "./config/configuration";
 import { configureArena, stagingAt } from "./configure";
 import { arena, arenaBytes as arenaBytesWanted, attachArena, reasons, startArena } from "./memory";
-import { takeEventRows } from "./nat/event";
 import { announceAll } from "./net/announce";
 import { forgetNeighbors } from "./net/neighbor";
 import { expireTimers, processBatch, startQueues, timerWait } from "./pipeline";
@@ -21,6 +20,7 @@ import {
   listMappingRows,
   listNeighborRows,
   listZoneCounters,
+  takeEventRows,
 } from "./readout";
 import { completeChecksum as complete, segment as cut } from "./wire/offload";
 

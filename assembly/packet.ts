@@ -15,9 +15,9 @@ export enum Direction {
 
 export enum PacketKind {
   Ipv4,
-  Arp,
   /** An ICMP error about a packet: its tuple is that of an answer to the quoted packet (nat/icmperror.ts). */
   IcmpError,
+  Arp,
   /** The first fragment of a datagram: with its transport header, but not with all of its payload. */
   First,
   /** Any other: its tuple names the datagram (nat/fragment.ts) until that is found. */
@@ -78,6 +78,10 @@ export class Packet extends Tuple {
   }
   get direction(): Direction {
     return this.handle & 1;
+  }
+  /** Whether its tuple, as it was parsed, is one that conns have. */
+  get isWhole(): bool {
+    return this.kind <= <u8>PacketKind.IcmpError;
   }
   /** Bytes of the message that follows the IPv4 header; 0 where the packet holds only its beginning. */
   get messageBytes(): u32 {

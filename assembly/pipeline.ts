@@ -62,14 +62,14 @@ export function processBatch(received: u32, now: u32): u32 {
   for (let i: u32 = 0; i < received; i++) {
     const packet = Packet.at(i);
     packet.reason = <u8>parse(packet, i);
-    if (packet.reason == CONTINUE && packet.kind != PacketKind.Arp) {
+    if (packet.reason == CONTINUE && packet.isWhole) {
       touched += connIndex.touch(packet.hashed);
     }
   }
   const before = arena.connChanges;
   for (let i: u32 = 0; i < received; i++) {
     const packet = Packet.at(i);
-    if (packet.reason == CONTINUE && packet.kind != PacketKind.Arp) {
+    if (packet.reason == CONTINUE && packet.isWhole) {
       packet.handle = findConn(packet, packet.hashed);
     }
   }

@@ -3,6 +3,7 @@
 import {
   ConnRowAt,
   DeviceCounterAt,
+  EventAt,
   Exchange,
   HostRowAt,
   Limit,
@@ -15,6 +16,7 @@ import { active, ZoneState } from "./config/configuration";
 import { arena, connSlab, hostSlab, mappingSlab, neighborSlab } from "./memory";
 import { blocksOf } from "./nat/block";
 import { Conn } from "./nat/conn";
+import { takeEvent } from "./nat/event";
 import { Host } from "./nat/host";
 import { Mapping, MappingFlag } from "./nat/mapping";
 import { Tuple } from "./nat/tuple";
@@ -132,6 +134,15 @@ export function listHostRows(first: u32): u32 {
     store<u32>(at, host.ports(1), HostRowAt.UdpPorts);
     store<u32>(at, host.ports(2), HostRowAt.IcmpPorts);
     store<u32>(at, blocksOf(host), HostRowAt.Blocks);
+    rows++;
+  }
+  return rows;
+}
+
+/** Moves the oldest events, up to Limit.Rows, to the rows (abi: EventAt); returns how many. */
+export function takeEventRows(): u32 {
+  let rows: u32 = 0;
+  while (rows < <u32>Limit.Rows && takeEvent(<usize>Exchange.Rows + <usize>rows * EventAt.Bytes)) {
     rows++;
   }
   return rows;

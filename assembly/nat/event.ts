@@ -4,7 +4,7 @@
  * and again are noted once a second, with how many were left out (RFC 8158 section 5: rate limits).
  */
 
-import { EventAt, EventClass, EventKind, Exchange, Limit, None, Reason } from "../abi";
+import { EventAt, EventClass, EventKind, Limit, None, Reason } from "../abi";
 import { active } from "../config/configuration";
 import { PoolRecord } from "../config/records";
 import { arena, connSlab, events } from "../memory";
@@ -36,16 +36,13 @@ function begin(kind: EventKind): usize {
   return at;
 }
 
-/** Moves up to Limit.Rows events to the rows that the host reads; returns how many. */
-export function takeEventRows(): u32 {
-  const rows = min<u32>(arena.eventCount, Limit.Rows);
-  for (let row: u32 = 0; row < rows; row++) {
-    const from = events + <usize>arena.eventFirst * EventAt.Bytes;
-    memory.copy(<usize>Exchange.Rows + <usize>row * EventAt.Bytes, from, EventAt.Bytes);
-    arena.eventFirst = (arena.eventFirst + 1) % Limit.Events;
-  }
-  arena.eventCount -= rows;
-  return rows;
+/** Moves the oldest event to `to`; false when none waits. */
+export function takeEvent(to: usize): bool {
+  if (arena.eventCount == 0) return false;
+  memory.copy(to, events + <usize>arena.eventFirst * EventAt.Bytes, EventAt.Bytes);
+  arena.eventFirst = (arena.eventFirst + 1) % Limit.Events;
+  arena.eventCount--;
+  return true;
 }
 
 /** Whether an alarm whose last time stands in these two words is to be noted; else it is left out. */

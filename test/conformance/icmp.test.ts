@@ -1,7 +1,7 @@
 /** What other RFCs, and peers' tests, ask of ICMP in transit. */
 
 import t from "tap";
-import { hopped, icmpError, ipv4Packet, packetOf, TcpFlags, tcp, udp } from "../harness/frame.js";
+import { atomicPacket, hopped, icmpError, packetOf, TcpFlags, tcp, udp } from "../harness/frame.js";
 import { around, EXTERNAL, edge, Host, SERVER, staticNeighbor, TENANT } from "../harness/host.js";
 import { Router, type Sent } from "../harness/router.js";
 
@@ -16,7 +16,7 @@ function quotedIn(sent: Sent | undefined): Buffer {
 function begun(changes = {}) {
   const router = new Router(edge(changes));
   const { a, b, server } = around(router);
-  const packet = ipv4Packet({ source: TENANT, destination: SERVER, payload: QUESTION });
+  const packet = atomicPacket({ source: TENANT, destination: SERVER, payload: QUESTION });
   const [out] = a.sendPacket(packet);
   if (out === undefined) throw new Error(JSON.stringify(router.ended));
   return { router, a, b, server, packet, out, quoted: packetOf(out) };
@@ -55,7 +55,7 @@ t.test("RFC 4787 R12b: destination unreachable passes", async (t) => {
 t.test("RFC 5382 R9, R10: ICMP type 3 is translated and ends no connection", async (t) => {
   const router = new Router(edge());
   const { a, server } = around(router);
-  const packet = ipv4Packet({
+  const packet = atomicPacket({
     source: TENANT,
     destination: SERVER,
     payload: tcp({ sourcePort: 10000, destinationPort: 80, flags: TcpFlags.Syn, data: "early" }),
@@ -67,7 +67,15 @@ t.test("RFC 5382 R9, R10: ICMP type 3 is translated and ends no connection", asy
     const [error] = server.send(EXTERNAL, icmpError({ type: 3, code, quoted }), { source: HOP });
     t.same(quotedIn(error), hopped(packet), "inner checksums as the tenant wrote them");
   }
-  const [answer] = server.answer(out);
+  const [answer] = server.send(
+    EXTERNAL,
+    tcp({
+      sourcePort: 80,
+      destinationPort: out.ip?.sourcePort ?? 0,
+      flags: TcpFlags.Syn | TcpFlags.Ack,
+      acknowledgment: 1000 + 1 + "early".length,
+    }),
+  );
   t.equal(answer?.ip?.destinationPort, 10000);
   server.send(EXTERNAL, icmpError({ type: 3, code: 1, quoted }));
   t.equal(router.conns()[0]?.phase, "established");
@@ -145,7 +153,7 @@ t.test("RFC 1191: an outside router's MTU reaches the tenant", async (t) => {
   const router = new Router(edge());
   const { a, server } = around(router);
   const payload = tcp({ sourcePort: 1, destinationPort: 80, flags: TcpFlags.Syn, data: 1400 });
-  const packet = ipv4Packet({ source: TENANT, destination: SERVER, payload, fragment: 0x4000 });
+  const packet = atomicPacket({ source: TENANT, destination: SERVER, payload, fragment: 0x4000 });
   const [out] = a.sendPacket(packet);
   const quoted = packetOf(out as Sent).subarray(0, 548);
   const [error] = server.send(EXTERNAL, icmpError({ type: 3, code: 4, rest: 1280, quoted }), {
@@ -229,11 +237,12 @@ t.test("peers: one port, an error from elsewhere about the original direction", 
   const pools = [{ name: "p1", zone: "public", addresses: [EXTERNAL], ports: "5000-5000" }];
   const { router, a, b, server, packet, out, quoted } = begun({ pools });
   t.equal(out.ip?.sourcePort, 5000);
-  t.same(b.sendPacket(packet), [], "the other tenant finds no port");
+  const [refusal] = b.sendPacket(packet);
+  t.equal(refusal?.ip?.icmpCode, 13, "the other tenant finds no port");
   const [error] = server.send(EXTERNAL, icmpError({ type: 3, code: 13, quoted }), { source: HOP });
   t.same([error?.device, error?.to, error?.ip?.source], ["lan-a", a.mac, HOP]);
   t.same(quotedIn(error), hopped(packet), "byte for byte, inner checksums included");
-  router.wait(301_000);
+  router.wait(301_000 + 121_000);
   const [again] = b.sendPacket(packet);
   t.equal(again?.ip?.sourcePort, 5000);
   const [second] = server.send(EXTERNAL, icmpError({ type: 3, code: 13, quoted }), { source: HOP });

@@ -231,6 +231,11 @@ export function ipv4Packet(fields: Ipv4Fields): Buffer {
   return Buffer.concat([header, payload]);
 }
 
+/** A packet that must not be fragmented: its identification stays as it is on its way (RFC 6864). */
+export function atomicPacket(fields: Ipv4Fields): Buffer {
+  return ipv4Packet({ fragment: 0x4000, ...fields });
+}
+
 export interface LinkFields {
   readonly to: string;
   readonly from: string;

@@ -99,7 +99,9 @@ export class Host {
   }
 
   sendPacket(packet: Uint8Array): Sent[] {
-    return this.router.send(this.device, this.frameOf(packet));
+    const sent = this.router.send(this.device, this.frameOf(packet));
+    hear(this.router, sent);
+    return sent;
   }
 
   udp(destination: Address, sourcePort: number, destinationPort: number, data = "data"): Sent[] {

@@ -9,6 +9,7 @@
  *     a frame goes to a MAC of its device's zone     what left is what the devices counted
  */
 
+import { readFileSync } from "node:fs";
 import { DescriptorFlag, DeviceCounterAt, Limit, Reason } from "../../assembly/abi.js";
 import { capacityOf, compileImage } from "../../host/config/compile.js";
 import { virtualMac } from "../../host/config/mac.js";
@@ -74,9 +75,13 @@ const BESIDE: readonly Reason[] = [
 
 let compiled: WebAssembly.Module | undefined;
 
-/** The release build, compiled once. */
+/** Names a file to be tried instead of the release build: test/mutate breaks one behaviour at a time. */
+export const OTHER_DATAPATH = "CROSSZONE_DATAPATH";
+
+/** The release build, or the other one, compiled once. */
 export function datapathModule(): WebAssembly.Module {
-  compiled ??= loadModule();
+  const other = process.env[OTHER_DATAPATH];
+  compiled ??= other ? new WebAssembly.Module(readFileSync(other)) : loadModule();
   return compiled;
 }
 

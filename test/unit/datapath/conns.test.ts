@@ -64,7 +64,7 @@ function tenants(count: number): Document {
   });
 }
 
-t.test("100 tenants ping, and connect from port 10000, all at once", async (t) => {
+t.test("peers P1; peers P2: 100 tenants ping, and connect from port 10000, at once", async (t) => {
   const router = new Router(tenants(100));
   const server = new Host(router, "wan", "10.3.0.99");
   const hosts = router.config.devices
@@ -98,7 +98,7 @@ t.test("100 tenants ping, and connect from port 10000, all at once", async (t) =
   }
 });
 
-t.test("2,000 tenants with one UDP tuple", async (t) => {
+t.test("peers P3: 2,000 tenants with one UDP tuple", async (t) => {
   const router = new Router(tenants(2000));
   const server = new Host(router, "wan", "10.3.0.99");
   const names = router.config.devices.slice(0, -1).map(({ name }) => name);
@@ -133,7 +133,7 @@ function lifetime(router: Router): number {
   return Number.POSITIVE_INFINITY;
 }
 
-t.test("RFC 4787 R5, RFC 5382 R5, RFC 5508 R2: timeouts by protocol", async (t) => {
+t.test("RFC 4787 R5; RFC 5382 R5; RFC 5508 R2: timeouts by protocol", async (t) => {
   const cases = {
     udp: (host: Host) => host.udp(SERVER, 1, 53),
     icmp: (host: Host) => host.ping(SERVER, 1),
@@ -158,7 +158,7 @@ t.test("RFC 4787 R5, RFC 5382 R5, RFC 5508 R2: timeouts by protocol", async (t) 
   }
 });
 
-t.test("the defaults are those of the RFCs", async (t) => {
+t.test("RFC 4787 R5c: the defaults are those of the RFCs", async (t) => {
   const router = new Router(edge());
   const { a, server } = around(router);
   a.udp(SERVER, 1, 53);
@@ -324,7 +324,7 @@ t.test(
   },
 );
 
-t.test("a zone's limit: exactly that many, and other zones do not feel it", async (t) => {
+t.test("peers P18; peers P34: a zone's limit: exactly that many, and its own alone", async (t) => {
   const zones = [
     { id: 10, name: "a", limits: { conns: 5 } },
     { id: 11, name: "b" },

@@ -17,7 +17,7 @@ function outcome(fields: Partial<Ipv4Fields>, document: Document = edge()) {
   return { router, sent, ended: Object.keys(router.ended) };
 }
 
-t.test("RFC 1812 5.2.2: header length and total length", async (t) => {
+t.test("RFC 1812 S7: header length and total length", async (t) => {
   for (let words = 0; words < 16; words++) {
     const { ended } = outcome({ headerWords: words });
     // a longer header takes the payload for options, and its checksum no longer covers the header
@@ -52,7 +52,7 @@ t.test("RFC 1812 5.2.2: the header's checksum, off by any one bit", async (t) =>
   }
 });
 
-t.test("options are carried as they are", async (t) => {
+t.test("RFC 1812 S6: options are carried as they are", async (t) => {
   for (const bytes of [4, 8, 40]) {
     const options = Buffer.alloc(bytes, 1);
     const { sent, ended } = outcome({ options });
@@ -94,7 +94,7 @@ t.test("fragments, by their flags and offset", async (t) => {
   }
 });
 
-t.test("RFC 1812 5.3.7: sources and destinations that nobody has", async (t) => {
+t.test("RFC 1812 S3: sources and destinations that nobody has", async (t) => {
   const nobody = [
     "0.0.0.0",
     "0.255.255.255",
@@ -118,23 +118,23 @@ t.test("RFC 1812 5.3.7: sources and destinations that nobody has", async (t) => 
   t.same(outcome({ source: "223.255.255.255" }).ended, ["Forwarded"]);
 });
 
-t.test("RFC 1812 5.3.7: the router's own address is nobody else's source", async (t) => {
+t.test("RFC 1812 S5: the router's own address is nobody else's source", async (t) => {
   t.same(outcome({ source: "192.168.0.1" }).ended, ["IpBadSource"]);
 });
 
-t.test("RFC 1812 5.3.7: a network's broadcast address is no source", async (t) => {
+t.test("RFC 1812 S4: a network's broadcast address is no source", async (t) => {
   const { ended, router } = outcome({ source: "192.168.0.255" });
   t.same(ended, ["IpBadSource"]);
   t.same(router.conns(), []);
 });
 
-t.test("RFC 2644: not forwarded to a network's broadcast address", async (t) => {
+t.test("RFC 1812 S4: not forwarded to a network's broadcast address (RFC 2644)", async (t) => {
   const { ended, router } = outcome({ destination: "203.0.113.255" });
   t.same(ended, ["IpBadDestination"]);
   t.same(router.conns(), []);
 });
 
-t.test("RFC 1812 5.3.1: TTL is decremented; at its end the sender is told", async (t) => {
+t.test("RFC 1812 S1; RFC 1812 S2: TTL is decremented; at its end the sender is told", async (t) => {
   for (const ttl of [2, 3, 64, 255]) {
     t.equal(outcome({ ttl }).sent[0]?.ip?.ttl, ttl - 1, `${ttl}`);
   }
@@ -231,7 +231,7 @@ t.test("RFC 1191: too big and not to be fragmented", async (t) => {
   t.equal(cut.sent.length, 2, "without DF it leaves in pieces");
 });
 
-t.test("RFC 1812 4.3.2.7: no error about a packet that a host may not have sent", async (t) => {
+t.test("RFC 1812 S8: no error about a packet that a host may not have sent", async (t) => {
   const { sent } = outcome({ source: "127.0.0.1", ttl: 1 });
   t.same(sent, []);
   const reject = bareEdge(["zone=a actions=reject"]);

@@ -60,7 +60,7 @@ t.test("a conn keeps its endpoint, another conn gets another", async (t) => {
   t.equal(router.conns().length, 3);
 });
 
-t.test("RFC 768: a UDP checksum of 0 stays 0, both ways", async (t) => {
+t.test("RFC 1624 S2: a UDP checksum of 0 stays 0, both ways", async (t) => {
   const router = new Router(edge());
   const { a, server } = around(router);
   const none = { data: "data", checksum: 0 } as const;
@@ -71,7 +71,7 @@ t.test("RFC 768: a UDP checksum of 0 stays 0, both ways", async (t) => {
   t.equal(back?.ip?.payload.readUInt16BE(6), 0);
 });
 
-t.test("RFC 768: a computed UDP checksum of 0 leaves as FFFF", async (t) => {
+t.test("RFC 1624 S3: a computed UDP checksum of 0 leaves as FFFF", async (t) => {
   const router = new Router(edge());
   const { a } = around(router);
   const frames = Array.from({ length: 65536 }, (_, i) => {
@@ -86,7 +86,7 @@ t.test("RFC 768: a computed UDP checksum of 0 leaves as FFFF", async (t) => {
   t.notOk(sums.includes(0));
 });
 
-t.test("RFC 1624: every TCP checksum that there can be", async (t) => {
+t.test("RFC 1624 S1: every TCP checksum that there can be", async (t) => {
   const router = new Router(edge());
   const { a, server } = around(router);
   server.answer(a.tcp(SERVER, 1, 80, TcpFlags.Syn)[0]);
@@ -138,7 +138,7 @@ t.test("ICMP echo with identifier 0 is one like any other", async (t) => {
   t.same(again, [], "an echo reply of the asker's is no request");
 });
 
-t.test("RFC 1624: every ICMP checksum, that of an all-zero message included", async (t) => {
+t.test("RFC 1624 S1: every ICMP checksum, that of an all-zero message included", async (t) => {
   const router = new Router(edge());
   const { a, server } = around(router);
   const frames = Array.from({ length: 65536 }, (_, sequence) =>

@@ -26,7 +26,7 @@ function opened(document: Document = edge()) {
   return { router, a, b, server, fromA, fromB, fare };
 }
 
-t.test("conns that are still allowed keep their endpoint and go on", async (t) => {
+t.test("peers P28: conns that are still allowed keep their endpoint and go on", async (t) => {
   const { router, a, b, server, fromA, fromB } = opened();
   const before = router.conns();
   router.reconfigure(edge({ timeouts: { udp: 200 } }));
@@ -39,15 +39,18 @@ t.test("conns that are still allowed keep their endpoint and go on", async (t) =
   t.equal(b.udp(SERVER, 1, 53)[0]?.ip?.sourcePort, fromB?.ip?.sourcePort);
 });
 
-t.test("a tenant that is no longer translated: ConnRevoked, the other one goes on", async (t) => {
-  const { router, a, b, server, fromA, fare } = opened();
-  router.reconfigure(edge({ nat: [{ from: ["b"], to: "public", pool: "p1" }] }));
-  t.equal(fare(a), "ConnRevoked");
-  t.equal(fare(a), "NoFlow", "then it is a packet without a conn");
-  t.equal(fare(b), "Forwarded");
-  t.same(server.answer(fromA), []);
-  t.equal(router.conns().length, 1);
-});
+t.test(
+  "peers P29: a tenant that is not translated any more: ConnRevoked, others go on",
+  async (t) => {
+    const { router, a, b, server, fromA, fare } = opened();
+    router.reconfigure(edge({ nat: [{ from: ["b"], to: "public", pool: "p1" }] }));
+    t.equal(fare(a), "ConnRevoked");
+    t.equal(fare(a), "NoFlow", "then it is a packet without a conn");
+    t.equal(fare(b), "Forwarded");
+    t.same(server.answer(fromA), []);
+    t.equal(router.conns().length, 1);
+  },
+);
 
 t.test("an answer finds out by itself that its conn is revoked", async (t) => {
   const { router, server, fromA } = opened();
@@ -57,7 +60,7 @@ t.test("an answer finds out by itself that its conn is revoked", async (t) => {
 });
 
 t.test(
-  "the sweep ends conns of which no packet comes any more, and frees their ports",
+  "peers P33: the sweep ends conns of which no packet comes any more, and frees their ports",
   async (t) => {
     const capacity = { conns: 1024, neighbors: 256, poolAddresses: 16, imageBytes: 65536 };
     const router = new Router(edge({ capacity }));
@@ -72,7 +75,7 @@ t.test(
   },
 );
 
-t.test("a zone's number with another name is another tenant", async (t) => {
+t.test("peers P35: a zone's number with another name is another tenant", async (t) => {
   const { router, a, b, server, fromA, fare } = opened();
   const zones = [{ id: 10, name: "newcomer" }, { id: 11, name: "b" }, PUBLIC];
   const rename = (list: unknown) =>

@@ -1,0 +1,541 @@
+/**
+ * Behaviours of the datapath, each broken by one change of its source. `npm run mutate` builds the datapath with
+ * one of them at a time: at least one test must fail.
+ *
+ * To add one: `find` stands exactly once in the file, over several lines where it must; the change compiles and
+ * breaks the behaviour alone; `tests` are the files, without `.test.ts`, that are expected to notice and so are
+ * run first. test/unit/mutations.test.ts holds the list against the source.
+ */
+
+export interface Mutation {
+  /** The behaviour that is broken, as a sentence that is true of the source. */
+  readonly name: string;
+  /** Relative to assembly/. */
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+  /** Relative to test/. */
+  readonly tests?: readonly string[];
+}
+
+const NAT = ["unit/datapath/nat"];
+const CONNS = ["unit/datapath/conns"];
+const POOLS = ["unit/datapath/pools"];
+const FLOWS = ["unit/datapath/flows"];
+const IPV4 = ["unit/datapath/ipv4"];
+const ARP = ["unit/datapath/arp"];
+const RECONFIGURE = ["unit/datapath/reconfigure"];
+
+export const MUTATIONS: readonly Mutation[] = [
+  // checksums: RFC 1624
+  {
+    name: "a UDP checksum follows the addresses",
+    file: "nat/translate.ts",
+    find: "translateUdp(Udp.view(packet.transport), addresses + ports(packet, other), other);",
+    replace: "translateUdp(Udp.view(packet.transport), ports(packet, other), other);",
+    tests: NAT,
+  },
+  {
+    name: "a TCP checksum follows the ports",
+    file: "nat/translate.ts",
+    find: "translateTcp(Tcp.view(packet.transport), addresses + ports(packet, other), other);",
+    replace: "translateTcp(Tcp.view(packet.transport), addresses, other);",
+    tests: NAT,
+  },
+  {
+    name: "an IPv4 checksum follows the TTL",
+    file: "nat/translate.ts",
+    find: "ip.checksum = apply(ip.checksum, addresses + hop);",
+    replace: "ip.checksum = apply(ip.checksum, addresses);",
+    tests: NAT,
+  },
+  {
+    name: "a UDP checksum of 0 stays 0",
+    file: "wire/checksum.ts",
+    find: "if (!checksum) return 0;",
+    replace: "",
+    tests: NAT,
+  },
+  {
+    name: "a computed UDP checksum of 0 leaves as FFFF",
+    file: "wire/checksum.ts",
+    find: "return applied ? applied : 0xffff;",
+    replace: "return applied;",
+    tests: NAT,
+  },
+  {
+    name: "the ICMP checksum of a message of zeros is FFFF",
+    file: "wire/icmp.ts",
+    find: "if (this.checksum == 0 && checksumOf(changetype<usize>(this), bytes) == 0xffff) {",
+    replace: "if (false) {",
+    tests: NAT,
+  },
+  {
+    name: "a sum's second carry is added back in",
+    file: "wire/checksum.ts",
+    find: "return (once & 0xffff) + (once >> 16);",
+    replace: "return once & 0xffff;",
+    tests: CONNS,
+  },
+
+  // headers: RFC 1812
+  {
+    name: "TTL is decremented",
+    file: "nat/translate.ts",
+    find: "const hop = delta16((<u32>ip.ttl) << 8, (<u32>ip.ttl - 1) << 8);\n  ip.ttl = ip.ttl - 1;",
+    replace: "const hop: u32 = 0;",
+    tests: IPV4,
+  },
+  {
+    name: "a packet of a known conn ends with its TTL",
+    file: "pipeline.ts",
+    find: "return packet.ip.ttl > 1 ? CONTINUE : <u32>Reason.TtlExceeded;",
+    replace: "return CONTINUE;",
+    tests: IPV4,
+  },
+  {
+    name: "a packet that begins a conn ends with its TTL",
+    file: "pipeline.ts",
+    find: "verdict = packet.ip.ttl > 1 ? route(packet, now) : <u32>Reason.TtlExceeded;",
+    replace: "verdict = route(packet, now);",
+    tests: IPV4,
+  },
+  {
+    name: "an IPv4 header with a wrong checksum is dropped",
+    file: "parse.ts",
+    find: "if (!ip.headerSumIsRight()) return Reason.IpBadChecksum;",
+    replace: "",
+    tests: IPV4,
+  },
+  {
+    name: "sources that nobody has are dropped",
+    file: "parse.ts",
+    find: "if (!isForwardable(ip.source)) return Reason.IpBadSource;",
+    replace: "",
+    tests: IPV4,
+  },
+  {
+    name: "nobody but the router sends from its address",
+    file: "nat/decide.ts",
+    find: "if (active.deviceByAddress.get(source) != NONE) return Reason.IpBadSource;",
+    replace: "",
+    tests: IPV4,
+  },
+  {
+    name: "nothing is forwarded to a network's broadcast address",
+    file: "pipeline.ts",
+    find: "if (isDirectedBroadcast(egress, hop)) return Reason.IpBadDestination;",
+    replace: "",
+    tests: IPV4,
+  },
+  {
+    name: "the longest prefix is asked first",
+    file: "table/prefix.ts",
+    find: "const length = 63 - <u32>clz<u64>(lengths);",
+    replace: "const length = <u32>ctz<u64>(lengths);",
+    tests: IPV4,
+  },
+  {
+    name: "a VLAN tag of 0 is no tag",
+    file: "parse.ts",
+    find: "return id == 0 ? <u32>None.Short : id;",
+    replace: "return id;",
+    tests: ["unit/datapath/link"],
+  },
+  {
+    name: "a frame to another MAC is not ours",
+    file: "parse.ts",
+    find: "return ours ? parseIpv4(packet, end) : Reason.NotOurMac;",
+    replace: "return parseIpv4(packet, end);",
+    tests: ["unit/datapath/link"],
+  },
+
+  // errors and ARP of the router's own
+  {
+    name: "a device's budget of ICMP errors runs out",
+    file: "net/responder.ts",
+    find: "state.icmpTokens--;",
+    replace: "",
+    tests: IPV4,
+  },
+  {
+    name: "an ICMP error is at most 576 bytes long",
+    file: "net/responder.ts",
+    find: "const ERROR_BYTES_MAX: u32 = 576;",
+    replace: "const ERROR_BYTES_MAX: u32 = 1500;",
+    tests: IPV4,
+  },
+  {
+    name: "ARP answers for the addresses of pools",
+    file: "net/responder.ts",
+    find: "return active.externalByAddress.get(key) != NONE && active.deviceByAddress.get(key) == NONE;",
+    replace: "return false;",
+    tests: ARP,
+  },
+  {
+    name: "ARP answers for nobody else's address",
+    file: "net/responder.ts",
+    find: "const asks = forUs && arp.operation == ArpOperation.Request;",
+    replace: "const asks = arp.operation == ArpOperation.Request;",
+    tests: ARP,
+  },
+  {
+    name: "no conn follows a neighbor that is gone",
+    file: "net/neighbor.ts",
+    find: "if (neighbor.remembered) arena.generation++;",
+    replace: "",
+    tests: [...ARP, ...RECONFIGURE],
+  },
+  {
+    name: "frames that wait for one neighbor are bounded",
+    file: "net/neighbor.ts",
+    find: "neighbor.held >= <u32>Limit.HeldPerNeighbor ||",
+    replace: "",
+    tests: ARP,
+  },
+
+  // conns: who is who
+  {
+    name: "tenants are told apart by their zone",
+    file: "parse.ts",
+    find: "const zone = active.zone(packet.zoneIndex).number;",
+    replace: "const zone = active.zone(packet.zoneIndex).number & 0xfffe;",
+    tests: CONNS,
+  },
+  {
+    name: "the hash depends on zone and ports",
+    file: "table/hash.ts",
+    find: "return mix64((first + second) ^ load<u64>(key, 16));",
+    replace: "return mix64(first ^ load<u64>(key, 16));",
+    tests: CONNS,
+  },
+  {
+    name: "packets of one batch see the conns of each other",
+    file: "pipeline.ts",
+    find: "if (arena.connChanges != before) packet.handle = findConn(packet, packet.hashed);",
+    replace: "",
+    tests: CONNS,
+  },
+  {
+    name: "a tuple that another conn has is not given to a second",
+    file: "nat/open.ts",
+    find: "if (isOurs(target, conn.reply.destination)) return Reason.IpBadSource;\n  return isFree(conn.reply) ? CONTINUE : <u32>Reason.TupleInUse;",
+    replace:
+      "if (isOurs(target, conn.reply.destination)) return Reason.IpBadSource;\n  return CONTINUE;",
+    tests: CONNS,
+  },
+  {
+    name: "a zone's limit counts the zone's conns alone",
+    file: "nat/open.ts",
+    find: "active.zoneState(zoneIndex).conns >= zone.connsMax",
+    replace: "connSlab.count >= zone.connsMax",
+    tests: CONNS,
+  },
+  {
+    name: "a packet that goes nowhere leaves no conn",
+    file: "pipeline.ts",
+    find: "if (verdict != CONTINUE && !known && packet.handle != NO_CONN) dropConn(packet.handle >> 1);",
+    replace: "",
+    tests: POOLS,
+  },
+  {
+    name: "a verdict is good for the device it was made for",
+    file: "nat/conn.ts",
+    find: "this.ingress(direction) == port",
+    replace: "true",
+    tests: FLOWS,
+  },
+  {
+    name: "an echo reply begins no conn",
+    file: "nat/decide.ts",
+    find: "if (packet.protocol == IpProtocol.Icmp) return packet.flags == IcmpType.EchoRequest;",
+    replace: "",
+    tests: NAT,
+  },
+
+  // conns: how long they live
+  {
+    name: "TCP begins with SYN alone",
+    file: "nat/tcp.ts",
+    find: "return (flags & (TcpFlag.Syn | TcpFlag.Ack | TcpFlag.Rst | TcpFlag.Fin)) == TcpFlag.Syn;",
+    replace: "return (flags & TcpFlag.Syn) != 0;",
+    tests: NAT,
+  },
+  {
+    name: "opening has a timer of its own",
+    file: "nat/tcp.ts",
+    find: "return Timeout.TcpOpening;",
+    replace: "return Timeout.TcpEstablished;",
+    tests: CONNS,
+  },
+  {
+    name: "a conn that was used lives on",
+    file: "nat/lifetime.ts",
+    find: "if (<i32>(conn.expiry - now) > 0) connWheel.add(index, conn.expiry);",
+    replace: "if (false) connWheel.add(index, conn.expiry);",
+    tests: CONNS,
+  },
+  {
+    name: "a deadline that moves earlier is kept",
+    file: "nat/lifetime.ts",
+    find: "if (earlier) connWheel.add(index, expiry);",
+    replace: "",
+    tests: CONNS,
+  },
+
+  // pools
+  {
+    name: "a port is given once",
+    file: "table/bitmap.ts",
+    find: "if (found == NONE && from > low) found = this.free(low, from - 1);\n    if (found != NONE) this.set(found);",
+    replace: "if (found == NONE && from > low) found = this.free(low, from - 1);",
+    tests: POOLS,
+  },
+  {
+    name: "a port comes from the pool's range",
+    file: "nat/pool.ts",
+    find: "takeWithin(external, which, pool, pool.portLow, pool.portHigh, original, reply)",
+    replace: "takeWithin(external, which, pool, 1, pool.portHigh, original, reply)",
+    tests: POOLS,
+  },
+  {
+    name: "a conn that ends gives its port back",
+    file: "nat/lifetime.ts",
+    find: "if (mapping != NONE) leaveMapping(mapping);",
+    replace: "",
+    tests: POOLS,
+  },
+  {
+    name: "TCP and UDP have ports of their own",
+    file: "nat/external.ts",
+    find: "if (protocol == IpProtocol.Tcp) return 0;",
+    replace: "if (protocol == IpProtocol.Tcp) return 1;",
+    tests: POOLS,
+  },
+  {
+    name: "ports are drawn with the seed",
+    file: "nat/pool.ts",
+    find: "return sipHash(arena.portKey, ++arena.draws);",
+    replace: "return mix64(++arena.draws);",
+    tests: POOLS,
+  },
+  {
+    name: "an internal address is paired with one external address",
+    file: "nat/pool.ts",
+    find: "return below(pool.addressCount, mix64(pairKey(host.zone, host.source)));",
+    replace: "return below(pool.addressCount, draw());",
+    tests: POOLS,
+  },
+  {
+    name: "a forward's port is not the pool's to give",
+    file: "nat/pool.ts",
+    find: "if (forwarded == NONE && isFree(reply)) return true;",
+    replace: "if (isFree(reply)) return true;",
+    tests: POOLS,
+  },
+
+  // flows, and configurations that follow each other
+  {
+    name: "the highest priority wins over all lists of flows",
+    file: "nat/flow.ts",
+    find: "const index = min(own, any);",
+    replace: "const index = own == NONE ? any : own;",
+    tests: FLOWS,
+  },
+  {
+    name: "a flow serves only conns of the zones it names",
+    file: "nat/allowed.ts",
+    find: "return (target == None.Short ? here.zone : active.zone(target).number) == there;",
+    replace: "return true;",
+    tests: FLOWS,
+  },
+  {
+    name: "a conn is only allowed while its zones are the same tenants'",
+    file: "nat/allowed.ts",
+    find: "if (!isSameTenant(conn.original.zone, conn) || !isSameTenant(conn.reply.zone, conn)) return false;",
+    replace: "",
+    tests: RECONFIGURE,
+  },
+  {
+    name: "a conn is only allowed while its address is in the flow's pool",
+    file: "nat/allowed.ts",
+    find: "if (!active.hasExternal(pool, mapping.external, reply.destination)) return false;",
+    replace: "",
+    tests: RECONFIGURE,
+  },
+  {
+    name: "a sweep ends conns of which no packet comes",
+    file: "nat/sweep.ts",
+    find: "} else endConn(index);",
+    replace: "}",
+    tests: RECONFIGURE,
+  },
+
+  // mappings, filters and hairpins
+  {
+    name: "an inside endpoint keeps its mapping whatever it talks to",
+    file: "nat/mapping.ts",
+    find: "if (behaviour < <u32>MappingBehaviour.AddressDependent) key.destination = 0;",
+    replace: "",
+  },
+  {
+    name: "only address-and-port-dependent mapping keeps the destination port",
+    file: "nat/mapping.ts",
+    find: "if (behaviour < <u32>MappingBehaviour.AddressAndPortDependent) key.destinationPort = 0;",
+    replace: "",
+  },
+  {
+    name: "a mapping of a zone's former tenant is nobody else's",
+    file: "nat/mapping.ts",
+    find: "mapping.born >= born &&",
+    replace: "",
+  },
+  {
+    name: "a mapping filters as its pool says",
+    file: "nat/mapping.ts",
+    find: "mapping.filtering = <u8>pool.filtering(which);",
+    replace: "mapping.filtering = <u8>FilteringBehaviour.EndpointIndependent;",
+  },
+  {
+    name: "address-dependent filtering lets in the same address by another port",
+    file: "nat/filter.ts",
+    find: "const any = mapping.filtering < <u8>FilteringBehaviour.AddressDependent;",
+    replace: "const any = true;",
+  },
+  {
+    name: "what one conn lets in, another of its ring lets in when it has ended",
+    file: "nat/filter.ts",
+    find: "filterIndex.replace(hash, index, conn.ringNext);",
+    replace: "filterIndex.remove(hash, index);",
+  },
+  {
+    name: "a conn from outside begins only where the configuration allows it",
+    file: "nat/open.ts",
+    find: "const allowed = isFree(conn.original) && stillAllowed(conn);",
+    replace: "const allowed = true;",
+  },
+  {
+    name: "a packet for an external address turns round",
+    file: "nat/open.ts",
+    find: "if (isOurs(zoneIndex, conn.reply.source)) return hairpin(conn, packet, zoneIndex);",
+    replace: "if (isOurs(zoneIndex, conn.reply.source)) return Reason.Hairpin;",
+  },
+  {
+    name: "a hairpinned packet goes to the zone of its mapping",
+    file: "nat/hairpin.ts",
+    find: "conn.reply.zone = other.original.zone;",
+    replace: "conn.reply.zone = conn.original.zone;",
+  },
+  {
+    name: "a conn of a mapping that others share does not end it",
+    file: "nat/mapping.ts",
+    find: "if (mapping.conns == 0) end(index, mapping, true);",
+    replace: "end(index, mapping, true);",
+  },
+
+  // which port, and when again
+  {
+    name: "a port from 1024 on stays there",
+    file: "nat/pool.ts",
+    find: "const classLow = isLow ? low : max(low, CLASS_BORDER);",
+    replace: "const classLow = low;",
+  },
+  {
+    name: "a port below 1024 stays there",
+    file: "nat/pool.ts",
+    find: "const classHigh = isLow ? min(high, CLASS_BORDER - 1) : high;",
+    replace: "const classHigh = high;",
+  },
+  {
+    name: "parity is kept where the pool says so",
+    file: "nat/pool.ts",
+    find: "(wants != NONE && search(external, which, pool, classLow, classHigh, wants, reply)) ||",
+    replace: "",
+  },
+  {
+    name: "the inside port is preserved where the pool says so",
+    file: "nat/pool.ts",
+    find: "(pool.allocation == Allocation.Preserve &&",
+    replace: "(false &&",
+  },
+  {
+    name: "a port rests before it is given again",
+    file: "nat/rest.ts",
+    find: "if (active.delay(ImageAt.HoldDown) == 0) {",
+    replace: "if (true) {",
+  },
+  {
+    name: "a port rests as long as the configuration says",
+    file: "nat/rest.ts",
+    find: "return rested >= asked ? 0 : asked - rested;",
+    replace: "return 0;",
+  },
+  {
+    name: "a host has no more blocks than its pool allows",
+    file: "nat/pool.ts",
+    find: "if (blocks >= pool.blocksPerHost) return Reason.HostPortLimit;",
+    replace: "",
+  },
+  {
+    name: "a block goes back with its last port",
+    file: "nat/block.ts",
+    find: "if (block.used == 0) giveBack((external << NAME_SHIFT) | unit.first);",
+    replace: "",
+  },
+  {
+    name: "a deterministic pool spreads its subscribers over its addresses",
+    file: "nat/deterministic.ts",
+    find: "return ordinal / perAddress(pool);",
+    replace: "return 0;",
+  },
+
+  // limits, timers and events
+  {
+    name: "the conns of a host are limited",
+    file: "nat/limit.ts",
+    find: "if (most != 0 && host.conns >= most) {",
+    replace: "if (false) {",
+  },
+  {
+    name: "the ports of a host are limited per protocol",
+    file: "nat/limit.ts",
+    find: "if (which == 0) return zone.tcpPortsPerHost;",
+    replace: "if (which == 0) return zone.udpPortsPerHost;",
+  },
+  {
+    name: "a host of a zone's former tenant is another",
+    file: "nat/host.ts",
+    find: "if (known != NONE && Host.at(known).born == born) return known;",
+    replace: "if (known != NONE) return known;",
+  },
+  {
+    name: "packets from outside prolong only where the pool says so",
+    file: "nat/lifetime.ts",
+    find: "if (direction == Direction.Reply && conn.has(ConnFlag.KeepsExpiry)) return;",
+    replace: "",
+  },
+  {
+    name: "a zone has its own timeouts",
+    file: "nat/timeout.ts",
+    find: "const first: u32 = active.zone(zoneIndex).timeouts;",
+    replace: "const first: u32 = 0;",
+  },
+  {
+    name: "a well-known port has its own timeouts",
+    file: "nat/timeout.ts",
+    find: "return first + i + 1;",
+    replace: "return first;",
+  },
+  {
+    name: "equal alarms are a second apart",
+    file: "nat/event.ts",
+    find: "return at == 0 || arena.now - at >= ALARM_INTERVAL_MS || repeats == 0xffff;",
+    replace: "return true;",
+  },
+  {
+    name: "destinations are not logged unless it is asked for",
+    file: "nat/event.ts",
+    find: "if (!isNoted(EventClass.Sessions)) return;",
+    replace: "",
+  },
+];

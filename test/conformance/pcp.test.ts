@@ -63,7 +63,7 @@ function resultOf(host: Host, message: Uint8Array): number | undefined {
   return askPcp(host, message, GATEWAY)?.result;
 }
 
-t.test("RFC 6888 R7: endpoint-independent filtering lets strangers in", async (t) => {
+t.test("RFC 6888 R9: without PCP only a filter lets strangers in, and to no other tenant", async (t) => {
   const router = new Router(served({ filtering: "endpoint-independent" }));
   const { a } = around(router);
   const port = a.udp(SERVER, 700, 53)[0]?.ip?.sourcePort ?? 0;

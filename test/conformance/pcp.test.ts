@@ -63,17 +63,23 @@ function resultOf(host: Host, message: Uint8Array): number | undefined {
   return askPcp(host, message, GATEWAY)?.result;
 }
 
-t.test("RFC 6888 R9: without PCP only a filter lets strangers in, and to no other tenant", async (t) => {
-  const router = new Router(served({ filtering: "endpoint-independent" }));
-  const { a } = around(router);
-  const port = a.udp(SERVER, 700, 53)[0]?.ip?.sourcePort ?? 0;
-  const [inward] = strangerOf(router).udp(EXTERNAL, 999, port);
-  t.match(inward, { device: "lan-a", ip: { destination: TENANT, destinationPort: 700 } });
-  const renamed = served({ filtering: "endpoint-independent" }, { zones: zones({ name: "new" }) });
-  router.reconfigure({ ...renamed, ...tenantA("new") });
-  strangerOf(router).udp(EXTERNAL, 998, port);
-  t.same(router.ended, { Filtered: 1 }, "the number has become another tenant's");
-});
+t.test(
+  "RFC 6888 R9: without PCP only a filter lets strangers in, and to no other tenant",
+  async (t) => {
+    const router = new Router(served({ filtering: "endpoint-independent" }));
+    const { a } = around(router);
+    const port = a.udp(SERVER, 700, 53)[0]?.ip?.sourcePort ?? 0;
+    const [inward] = strangerOf(router).udp(EXTERNAL, 999, port);
+    t.match(inward, { device: "lan-a", ip: { destination: TENANT, destinationPort: 700 } });
+    const renamed = served(
+      { filtering: "endpoint-independent" },
+      { zones: zones({ name: "new" }) },
+    );
+    router.reconfigure({ ...renamed, ...tenantA("new") });
+    strangerOf(router).udp(EXTERNAL, 998, port);
+    t.same(router.ended, { Filtered: 1 }, "the number has become another tenant's");
+  },
+);
 
 /** The parts of the edge that name tenant a, for a zone of another name. */
 function tenantA(name: string): Document {

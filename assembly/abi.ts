@@ -577,7 +577,7 @@ export enum ConnState {
   New = 2,
   /** Belongs to a conn that an answer has been seen of. */
   Established = 4,
-  /** An ICMP error about a conn. */
+  /** An ICMP error about a conn, or the first packet of one that an application gateway has foreseen. */
   Related = 8,
   /** Hits the reply tuple of its conn. */
   Reply = 16,

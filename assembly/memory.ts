@@ -10,6 +10,7 @@
  *       held SYNs · conns · windows of TCP · conn slab · conn index · conn wheel · filter index ·
  *       mappings · mapping slab · mapping index · grants · grant slab · grant index · grant wheel ·
  *       hosts · host slab · host index · resting ports · events ·
+ *       expectations · expectation index · shifts · shift slab ·
  *       datagrams · datagram slab · datagram index · waiting fragments · identification counters ·
  *       neighbors · neighbor slab · neighbor index · neighbor wheel ·
  *       externals (pool addresses with their bitmaps and blocks) · config slot 0 · config slot 1
@@ -43,6 +44,8 @@ export enum RecordBytes {
   WaitingFragment = 2048,
   ExternalHeader = 64,
   Block = 12,
+  Expectation = 64,
+  Shift = 64,
 }
 
 /** Counters of IP identifications (nat/identification.ts): a power of two. */
@@ -124,6 +127,9 @@ export class ArenaHeader {
   /** The ring of SYNs that wait: where the oldest stands, and how many there are. */
   synFirst: u32;
   synCount: u32;
+  /** Conns that gateways foresee, a ring: the oldest, and how many places it takes. */
+  expectationFirst: u32;
+  expectationCount: u32;
   /** The same for fragments that wait for their first one. */
   waitingFree: u32;
   waitingLeaving: u32;
@@ -198,6 +204,13 @@ export let hostSlab: Slab = changetype<Slab>(0);
 export let hostIndex: Index = changetype<Index>(0);
 export let restingPorts: usize = 0;
 export let events: usize = 0;
+export let expectations: usize = 0;
+export let expectationIndex: Index = changetype<Index>(0);
+export let shifts: usize = 0;
+export let shiftSlab: Slab = changetype<Slab>(0);
+/** A Packet and a Conn for what is only thought of (nat/expose.ts). */
+export let imaginedPacket: usize = 0;
+export let imaginedConn: usize = 0;
 export let neighbors: usize = 0;
 export let neighborSlab: Slab = changetype<Slab>(0);
 export let neighborIndex: Index = changetype<Index>(0);
@@ -251,6 +264,8 @@ export function startArena(now: u32): void {
   Wheel.create(changetype<usize>(grantWheel), grantCount, GRANT_TICK_MS, now);
   Slab.create(changetype<usize>(hostSlab), arena.connCapacity);
   Index.create(changetype<usize>(hostIndex), arena.connCapacity);
+  Index.create(changetype<usize>(expectationIndex), Limit.Expectations);
+  Slab.create(changetype<usize>(shiftSlab), Limit.ShiftedConns);
   Slab.create(changetype<usize>(neighborSlab), arena.neighborCapacity);
   Index.create(changetype<usize>(neighborIndex), arena.neighborCapacity);
   Wheel.create(changetype<usize>(neighborWheel), arena.neighborCapacity, NEIGHBOR_TICK_MS, now);
@@ -308,6 +323,12 @@ function plan(connCount: u32, neighborCount: u32, poolAddresses: u32, imageBytes
   hostIndex = Index.view(region(Index.bytes(connCount)));
   restingPorts = region(<usize>connCount * RecordBytes.RestingPort);
   events = region(Limit.Events * EventAt.Bytes);
+  expectations = region(Limit.Expectations * RecordBytes.Expectation);
+  expectationIndex = Index.view(region(Index.bytes(Limit.Expectations)));
+  shifts = region(Limit.ShiftedConns * RecordBytes.Shift);
+  shiftSlab = Slab.view(region(Slab.bytes(Limit.ShiftedConns)));
+  imaginedPacket = region(RecordBytes.Packet);
+  imaginedConn = region(RecordBytes.Conn);
   neighbors = region(<usize>neighborCount * RecordBytes.Neighbor);
   neighborSlab = Slab.view(region(Slab.bytes(neighborCount)));
   neighborIndex = Index.view(region(Index.bytes(neighborCount)));

@@ -10,6 +10,7 @@ import { arena, connIndex, connWheel, count, neighborWheel } from "./memory";
 import { Conn, ConnFlag, findConn, opposite } from "./nat/conn";
 import { datagramWait, expireDatagrams, startDatagrams } from "./nat/datagram";
 import { decide, decideError } from "./nat/decide";
+import { expectationWait, expireExpectations } from "./nat/expectation";
 import {
   beginDatagram,
   joinDatagram,
@@ -17,6 +18,8 @@ import {
   settleDatagram,
   takeFragment,
 } from "./nat/fragment";
+import { GROWTH_MAX } from "./nat/ftp";
+import { prepareGateway, serveGateway } from "./nat/gateway";
 import { expireGrants, grantWait, sweepGrants } from "./nat/grant";
 import { isWaiting } from "./nat/hairpin";
 import { translateError } from "./nat/icmperror";
@@ -32,6 +35,7 @@ import { giveWaiting, reclaimWaiting, startWaiting } from "./nat/waiting";
 import { hasAnnouncements, sendAnnouncements } from "./net/announce";
 import { sendPieces } from "./net/fragmenter";
 import { reclaimHeld, startHeld } from "./net/held";
+import { LINK_HEADER_BYTES } from "./net/link";
 import { holdFor, Neighbor, resolveNeighbor, sendTo, tendNeighbors } from "./net/neighbor";
 import { beginOutputs, produced } from "./net/output";
 import { answerArp, answerLocal, reportDrop, reportTooBig } from "./net/responder";
@@ -41,7 +45,13 @@ import { CONTINUE, LOCAL, NO_CONN, Packet, PacketKind } from "./packet";
 import { beginParse, parse } from "./parse";
 import { answerPcp, isForPcp } from "./pcp";
 import { NONE } from "./table/none";
+import { Ethernet } from "./wire/ethernet";
 import { IpProtocol } from "./wire/ipv4";
+
+// A gateway's text grows into the headroom, in front of which a longer link header may have to go.
+if (<u32>Limit.Headroom + Ethernet.BYTES < LINK_HEADER_BYTES + GROWTH_MAX) {
+  ERROR("text outgrows the headroom");
+}
 
 /** What the touches of the first pass sum up to: keeps them from being optimised away. */
 export let touched: u32 = 0;
@@ -105,7 +115,9 @@ function forward(packet: Packet, now: u32): u32 {
   if (verdict == LOCAL) return isForPcp(packet) ? answerPcp(packet) : answerLocal(packet);
   if (verdict == CONTINUE) verdict = fit(packet, now);
   if (verdict == CONTINUE && !isError) {
-    verdict = refresh(Conn.of(packet.handle), packet.direction, packet, now);
+    const conn = Conn.of(packet.handle);
+    if (conn.gateway != None.Short) prepareGateway(conn, packet);
+    verdict = refresh(conn, packet.direction, packet, now);
   }
   if (verdict != CONTINUE) {
     reportDrop(packet, verdict, now);
@@ -117,6 +129,9 @@ function forward(packet: Packet, now: u32): u32 {
   if (isError) translateError(packet, other);
   else {
     conn.countPacket(direction, packet.totalBytes);
+    if (conn.gateway != None.Short) {
+      serveGateway(conn, packet, Neighbor.at(packet.adjacency).mtu);
+    }
     translate(packet, other);
   }
   return emit(packet, now);
@@ -323,6 +338,7 @@ export function expireTimers(now: u32, limit: u32): u32 {
   if (arena.configured == 0) return 0;
   expireConns(now, limit);
   expireGrants(now, limit);
+  expireExpectations(limit);
   freeRested(limit);
   expireDatagrams(now, limit);
   tendNeighbors(now, limit);
@@ -348,5 +364,5 @@ export function timerWait(now: u32): u32 {
   arena.now = now;
   const tables = min(min(connWheel.wait(now), neighborWheel.wait(now)), grantWait(now));
   const queues = min(synWait(now), datagramWait(now));
-  return min(min(tables, queues), restWait());
+  return min(min(tables, queues), min(restWait(), expectationWait(now)));
 }

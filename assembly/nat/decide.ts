@@ -16,6 +16,7 @@ import { isRequest } from "../wire/icmp";
 import { IpProtocol } from "../wire/ipv4";
 import { namesZonesOf, stillAllowed } from "./allowed";
 import { Conn, ConnFlag, opposite } from "./conn";
+import { findExpectation } from "./expectation";
 import { portInUse } from "./external";
 import { findPermit } from "./filter";
 import { FlowQuery, findFlow, findTrackedFlow } from "./flow";
@@ -23,7 +24,7 @@ import { findGrant } from "./grant";
 import { isWaiting } from "./hairpin";
 import { dropConn, endConn } from "./lifetime";
 import { abandonMapping, Mapping } from "./mapping";
-import { openGranted, openInward, openOutward } from "./open";
+import { openExpected, openGranted, openInward, openOutward } from "./open";
 import { beginsTcp } from "./tcp";
 import { timeoutSet } from "./timeout";
 
@@ -135,13 +136,20 @@ function decideNew(packet: Packet, now: u32): u32 {
   const begins = beginsConn(packet);
   const pooled = begins && active.externalByAddress.get(destination) != NONE;
   const permit = pooled ? findPermit(packet) : NONE;
-  const grant = pooled && permit == NONE ? findGrant(packet) : NONE;
+  const foreseen = pooled && permit == NONE ? findExpectation(packet, packet.zoneIndex) : NONE;
+  const grant = pooled && permit == NONE && foreseen == NONE ? findGrant(packet) : NONE;
   let state: u32 = begins ? ConnState.New : ConnState.Invalid;
   if (permit != NONE || grant != NONE) state |= ConnState.Reply;
+  if (foreseen != NONE) state |= ConnState.Reply | ConnState.Related;
   const flow = flowFor(packet, state);
   const action: u32 = flow == NONE ? NONE : active.flow(flow).action;
   if (action == FlowAction.Reverse && (permit != NONE || grant != NONE)) {
     return decideInward(packet, flow, permit, grant, now);
+  }
+  if (action == FlowAction.Reverse && foreseen != NONE) {
+    return isHere(active.flow(flow), packet)
+      ? openExpected(packet, foreseen, now)
+      : <u32>Reason.ZoneMismatch;
   }
   const local = active.deviceByAddress.get(destination) != NONE;
   if (local && (action == NONE || !servesLocal(action))) return LOCAL;

@@ -17,6 +17,7 @@ import { CONTINUE, NO_CONN, Packet } from "../packet";
 import { NONE } from "../table/none";
 import { stillAllowed } from "./allowed";
 import { Conn, ConnFlag, findConn, isFree } from "./conn";
+import { Expectation, endExpectation, findExpectation } from "./expectation";
 import { portInUse } from "./external";
 import { findPermit } from "./filter";
 import { FlowQuery, findFlow } from "./flow";
@@ -34,8 +35,10 @@ import { Tuple } from "./tuple";
 export function hairpin(conn: Conn, packet: Packet, middle: u32): u32 {
   const query = queryFor(conn, middle);
   const permit = findPermit(query);
-  const grant = permit == NONE ? findGrant(query) : NONE;
+  const foreseen = permit == NONE ? findExpectation(query, middle) : NONE;
+  const grant = permit == NONE && foreseen == NONE ? findGrant(query) : NONE;
   if (permit != NONE || grant != NONE) query.state |= <u16>ConnState.Reply;
+  if (foreseen != NONE) query.state |= <u16>(ConnState.Reply | ConnState.Related);
   const index = findFlow(query);
   if (index == NONE) return unreached(conn, query);
   const flow = active.flow(index);
@@ -46,11 +49,18 @@ export function hairpin(conn: Conn, packet: Packet, middle: u32): u32 {
       turnByForward(conn, flow, query);
       break;
     case FlowAction.Reverse:
-      if (permit != NONE) {
-        if (!isGood(Conn.at(permit))) return Reason.Hairpin;
-        turnByMapping(conn, Conn.at(permit).mapping);
-      } else if (grant != NONE) turnByMapping(conn, Grant.at(grant).mapping);
-      else return unreached(conn, query);
+      if (foreseen != NONE) {
+        turnAsForeseen(conn, foreseen);
+        break;
+      }
+      if (grant != NONE) {
+        const granted = Grant.at(grant).mapping;
+        turnByMapping(conn, Mapping.at(granted), granted);
+        break;
+      }
+      if (permit == NONE) return unreached(conn, query);
+      if (!isGood(Conn.at(permit))) return Reason.Hairpin;
+      turnByMapping(conn, Conn.at(permit).original, Conn.at(permit).mapping);
       break;
     case FlowAction.Drop:
       return Reason.FlowDrop;
@@ -118,13 +128,20 @@ function turnByForward(conn: Conn, flow: FlowRecord, query: FlowQuery): void {
   conn.flags |= <u8>ConnFlag.Dnat;
 }
 
-function turnByMapping(conn: Conn, index: u32): void {
-  const mapping = Mapping.at(index);
-  conn.reply.zone = mapping.zone;
-  conn.reply.source = mapping.source;
-  conn.reply.sourcePort = mapping.sourcePort;
-  conn.target = index;
-  mapping.conns++;
+/** To the endpoint that is the source of `inside`, by its mapping. */
+function turnByMapping(conn: Conn, inside: Tuple, mapping: u32): void {
+  conn.reply.zone = inside.zone;
+  conn.reply.source = inside.source;
+  conn.reply.sourcePort = inside.sourcePort;
+  conn.target = mapping;
+  Mapping.at(conn.target).conns++;
+}
+
+/** As a gateway has foreseen it, this once. */
+function turnAsForeseen(conn: Conn, foreseen: u32): void {
+  const expectation = Expectation.at(foreseen);
+  turnByMapping(conn, expectation.inside, expectation.mapping);
+  endExpectation(foreseen);
 }
 
 /** Whether the configuration in force would turn a hairpinned conn round in the same way again. */

@@ -3,7 +3,7 @@
  * when its slot comes round and files it again if it was written meanwhile.
  */
 
-import { ConnPhase, EventKind } from "../abi";
+import { ConnPhase, EventKind, None } from "../abi";
 import { active } from "../config/configuration";
 import { connWheel } from "../memory";
 import { CONTINUE, Direction, Packet } from "../packet";
@@ -12,6 +12,7 @@ import { IpProtocol } from "../wire/ipv4";
 import { Conn, ConnFlag, removeConn } from "./conn";
 import { noteSession } from "./event";
 import { closeFilter } from "./filter";
+import { leaveGateway } from "./gateway";
 import { uncountConn } from "./limit";
 import { abandonMapping, leaveMapping } from "./mapping";
 import { ASIDE, followTcp } from "./tcp";
@@ -77,6 +78,7 @@ function release(index: u32): void {
 function forget(index: u32, conn: Conn): void {
   noteSession(EventKind.SessionDeleted, conn.original, conn.reply);
   closeFilter(index);
+  if (conn.gateway != None.Short) leaveGateway(index, conn);
   uncountConn(conn);
   removeConn(index);
 }

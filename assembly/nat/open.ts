@@ -15,8 +15,10 @@ import { NONE } from "../table/none";
 import { isOurs, stillAllowed } from "./allowed";
 import { Conn, ConnFlag, isFree, openConn } from "./conn";
 import { noteQuota, noteSession, noteTableFull, watchConns } from "./event";
+import { Expectation, endExpectation } from "./expectation";
 import { closeFilter, openFilter } from "./filter";
 import { targetPort } from "./forward";
+import { gatewayFor } from "./gateway";
 import { Grant } from "./grant";
 import { hairpin } from "./hairpin";
 import { countConn, uncountConn } from "./limit";
@@ -46,36 +48,59 @@ export function openOutward(packet: Packet, flow: FlowRecord, now: u32): u32 {
 /** Makes the conn of a packet from outside that the filter of conn `permit` (index) lets in. */
 export function openInward(packet: Packet, permit: u32, now: u32): u32 {
   const other = Conn.at(permit);
-  const flags = other.flags & <u8>ConnFlag.KeepsExpiry;
-  return openTo(packet, other.mapping, NONE, flags, <u16>other.ingress(Direction.Original), now);
+  const keeps = other.flags & <u8>ConnFlag.KeepsExpiry;
+  const ingress = <u16>other.ingress(Direction.Original);
+  return openTo(packet, other.original, other.mapping, other.born, keeps, ingress, now);
 }
 
 /** Makes the conn of a packet from outside that a grant (index) lets in. */
 export function openGranted(packet: Packet, index: u32, now: u32): u32 {
   const grant = Grant.at(index);
-  return openTo(packet, grant.mapping, index, <u8>grant.flags, grant.ingress, now);
+  const owner = Mapping.at(grant.mapping);
+  const keeps = <u8>grant.flags;
+  const verdict = openTo(packet, owner, grant.mapping, owner.born, keeps, grant.ingress, now);
+  if (verdict == CONTINUE) Conn.of(packet.handle).markGranted();
+  return verdict;
 }
 
-/** Makes a conn inwards to the endpoint of a mapping; `grant` (index) is NONE where a filter lets it in. */
-function openTo(packet: Packet, mapping: u32, grant: u32, flags: u8, ingress: u16, now: u32): u32 {
-  const owner = Mapping.at(mapping);
-  const inside = active.zoneIndex(owner.zone);
+/** Makes the conn of a packet from outside that a gateway has foreseen (nat/expectation.ts). */
+export function openExpected(packet: Packet, expectation: u32, now: u32): u32 {
+  const foreseen = Expectation.at(expectation);
+  const mapping = foreseen.mapping;
+  const ingress = foreseen.ingress;
+  const born = foreseen.born;
+  const verdict = openTo(packet, foreseen.inside, mapping, born, foreseen.flags, ingress, now);
+  // One conn each: whoever wants another says so again.
+  if (verdict == CONTINUE) endExpectation(expectation);
+  return verdict;
+}
+
+/** To the endpoint that is the source of `endpoint`, through its mapping. */
+function openTo(
+  packet: Packet,
+  endpoint: Tuple,
+  mapping: u32,
+  born: u32,
+  keeps: u8,
+  ingress: u16,
+  now: u32,
+): u32 {
+  const inside = active.zoneIndex(endpoint.zone);
   if (inside == NONE) return Reason.Filtered;
-  const index = begin(inside, owner);
+  const index = begin(inside, endpoint);
   if (index == NONE) return refusal;
   const conn = Conn.at(index);
   conn.reply.copy(packet);
   conn.original.mirror(packet);
-  conn.original.zone = owner.zone;
-  conn.original.source = owner.source;
-  conn.original.sourcePort = owner.sourcePort;
-  conn.flags = flags | <u8>ConnFlag.Snat | <u8>ConnFlag.Inward;
-  if (grant != NONE) conn.markGranted();
+  conn.original.zone = endpoint.zone;
+  conn.original.source = endpoint.source;
+  conn.original.sourcePort = endpoint.sourcePort;
+  conn.flags = keeps | <u8>ConnFlag.Snat | <u8>ConnFlag.Inward;
   conn.mapping = mapping;
-  owner.conns++;
-  // It is the same tenants' as the mapping, whoever has the zones' numbers now.
-  conn.born = owner.born;
+  Mapping.at(conn.mapping).conns++;
   conn.arrive(Direction.Original, ingress);
+  // It may be let in by what the same tenants have said only.
+  conn.born = born;
   const allowed = isFree(conn.original) && stillAllowed(conn);
   const verdict = finish(index, inside, allowed ? CONTINUE : <u32>Reason.Filtered, now);
   if (verdict == CONTINUE) packet.handle = (index << 1) | <u32>Direction.Reply;
@@ -116,6 +141,7 @@ function finish(index: u32, zoneIndex: u32, verdict: u32, now: u32): u32 {
   let end = verdict == CONTINUE ? countConn(conn, zoneIndex) : verdict;
   if (end == CONTINUE) {
     conn.timeouts = <u16>timeoutSet(zoneIndex, conn.original);
+    conn.gateway = gatewayFor(conn);
     if (enter(index, now)) {
       noteSession(EventKind.SessionCreated, conn.original, conn.reply);
       watchConns(zoneIndex);

@@ -58,7 +58,8 @@ export class Windows {
     memory.fill(changetype<usize>(this), 0, RecordBytes.Window);
   }
 
-  private end(direction: Direction): u32 {
+  /** The highest sequence number behind what the direction has sent. */
+  end(direction: Direction): u32 {
     return load<u32>(this.field(direction), offsetof<Windows>("end0"));
   }
   private acked(direction: Direction): u32 {

@@ -1,4 +1,4 @@
-/** The TCP header (RFC 9293 section 3.1). Of its options only the window scale is read (RFC 7323). */
+/** The TCP header (RFC 9293 section 3.1). Of its options, window scale (RFC 7323) and SACK (RFC 2018) are read. */
 
 import { Be } from "./bytes";
 import { Ports } from "./ports";
@@ -29,6 +29,7 @@ enum TcpOption {
   End = 0,
   NoOperation = 1,
   WindowScale = 3,
+  Selective = 5,
 }
 
 /** Where there is no option that offers a shift count: none that a byte can hold. */
@@ -88,6 +89,22 @@ export class Tcp extends Ports {
 
   /** The shift count that a SYN offers (RFC 7323 section 2.2), NO_SCALE for none. */
   get windowScale(): u32 {
+    const at = this.option(TcpOption.WindowScale);
+    return at != 0 && load<u8>(at, 1) == 3 ? <u32>load<u8>(at, 2) : NO_SCALE;
+  }
+
+  /** Where the first block of a SACK option begins (RFC 2018 section 3), 0 where there is none. */
+  get selective(): usize {
+    const at = this.option(TcpOption.Selective);
+    return at == 0 ? 0 : at + 2;
+  }
+  /** Bytes of all blocks, a multiple of 8; `blocks` is what `selective` gave. */
+  selectiveBytes(blocks: usize): u32 {
+    return (<u32>load<u8>(blocks - 1) - 2) & ~7;
+  }
+
+  /** Where the first option of a kind stands, whole inside of the header; 0 where there is none. */
+  private option(wanted: TcpOption): usize {
     let at = changetype<usize>(this) + Tcp.BYTES;
     const end = changetype<usize>(this) + this.headerBytes;
     while (at < end) {
@@ -99,10 +116,10 @@ export class Tcp extends Ports {
       if (kind == TcpOption.End || at + 2 > end) break;
       const bytes: u32 = load<u8>(at, 1);
       if (bytes < 2 || at + bytes > end) break;
-      if (kind == TcpOption.WindowScale) return bytes == 3 ? <u32>load<u8>(at, 2) : NO_SCALE;
+      if (kind == wanted) return at;
       at += bytes;
     }
-    return NO_SCALE;
+    return 0;
   }
 
   get checksum(): u32 {

@@ -423,7 +423,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a hairpinned packet goes to the zone of its mapping",
     file: "nat/hairpin.ts",
-    find: "conn.reply.zone = other.original.zone;",
+    find: "conn.reply.zone = inside.zone;",
     replace: "conn.reply.zone = conn.original.zone;",
   },
   {

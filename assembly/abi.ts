@@ -103,7 +103,7 @@ export enum None {
 export enum Reason {
   /** Sent on: translated or routed. */
   Forwarded,
-  /** An ARP or ICMP echo request of ours: answered. */
+  /** An ARP, ICMP echo or PCP request of ours: answered. */
   Answered,
   /** ARP that taught or told us something and needs no answer. */
   Learned,
@@ -387,7 +387,14 @@ export enum ZoneAt {
   IcmpPortsPerHost = 24,
   /** u16, index of the first of its sets in TimeoutSets. */
   Timeouts = 28,
+  /** u16, bits of ZoneFlag. */
+  Flags = 30,
   Bytes = 32,
+}
+
+export enum ZoneFlag {
+  /** Its hosts may ask for external ports by PCP (RFC 6887). */
+  Pcp = 1,
 }
 
 export enum Driver {

@@ -28,6 +28,7 @@ import { arena, EXTERNAL_BITMAPS, neighborSlab, slotBytes } from "./memory";
 import { forgetDatagrams } from "./nat/datagram";
 import { External } from "./nat/external";
 import { linkForwards } from "./nat/forward";
+import { recountGrants } from "./nat/grant";
 import { forgetResting } from "./nat/rest";
 import { addPermanent, findNeighbor, moveNeighbor, Neighbor, removeNeighbor } from "./net/neighbor";
 import { beginOutputs } from "./net/output";
@@ -151,6 +152,7 @@ function switchTo(next: Configuration, which: u32, now: u32): void {
   arena.configured = arena.generation;
   arena.activeSlot = which;
   arena.sweepCursor = 0;
+  arena.grantCursor = 0;
   activate();
   for (let i: u32 = 0; i < next.zoneCount; i++) next.zoneState(i).born = arena.generation;
   for (let i: u32 = 0; i < next.deviceCount; i++) fillErrorBudget(i, now);
@@ -160,6 +162,7 @@ function switchTo(next: Configuration, which: u32, now: u32): void {
     carryFlows(old, next);
     keepNeighbors(old, next);
   }
+  recountGrants();
   listExternals(next);
   linkForwards(next);
   addStaticNeighbors(next, now);

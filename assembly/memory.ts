@@ -8,7 +8,8 @@
  *                                                    │
  *       header · reasons · packets · own frames · held frames ·
  *       held SYNs · conns · windows of TCP · conn slab · conn index · conn wheel · filter index ·
- *       mappings · mapping slab · mapping index · hosts · host slab · host index · resting ports · events ·
+ *       mappings · mapping slab · mapping index · grants · grant slab · grant index · grant wheel ·
+ *       hosts · host slab · host index · resting ports · events ·
  *       expectations · expectation index · shifts · shift slab ·
  *       datagrams · datagram slab · datagram index · waiting fragments · identification counters ·
  *       neighbors · neighbor slab · neighbor index · neighbor wheel ·
@@ -36,6 +37,7 @@ export enum RecordBytes {
   HeldFrame = 2048,
   OwnFrame = 2048,
   Mapping = 48,
+  Grant = 32,
   Host = 32,
   RestingPort = 8,
   Datagram = 96,
@@ -61,6 +63,8 @@ export const EXTERNAL_BYTES: u32 =
 /** Ticks of the two wheels, milliseconds: conns end within two ticks of their time. */
 const CONN_TICK_MS: u32 = 128;
 const NEIGHBOR_TICK_MS: u32 = 32;
+/** Grants count in seconds. */
+const GRANT_TICK_MS: u32 = 1024;
 
 /** Derived tables need at most this many bytes per byte of image, and per pool address. */
 const DERIVED_PER_IMAGE_BYTE: usize = 8;
@@ -85,6 +89,14 @@ export class ArenaHeader {
   /** The next conn that the sweep after a configuration looks at, and the generation it is for. */
   sweepCursor: u32;
   sweepDone: u32;
+  /** The same for grants (nat/grant.ts). */
+  grantCursor: u32;
+  grantsSwept: u32;
+  /** Grants that zones have beyond their even share (nat/share.ts). */
+  grantsBeyond: u32;
+  /** Seconds since the start, and the milliseconds of the clock that they are counted up to. */
+  epochSeconds: u32;
+  private epochAt: u32;
   /** The next address to announce, and the next device to announce it on; NONE when all are announced. */
   announceNext: u32;
   announceDevice: u32;
@@ -140,6 +152,20 @@ export class ArenaHeader {
   private portSecret1: u64;
   mapSecret: u64;
 
+  /** Counts the time since the start, which the clock cannot tell: it wraps. */
+  advanceEpoch(): void {
+    const passed = this.now - this.epochAt;
+    // A clock that stepped back.
+    if (<i32>passed < 0) this.epochAt = this.now;
+    else if (passed >= 1000) {
+      this.epochSeconds += passed / 1000;
+      this.epochAt += (passed / 1000) * 1000;
+    }
+  }
+  startEpoch(now: u32): void {
+    this.epochAt = now;
+  }
+
   get tupleKey(): usize {
     return changetype<usize>(this) + offsetof<ArenaHeader>("secret0");
   }
@@ -148,7 +174,7 @@ export class ArenaHeader {
   }
 }
 
-const HEADER_BYTES: usize = 256;
+const HEADER_BYTES: usize = 320;
 if (offsetof<ArenaHeader>() > HEADER_BYTES) ERROR("the arena's header outgrew its place");
 
 export const arena: ArenaHeader = changetype<ArenaHeader>(<usize>Exchange.Arena);
@@ -169,6 +195,10 @@ export let filterIndex: Index = changetype<Index>(0);
 export let mappings: usize = 0;
 export let mappingSlab: Slab = changetype<Slab>(0);
 export let mappingIndex: Index = changetype<Index>(0);
+export let grants: usize = 0;
+export let grantSlab: Slab = changetype<Slab>(0);
+export let grantIndex: Index = changetype<Index>(0);
+export let grantWheel: Wheel = changetype<Wheel>(0);
 export let hosts: usize = 0;
 export let hostSlab: Slab = changetype<Slab>(0);
 export let hostIndex: Index = changetype<Index>(0);
@@ -219,6 +249,7 @@ export function startArena(now: u32): void {
   arena.generation = 1;
   arena.announceNext = NONE;
   arena.now = now;
+  arena.startEpoch(now);
   arena.eventMask = EventClass.Alarms | EventClass.Blocks;
   expandSeed(Exchange.Start + StartAt.Seed, arena.tupleKey, 88);
   Slab.create(changetype<usize>(connSlab), arena.connCapacity);
@@ -227,6 +258,10 @@ export function startArena(now: u32): void {
   Index.create(changetype<usize>(filterIndex), arena.connCapacity);
   Slab.create(changetype<usize>(mappingSlab), arena.connCapacity);
   Index.create(changetype<usize>(mappingIndex), arena.connCapacity);
+  const grantCount = grantsFor(arena.connCapacity);
+  Slab.create(changetype<usize>(grantSlab), grantCount);
+  Index.create(changetype<usize>(grantIndex), grantCount);
+  Wheel.create(changetype<usize>(grantWheel), grantCount, GRANT_TICK_MS, now);
   Slab.create(changetype<usize>(hostSlab), arena.connCapacity);
   Index.create(changetype<usize>(hostIndex), arena.connCapacity);
   Index.create(changetype<usize>(expectationIndex), Limit.Expectations);
@@ -278,6 +313,11 @@ function plan(connCount: u32, neighborCount: u32, poolAddresses: u32, imageBytes
   mappings = region(<usize>connCount * RecordBytes.Mapping);
   mappingSlab = Slab.view(region(Slab.bytes(connCount)));
   mappingIndex = Index.view(region(Index.bytes(connCount)));
+  const grantCount = grantsFor(connCount);
+  grants = region(<usize>grantCount * RecordBytes.Grant);
+  grantSlab = Slab.view(region(Slab.bytes(grantCount)));
+  grantIndex = Index.view(region(Index.bytes(grantCount)));
+  grantWheel = Wheel.view(region(Wheel.bytes(grantCount)));
   hosts = region(<usize>connCount * RecordBytes.Host);
   hostSlab = Slab.view(region(Slab.bytes(connCount)));
   hostIndex = Index.view(region(Index.bytes(connCount)));
@@ -306,6 +346,11 @@ function plan(connCount: u32, neighborCount: u32, poolAddresses: u32, imageBytes
   slot0 = region(slotBytes);
   region(slotBytes);
   return <u32>end;
+}
+
+/** Mappings that hosts may ask for by PCP: few of them serve, most send first. */
+function grantsFor(connCount: u32): u32 {
+  return max<u32>(connCount >> 3, 64);
 }
 
 function region(bytes: usize): usize {

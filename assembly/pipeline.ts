@@ -20,6 +20,7 @@ import {
 } from "./nat/fragment";
 import { GROWTH_MAX } from "./nat/ftp";
 import { prepareGateway, serveGateway } from "./nat/gateway";
+import { expireGrants, grantWait, sweepGrants } from "./nat/grant";
 import { isWaiting } from "./nat/hairpin";
 import { translateError } from "./nat/icmperror";
 import { startIdentifications } from "./nat/identification";
@@ -42,6 +43,7 @@ import { findRoute, isDirectedBroadcast } from "./net/route";
 import { holdSyn, synWait, takeDueSyn } from "./net/unsolicited";
 import { CONTINUE, LOCAL, NO_CONN, Packet, PacketKind } from "./packet";
 import { beginParse, parse } from "./parse";
+import { answerPcp, isForPcp } from "./pcp";
 import { NONE } from "./table/none";
 import { Ethernet } from "./wire/ethernet";
 import { IpProtocol } from "./wire/ipv4";
@@ -110,7 +112,7 @@ function forward(packet: Packet, now: u32): u32 {
     holdSyn(packet, now);
     return Reason.TcpUnsolicited;
   }
-  if (verdict == LOCAL) return answerLocal(packet);
+  if (verdict == LOCAL) return isForPcp(packet) ? answerPcp(packet) : answerLocal(packet);
   if (verdict == CONTINUE) verdict = fit(packet, now);
   if (verdict == CONTINUE && !isError) {
     const conn = Conn.of(packet.handle);
@@ -328,18 +330,20 @@ function finish(packet: Packet, verdict: u32): void {
 }
 
 /**
- * Does what time asks for: at most `limit` conns and neighbors each, and as much of a sweep. Returns how
+ * Does what time asks for: at most `limit` conns, grants and neighbors each, and as much of a sweep. Returns how
  * many frames leave. `timerWait` says when to call again.
  */
 export function expireTimers(now: u32, limit: u32): u32 {
   beginCall(now);
   if (arena.configured == 0) return 0;
   expireConns(now, limit);
+  expireGrants(now, limit);
   expireExpectations(limit);
   freeRested(limit);
   expireDatagrams(now, limit);
   tendNeighbors(now, limit);
   sweepConns(limit, now);
+  sweepGrants(limit);
   answerUnsolicited(now, limit);
   sendAnnouncements();
   return produced;
@@ -347,6 +351,7 @@ export function expireTimers(now: u32, limit: u32): u32 {
 
 function beginCall(now: u32): void {
   arena.now = now;
+  arena.advanceEpoch();
   beginSearches();
   beginOutputs();
   reclaimHeld();
@@ -357,7 +362,7 @@ function beginCall(now: u32): void {
 export function timerWait(now: u32): u32 {
   if (arena.sweepDone != arena.configured || hasAnnouncements()) return 0;
   arena.now = now;
-  const tables = min(connWheel.wait(now), neighborWheel.wait(now));
+  const tables = min(min(connWheel.wait(now), neighborWheel.wait(now)), grantWait(now));
   const queues = min(synWait(now), datagramWait(now));
   return min(min(tables, queues), min(restWait(), expectationWait(now)));
 }

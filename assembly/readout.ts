@@ -22,6 +22,7 @@ import { Mapping, MappingFlag } from "./nat/mapping";
 import { Tuple } from "./nat/tuple";
 import { Neighbor } from "./net/neighbor";
 import { Direction } from "./packet";
+import { NONE } from "./table/none";
 import { copyMac } from "./wire/bytes";
 
 /**
@@ -107,7 +108,9 @@ function writeMappingRow(at: usize, index: u32): void {
   store<u16>(at, external.zone, MappingRowAt.ExternalZone);
   store<u16>(at, mapping.port, MappingRowAt.ExternalPort);
   store<u32>(at, external.address, MappingRowAt.External);
-  store<u32>(at, mapping.conns, MappingRowAt.Conns);
+  // A grant holds it like a conn does.
+  const held: u32 = mapping.grant == NONE ? 0 : 1;
+  store<u32>(at, mapping.conns - held, MappingRowAt.Conns);
   store<u32>(at, arena.now - mapping.created, MappingRowAt.Age);
   if (shared) return;
   store<u16>(at, mapping.zone, MappingRowAt.Zone);

@@ -62,7 +62,8 @@ export class ZoneState {
   /** Datagrams of which fragments are on their way, and fragments that wait: 0 at a switch. */
   datagrams: u16;
   waiting: u16;
-  private pad: u32;
+  /** Mappings that its hosts have by PCP (nat/grant.ts). */
+  grants: u32;
 
   /** Adds a device's counters (abi: DeviceCounterAt) to the zone's. */
   addDevice(counters: usize): void {

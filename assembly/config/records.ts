@@ -30,10 +30,12 @@ export class ZoneRecord {
   icmpPortsPerHost: u32;
   /** Index of its first set of timeouts. */
   timeouts: u16;
-  private pad: u16;
+  /** Bits of ZoneFlag. */
+  flags: u16;
 }
 if (offsetof<ZoneRecord>("connsMax") != ZoneAt.ConnsMax) ERROR("ZoneRecord is not ZoneAt");
 if (offsetof<ZoneRecord>("timeouts") != ZoneAt.Timeouts) ERROR("ZoneRecord is not ZoneAt");
+if (offsetof<ZoneRecord>("flags") != ZoneAt.Flags) ERROR("ZoneRecord is not ZoneAt");
 if (offsetof<ZoneRecord>() != ZoneAt.Bytes) ERROR("ZoneRecord is not ZoneAt");
 
 @final

@@ -13,6 +13,7 @@ import { Conn, ConnFlag, opposite } from "./conn";
 import { mayHave } from "./deterministic";
 import { FlowQuery, findFlow } from "./flow";
 import { forwardedUpTo, targetPort } from "./forward";
+import { isGood } from "./grant";
 import { stillTurns } from "./hairpin";
 import { Mapping } from "./mapping";
 import { requestType } from "./query";
@@ -69,7 +70,7 @@ export function mayAdmit(conn: Conn): bool {
   if (conn.validated != arena.configured && !stillAllowed(conn)) return false;
   const index = originalFlow(conn);
   if (index == NONE || active.flow(index).action != <u32>FlowAction.Masquerade) return false;
-  return letsIn(active.pool(active.flow(index).pool), Mapping.at(conn.mapping));
+  return letsIn(active.pool(active.flow(index).pool), Mapping.at(conn.mapping), false);
 }
 
 /** Whether a flow that changes the source leads where the conn goes: on, or round and back in. */
@@ -85,16 +86,19 @@ function mayKeep(pool: PoolRecord, conn: Conn): bool {
   const reply = conn.reply;
   if (!active.hasExternal(pool, mapping.external, reply.destination)) return false;
   if (forwardedUpTo(mapping.external, pool.zone, reply) != NONE) return false;
-  if (conn.has(ConnFlag.Inward) && !letsIn(pool, mapping)) return false;
+  if (conn.has(ConnFlag.Inward) && !letsIn(pool, mapping, conn.isGranted)) return false;
   if (pool.allocation != Allocation.Deterministic || mapping.which == <u16>None.Short) return true;
   const inside = active.zoneIndex(conn.original.zone);
   return mayHave(pool, inside, conn.original.source, reply.destination, mapping.port);
 }
 
-/** A conn that began from outside did so by a filtering that still holds. */
-export function letsIn(pool: PoolRecord, mapping: Mapping): bool {
+/** Whether who came in may still: by a grant, or, unless only that let it in, by a filtering that still holds. */
+export function letsIn(pool: PoolRecord, mapping: Mapping, byGrant: bool): bool {
+  if (mapping.grant != NONE && isGood(mapping.grant)) return true;
   return (
-    mapping.which != <u16>None.Short && pool.filtering(mapping.which) == <u32>mapping.filtering
+    !byGrant &&
+    mapping.which != <u16>None.Short &&
+    pool.filtering(mapping.which) == <u32>mapping.filtering
   );
 }
 

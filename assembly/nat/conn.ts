@@ -4,7 +4,7 @@
  * The one rule of the system: a packet that hits one tuple of a conn leaves as the mirror of the conn's
  * OTHER tuple, in that tuple's zone.
  *
- *     hot line   0  original tuple    16  reply tuple    (their tags: phase and ConnFlag bits)
+ *     hot line   0  original tuple    16  reply tuple    (their tags: phase, and ConnFlag bits)
  *               32  expiry            36  adjacency ×2   44  generation ×2   52  ingress ×2   56  flow ×2
  *               60  flow of the second pass ×2
  *     cold line 64  packets ×2 and bytes ×2             96  born   100  created   104  validated
@@ -41,6 +41,9 @@ export enum ConnFlag {
   /** Packets of the reply direction do not prolong it (RFC 4787 REQ-6). */
   KeepsExpiry = 128,
 }
+
+/** Beside the phase in the tag of the original tuple. */
+const GRANTED: u8 = 0x80;
 
 export function opposite(direction: Direction): Direction {
   return direction ^ 1;
@@ -106,10 +109,17 @@ export class Conn {
   }
 
   get phase(): ConnPhase {
-    return this.original.tag;
+    return this.original.tag & ~GRANTED;
   }
   set phase(phase: ConnPhase) {
-    this.original.tag = <u8>phase;
+    this.original.tag = (this.original.tag & GRANTED) | <u8>phase;
+  }
+  /** Whether it came in by a grant (nat/grant.ts), not by a filter. */
+  get isGranted(): bool {
+    return (this.original.tag & GRANTED) != 0;
+  }
+  markGranted(): void {
+    this.original.tag |= GRANTED;
   }
   get flags(): u8 {
     return this.reply.tag;

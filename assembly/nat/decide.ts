@@ -20,10 +20,11 @@ import { findExpectation } from "./expectation";
 import { portInUse } from "./external";
 import { findPermit } from "./filter";
 import { FlowQuery, findFlow, findTrackedFlow } from "./flow";
+import { findGrant } from "./grant";
 import { isWaiting } from "./hairpin";
 import { dropConn, endConn } from "./lifetime";
 import { abandonMapping, Mapping } from "./mapping";
-import { openExpected, openInward, openOutward } from "./open";
+import { openExpected, openGranted, openInward, openOutward } from "./open";
 import { beginsTcp } from "./tcp";
 import { timeoutSet } from "./timeout";
 
@@ -136,13 +137,15 @@ function decideNew(packet: Packet, now: u32): u32 {
   const pooled = begins && active.externalByAddress.get(destination) != NONE;
   const permit = pooled ? findPermit(packet) : NONE;
   const foreseen = pooled && permit == NONE ? findExpectation(packet, packet.zoneIndex) : NONE;
+  const grant = pooled && permit == NONE && foreseen == NONE ? findGrant(packet) : NONE;
   let state: u32 = begins ? ConnState.New : ConnState.Invalid;
-  if (permit != NONE) state |= ConnState.Reply;
+  if (permit != NONE || grant != NONE) state |= ConnState.Reply;
   if (foreseen != NONE) state |= ConnState.Reply | ConnState.Related;
   const flow = flowFor(packet, state);
   const action: u32 = flow == NONE ? NONE : active.flow(flow).action;
-  if (action == FlowAction.Reverse && permit != NONE)
-    return decideInward(packet, flow, permit, now);
+  if (action == FlowAction.Reverse && (permit != NONE || grant != NONE)) {
+    return decideInward(packet, flow, permit, grant, now);
+  }
   if (action == FlowAction.Reverse && foreseen != NONE) {
     return isHere(active.flow(flow), packet)
       ? openExpected(packet, foreseen, now)
@@ -173,10 +176,10 @@ function isHere(flow: FlowRecord, packet: Packet): bool {
   return flow.actionZone == None.Short || flow.actionZone == packet.zoneIndex;
 }
 
-/** From outside, by a flow that leads back, to a mapping that lets the sender in. */
-function decideInward(packet: Packet, flow: u32, permit: u32, now: u32): u32 {
+/** From outside, by a flow that leads back, to a mapping that a conn or a grant lets the sender in to. */
+function decideInward(packet: Packet, flow: u32, permit: u32, grant: u32, now: u32): u32 {
   if (!isHere(active.flow(flow), packet)) return Reason.ZoneMismatch;
-  return openInward(packet, permit, now);
+  return permit != NONE ? openInward(packet, permit, now) : openGranted(packet, grant, now);
 }
 
 /** Actions that apply to packets for an address of the router itself. */

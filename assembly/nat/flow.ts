@@ -41,6 +41,21 @@ export function findFlow(query: FlowQuery): u32 {
   return NONE;
 }
 
+/** The flow that decides wherever an endpoint sends to: those that ask for a destination do not count. */
+export function findGeneralFlow(query: FlowQuery): u32 {
+  let own = query.device == None.Short ? NONE : active.device(query.device).flows;
+  let any = active.flowsAnyDevice;
+  while (own != any) {
+    const index = min(own, any);
+    const flow = active.flow(index);
+    const isGeneral = flow.destinationMask == 0 && (flow.match & FlowMatch.DestinationPorts) == 0;
+    if (isGeneral && matches(flow, query)) return index;
+    if (index == own) own = flow.next;
+    else any = flow.next;
+  }
+  return NONE;
+}
+
 /** The flow that speaks for a packet after its translation, NONE when none does. */
 export function findTrackedFlow(query: FlowQuery): u32 {
   let index = active.flowsTracked;

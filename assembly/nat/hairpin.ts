@@ -22,6 +22,7 @@ import { portInUse } from "./external";
 import { findPermit } from "./filter";
 import { FlowQuery, findFlow } from "./flow";
 import { targetPort } from "./forward";
+import { findGrant, Grant } from "./grant";
 import { endConn } from "./lifetime";
 import { Mapping } from "./mapping";
 import { requestType } from "./query";
@@ -35,7 +36,8 @@ export function hairpin(conn: Conn, packet: Packet, middle: u32): u32 {
   const query = queryFor(conn, middle);
   const permit = findPermit(query);
   const foreseen = permit == NONE ? findExpectation(query, middle) : NONE;
-  if (permit != NONE) query.state |= <u16>ConnState.Reply;
+  const grant = permit == NONE && foreseen == NONE ? findGrant(query) : NONE;
+  if (permit != NONE || grant != NONE) query.state |= <u16>ConnState.Reply;
   if (foreseen != NONE) query.state |= <u16>(ConnState.Reply | ConnState.Related);
   const index = findFlow(query);
   if (index == NONE) return unreached(conn, query);
@@ -49,6 +51,11 @@ export function hairpin(conn: Conn, packet: Packet, middle: u32): u32 {
     case FlowAction.Reverse:
       if (foreseen != NONE) {
         turnAsForeseen(conn, foreseen);
+        break;
+      }
+      if (grant != NONE) {
+        const granted = Grant.at(grant).mapping;
+        turnByMapping(conn, Mapping.at(granted), granted);
         break;
       }
       if (permit == NONE) return unreached(conn, query);
@@ -135,7 +142,7 @@ function turnAsForeseen(conn: Conn, foreseen: u32): void {
 /** Whether the filtering by which a mapping let a conn in still holds; of an address of two pools, the first's. */
 function stillLetsIn(mapping: Mapping): bool {
   const pool: u32 = mapping.externalAddress.pool;
-  return pool != None.Short && letsIn(active.pool(pool), mapping);
+  return pool != None.Short && letsIn(active.pool(pool), mapping, false);
 }
 
 /** Whether the configuration in force would turn a hairpinned conn round in the same way again. */

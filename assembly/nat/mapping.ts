@@ -40,7 +40,7 @@ export class Mapping extends Tuple {
   external: u32;
   /** Index of the inside host, NONE for a shared one. */
   host: u32;
-  /** Conns, those that are hairpinned to it included. */
+  /** Conns, those that are hairpinned to it included, and its grant. */
   conns: u32;
   /** arena.generation, and milliseconds of the clock, when it was made. */
   born: u32;
@@ -54,7 +54,8 @@ export class Mapping extends Tuple {
   filtering: u8;
   flags: u8;
   private pad0: u8;
-  private pad: u32;
+  /** Index of the grant that holds it (nat/grant.ts), NONE for none. */
+  grant: u32;
 
   static at(index: u32): Mapping {
     return changetype<Mapping>(mappings + <usize>index * RecordBytes.Mapping);
@@ -198,6 +199,7 @@ function begin(index: u32, key: Tuple, external: u32, port: u32, which: u32): vo
   mapping.external = external;
   mapping.host = NONE;
   mapping.conns = 0;
+  mapping.grant = NONE;
   mapping.born = arena.generation;
   mapping.created = arena.now;
   mapping.port = <u16>port;

@@ -19,6 +19,7 @@ import { Expectation, endExpectation } from "./expectation";
 import { closeFilter, openFilter } from "./filter";
 import { targetPort } from "./forward";
 import { gatewayFor } from "./gateway";
+import { Grant } from "./grant";
 import { hairpin } from "./hairpin";
 import { countConn, uncountConn } from "./limit";
 import { abandonMapping, Mapping } from "./mapping";
@@ -52,6 +53,16 @@ export function openInward(packet: Packet, permit: u32, now: u32): u32 {
   const keeps = other.flags & <u8>ConnFlag.KeepsExpiry;
   const ingress = <u16>other.ingress(Direction.Original);
   return openTo(packet, other.original, other.mapping, other.born, keeps, ingress, now);
+}
+
+/** Makes the conn of a packet from outside that a grant (index) lets in. */
+export function openGranted(packet: Packet, index: u32, now: u32): u32 {
+  const grant = Grant.at(index);
+  const owner = Mapping.at(grant.mapping);
+  const keeps = <u8>grant.flags;
+  const verdict = openTo(packet, owner, grant.mapping, owner.born, keeps, grant.ingress, now);
+  if (verdict == CONTINUE) Conn.of(packet.handle).markGranted();
+  return verdict;
 }
 
 /** Makes the conn of a packet from outside that a gateway has foreseen (nat/expectation.ts). */

@@ -30,7 +30,13 @@ import {
   takeBlockPort,
 } from "./block";
 import { isFree } from "./conn";
-import { hasOverflow, ordinalOf, subscriberAddress, subscriberPort } from "./deterministic";
+import {
+  hasOverflow,
+  mayHave,
+  ordinalOf,
+  subscriberAddress,
+  subscriberPort,
+} from "./deterministic";
 import { watchPool } from "./event";
 import { External } from "./external";
 import { forwardedUpTo } from "./forward";
@@ -93,6 +99,66 @@ export function takePort(
       return Reason.PoolExhausted;
     }
   }
+}
+
+/**
+ * Takes the very port, of the very address or (0) of the one that the host would have, that was wished for; false
+ * where it is not the pool's, not the host's to have, or not free. An address that is wished for goes before
+ * pairing.
+ */
+export function takeWanted(
+  pool: PoolRecord,
+  which: u32,
+  host: u32,
+  original: Tuple,
+  reply: Tuple,
+  address: u32,
+  port: u32,
+): bool {
+  if (port < pool.portLow || port > pool.portHigh) return false;
+  const external = wantedAddress(pool, host, original, address, port);
+  if (external == NONE || !mayWant(pool, external, host, original, port)) return false;
+  reply.destination = External.at(external).address;
+  if (!search(external, which, pool, port, port, NONE, reply)) return false;
+  External.at(external).countUse(which, 1);
+  watchPool(External.at(external), which, reply.protocol);
+  if (pool.allocation == <u8>Allocation.Block) takeBlockPort(blockWith(host, external, port));
+  taken = external;
+  return true;
+}
+
+/** Index of the pool's external address that is meant, NONE when it is not the pool's. */
+function wantedAddress(pool: PoolRecord, host: u32, original: Tuple, address: u32, port: u32): u32 {
+  if (address != 0) {
+    const external = active.externalByAddress.get(pairKey(pool.zone, address));
+    return external != NONE && active.hasExternal(pool, external, address) ? external : NONE;
+  }
+  if (pool.allocation == <u8>Allocation.Block) {
+    const name = blockWith(host, NONE, port);
+    return name != NONE && isOf(pool, name) ? externalOf(name) : NONE;
+  }
+  if (pool.allocation != <u8>Allocation.Deterministic) {
+    return externalFrom(pool, firstAddress(pool, original), 0);
+  }
+  const ordinal = ordinalOf(pool, active.zoneIndex(original.zone), original.source);
+  return ordinal == NONE ? NONE : externalFrom(pool, subscriberAddress(pool, ordinal), 0);
+}
+
+/** Whether a port is one that the host may have: its block's, or what follows from its address. */
+function mayWant(pool: PoolRecord, external: u32, host: u32, original: Tuple, port: u32): bool {
+  if (pool.allocation == <u8>Allocation.Block) return blockWith(host, external, port) != NONE;
+  if (pool.allocation != <u8>Allocation.Deterministic) return true;
+  const zoneIndex = active.zoneIndex(original.zone);
+  return mayHave(pool, zoneIndex, original.source, External.at(external).address, port);
+}
+
+/** The host's block that has a port of an external address (NONE: of any); NONE when none has. */
+function blockWith(host: u32, external: u32, port: u32): u32 {
+  for (let name = Host.at(host).blocks; name != NONE; name = Block.named(name).next) {
+    if (external != NONE && externalOf(name) != external) continue;
+    if (firstPort(name) <= port && port <= lastPort(name)) return name;
+  }
+  return NONE;
 }
 
 /** Takes an address for a conn of a protocol without ports: no other conn has the remote end there. */

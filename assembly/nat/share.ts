@@ -18,6 +18,12 @@ export function mayTake(capacity: u32, most: u32, has: u32, beyond: u32): bool {
   return has < even || (has < most && beyond < capacity - even * active.zoneCount);
 }
 
+/** How many of the places that a zone has are beyond its even share. */
+export function placesBeyond(capacity: u32, most: u32, has: u32): u32 {
+  const even = evenShare(capacity, most);
+  return has > even ? has - even : 0;
+}
+
 /** Whether the place that a zone takes when it has `has`, or leaves to have `has`, is beyond its even share. */
 export function isBeyond(capacity: u32, most: u32, has: u32): bool {
   return has >= evenShare(capacity, most);

@@ -72,8 +72,8 @@ export function takeOwnFrame(): usize {
  * Lists a frame of our own, whose packet of `bytes` bytes stands at its NETWORK_OFFSET, to leave through a
  * device towards the MAC at `to`.
  */
-export function outputOwn(frame: usize, device: u32, to: usize, type: EtherType, bytes: u32): void {
+export function outputOwn(frame: usize, device: u32, to: usize, type: EtherType, bytes: u32): bool {
   const header = writeLinkHeader(frame, active.device(device), to, type);
   const start = prependHeader(frame + NETWORK_OFFSET, frame, header);
-  output(start, header + bytes, device, None.Short);
+  return output(start, header + bytes, device, None.Short);
 }

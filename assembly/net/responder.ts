@@ -21,7 +21,7 @@ import { NETWORK_OFFSET, output, outputOwn, takeOwnFrame } from "./output";
 import { isDirectedBroadcast, isOnLink, sourceTowards } from "./route";
 
 /** TTL of packets of our own (RFC 1700). */
-const TTL: u32 = 64;
+export const TTL: u32 = 64;
 /** RFC 1812 section 4.3.2.3: an error is at most this long. */
 const ERROR_BYTES_MAX: u32 = 576;
 /** Errors that one device may cause: as many at once, and one more each so many milliseconds. */
@@ -74,7 +74,7 @@ function sendBack(packet: Packet, type: EtherType, bytes: u32): Reason {
   return sent ? Reason.Answered : Reason.OutputFull;
 }
 
-/** Answers a packet, or a fragment, for the router itself: an echo request is the only thing it serves. */
+/** Answers a packet, or a fragment, for the router itself: beside PCP (pcp.ts) it serves echo requests only. */
 export function answerLocal(packet: Packet): Reason {
   const isEcho = packet.protocol == IpProtocol.Icmp && packet.flags == IcmpType.EchoRequest;
   if (!isEcho || !isFromOne(packet)) return Reason.LocalUnserved;
@@ -159,7 +159,7 @@ export function fillErrorBudget(device: u32, now: u32): void {
 }
 
 /** Whether the source is one host's address: nothing is said to any other (RFC 1122 section 3.2.2). */
-function isFromOne(packet: Packet): bool {
+export function isFromOne(packet: Packet): bool {
   return !isFromGroup(packet) && !isDirectedBroadcast(active.device(packet.device), packet.source);
 }
 

@@ -18,6 +18,7 @@ import {
   SectionAt,
   Timeout,
   ZoneAt,
+  ZoneFlag,
 } from "../../assembly/abi.js";
 import { macBytes } from "./address.js";
 import { type FlowLists, linkFlows, writeFlow } from "./compileflow.js";
@@ -131,6 +132,7 @@ function writeZone(view: DataView, zone: Zone, strings: Strings): void {
   view.setUint32(ZoneAt.TcpPortsPerHost, zone.portsPerHost.tcp, true);
   view.setUint32(ZoneAt.UdpPortsPerHost, zone.portsPerHost.udp, true);
   view.setUint32(ZoneAt.IcmpPortsPerHost, zone.portsPerHost.icmp, true);
+  view.setUint16(ZoneAt.Flags, zone.pcp ? ZoneFlag.Pcp : 0, true);
 }
 
 function writeDevice(

@@ -21,6 +21,7 @@ import {
   SectionAt,
   Timeout,
   ZoneAt,
+  ZoneFlag,
 } from "../../assembly/abi.js";
 import type { Prefix } from "./address.js";
 import { PROTOCOLS } from "./flowtext.js";
@@ -183,6 +184,7 @@ class ImageReader {
         icmp: long(ZoneAt.IcmpPortsPerHost),
       },
       timeouts: at(sets, record.getUint16(ZoneAt.Timeouts, true), "set of timeouts"),
+      pcp: (record.getUint16(ZoneAt.Flags, true) & ZoneFlag.Pcp) !== 0,
     };
   }
 

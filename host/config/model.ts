@@ -24,6 +24,8 @@ export interface Zone {
   readonly portsPerHost: PerProtocol<number>;
   /** Those of the configuration where the zone has none of its own. */
   readonly timeouts: ConnTimeouts;
+  /** Its hosts may ask for external ports by PCP. */
+  readonly pcp: boolean;
 }
 
 /** A policy of its own for each protocol that has ports or identifiers. */

@@ -20,6 +20,7 @@ import {
   address,
   array,
   deviceReference,
+  flag,
   mac,
   name,
   perProtocol,
@@ -78,6 +79,7 @@ export const ZoneSchema = v.strictObject(
       {},
     ),
     timeouts: v.optional(ZoneTimeoutsSchema, {}),
+    pcp: flag(false, "Hosts of the zone may ask for external ports by PCP (RFC 6887)."),
   },
   "an object that describes a zone",
 );

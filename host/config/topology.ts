@@ -42,6 +42,7 @@ export function readZones(
       name: value.name ?? String(value.id),
       ...limitsOf(value),
       timeouts: zoneTimeouts(value.timeouts, timeouts),
+      pcp: value.pcp,
     };
     zones.push(zone);
     scope.zones.set(zone.id, zone);

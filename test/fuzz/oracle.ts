@@ -401,9 +401,13 @@ export class Oracle {
 
   private remember(origin: Origin, left: Wire, zone: number): void {
     const answer = mirror(left);
-    this.passages.set(keyOf(zone, answer), {
+    const key = keyOf(zone, answer);
+    const from = origin.device.zone.id;
+    const other = this.passages.get(key);
+    const same = other?.zone === from && keyOf(from, other.wire) === keyOf(from, origin.wire);
+    this.passages.set(key, {
       wire: origin.wire,
-      zone: origin.device.zone.id,
+      zone: from,
       answer,
       answerZone: zone,
       incarnations: [origin.incarnation, this.incarnationOf(zone)],

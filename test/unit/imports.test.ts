@@ -103,12 +103,17 @@ t.test("translation and the network around it do not know each other", async (t)
   }
 });
 
-t.test("only pipeline, configure and readout bring the two together", async (t) => {
+t.test("only pipeline, pcp, configure and readout bring the two together", async (t) => {
   const knows = (folder: string) =>
     new Set(assembly.filter(({ to }) => inside(folder)(to)).map(({ from }) => from));
   const net = knows("assembly/net");
   const both = [...knows("assembly/nat")].filter((path) => net.has(path));
-  t.same(both.sort(), ["assembly/configure.ts", "assembly/pipeline.ts", "assembly/readout.ts"]);
+  t.same(both.sort(), [
+    "assembly/configure.ts",
+    "assembly/pcp.ts",
+    "assembly/pipeline.ts",
+    "assembly/readout.ts",
+  ]);
 });
 
 t.test("steps do not know who calls them", async (t) => {

@@ -24,6 +24,7 @@ import {
   SectionAt,
   Timeout,
   ZoneAt,
+  ZoneFlag,
 } from "../../../assembly/abi.js";
 import { formatMac } from "../../../host/config/address.js";
 import { capacityOf, compileImage } from "../../../host/config/compile.js";
@@ -206,6 +207,10 @@ t.test("limits of hosts, and the policy of the whole", async (t) => {
       [0, 0, 256, 256, 256],
       [0, 0, 0, 0, 0],
     ],
+  );
+  t.same(
+    records(Section.Zones).map((zone) => short(zone, ZoneAt.Flags)),
+    [0, ZoneFlag.Pcp, 0],
   );
   t.equal(
     word(ImageAt.Policy),

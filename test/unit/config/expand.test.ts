@@ -146,6 +146,7 @@ t.test("defaults", async (t) => {
     connsPerHost: 0,
     portsPerHost: { tcp: 0, udp: 0, icmp: 0 },
     timeouts: { udp: 300, tcpEstablished: 7440 },
+    pcp: false,
   });
   t.same([config.flows, config.pools, config.neighbors], [[], [], []]);
 });

@@ -85,7 +85,7 @@ export function policies(): Record<string, unknown> {
         limits: { conns: 20000, connsPerHost: 100, portsPerHost: { tcp: 512, icmp: 8 } },
         timeouts: { udp: 30, tcpTransitory: 20, tcpClosing: 10 },
       },
-      { id: 11, name: "b", limits: { portsPerHost: 256 } },
+      { id: 11, name: "b", limits: { portsPerHost: 256 }, pcp: true },
       { id: 20, name: "public", timeouts: { udp: 30, tcpOpening: 20, tcpClosing: 10 } },
     ],
     pools: [

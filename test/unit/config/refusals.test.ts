@@ -228,12 +228,14 @@ refusals("shape of policies, limits and timeouts", example, [
     changes: {
       "zones[0].limits": { connsPerHost: 0, portsPerHost: "many" },
       "zones[1].limits": { portsPerHost: { tcp: 0, other: 1 } },
+      "zones[1].pcp": "yes",
     },
     lines: [
       "zones[0].limits.connsPerHost: expected a number of conns from 1 to 4294967295, found 0",
       "zones[0].limits.portsPerHost: expected a number of ports from 1 to 4294967295, or an object " +
         'of them with tcp, udp, icmp, found "many"',
       "zones[1].limits.portsPerHost.tcp: expected a number of ports from 1 to 4294967295, found 0",
+      'zones[1].pcp: expected true or false, found "yes"',
       "zones[1].limits.portsPerHost.other: expected one of the keys tcp, udp, icmp, " +
         'found "other"',
     ],

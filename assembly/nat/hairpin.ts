@@ -15,6 +15,7 @@ import { FlowRecord } from "../config/records";
 import { scratch } from "../memory";
 import { CONTINUE, NO_CONN, Packet } from "../packet";
 import { NONE } from "../table/none";
+import { IpProtocol } from "../wire/ipv4";
 import { letsIn, mayAdmit } from "./allowed";
 import { Conn, ConnFlag, findConn, isFree } from "./conn";
 import { Expectation, endExpectation, findExpectation } from "./expectation";
@@ -59,7 +60,7 @@ export function hairpin(conn: Conn, packet: Packet, middle: u32): u32 {
         break;
       }
       if (permit == NONE) return unreached(conn, query);
-      if (!mayAdmit(Conn.at(permit))) return Reason.Hairpin;
+      if (!mayAdmit(Conn.at(permit))) return unreached(conn, queryFor(conn, middle));
       turnByMapping(conn, Conn.at(permit).original, Conn.at(permit).mapping);
       break;
     case FlowAction.Drop:
@@ -108,7 +109,9 @@ function queryFor(conn: Conn, middle: u32): FlowQuery {
 
 /** Nobody is there, or nobody who lets it in; then the conn is to wait (`Filtered`). */
 function unreached(conn: Conn, query: FlowQuery): u32 {
-  if (!portInUse(query.zoneIndex, query)) return Reason.Hairpin;
+  // A query of ICMP goes to no port (nat/query.ts).
+  const isIcmp = query.protocol == <u8>IpProtocol.Icmp;
+  if (isIcmp || !portInUse(query.zoneIndex, query)) return Reason.Hairpin;
   if (query.source == query.destination && query.sourcePort == query.destinationPort) {
     return Reason.Hairpin;
   }

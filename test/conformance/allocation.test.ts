@@ -31,14 +31,17 @@ t.test("RFC 6056 S2: the key decides, and each port is drawn anew", async (t) =>
   t.ok(ports.filter((port, i) => port === other[i]).length < 3);
 });
 
-t.test("preserve: the inside port where it is free, for one; else another", async (t) => {
-  const { a, b } = nat({ allocation: "preserve", ports: "1000-65535" });
-  for (const protocol of ["udp", "tcp", "icmp"]) {
-    t.equal(portOf(begin(protocol, a, SERVER, 4562)), 4562);
-    t.not(portOf(begin(protocol, b, SERVER, 4562)), 4562);
-    t.not(portOf(begin(protocol, a, SERVER, 500)), 500, "not a port that the pool does not have");
-  }
-});
+t.test(
+  "RFC 4787 R3: preserve: the inside port where it is free, for one; else another",
+  async (t) => {
+    const { a, b } = nat({ allocation: "preserve", ports: "1000-65535" });
+    for (const protocol of ["udp", "tcp", "icmp"]) {
+      t.equal(portOf(begin(protocol, a, SERVER, 4562)), 4562);
+      t.not(portOf(begin(protocol, b, SERVER, 4562)), 4562);
+      t.not(portOf(begin(protocol, a, SERVER, 500)), 500, "not a port that the pool does not have");
+    }
+  },
+);
 
 const BLOCKS = { allocation: "block", block: { ports: 64, perHost: 2 }, ports: "1024-1279" };
 
@@ -82,7 +85,7 @@ t.test("RFC 8158 S5: a block is freed when the last of its ports has rested", as
   t.same(router.hosts(), []);
 });
 
-t.test("a block whose ports forwards have is passed over", async (t) => {
+t.test("RFC 6888 R14: a block whose ports forwards have is passed over", async (t) => {
   const to = { zone: "b", address: TENANT };
   const forwards = [1024, 1088, 1152].map((low) => ({
     protocol: "udp",
@@ -99,16 +102,22 @@ t.test("a block whose ports forwards have is passed over", async (t) => {
   }
 });
 
-t.test("block and deterministic pools share no ports, whatever their behaviours", async (t) => {
-  const exact = { mapping: "address-and-port-dependent", filtering: "address-and-port-dependent" };
-  const { router, a, b } = nat({ ...BLOCKS, ...exact });
-  const given = [1, 2, 3].flatMap((port) => [a.udp(SERVER, port, 53), b.udp(SECOND, port, 53)]);
-  t.equal(new Set(given.map(portOf)).size, 6);
-  t.same(
-    router.hosts().map(({ zone, blocks }) => `${zone} ${blocks}`),
-    ["10 1", "11 1"],
-  );
-});
+t.test(
+  "RFC 4787 R3: block and deterministic pools share no ports, whatever their behaviours",
+  async (t) => {
+    const exact = {
+      mapping: "address-and-port-dependent",
+      filtering: "address-and-port-dependent",
+    };
+    const { router, a, b } = nat({ ...BLOCKS, ...exact });
+    const given = [1, 2, 3].flatMap((port) => [a.udp(SERVER, port, 53), b.udp(SECOND, port, 53)]);
+    t.equal(new Set(given.map(portOf)).size, 6);
+    t.same(
+      router.hosts().map(({ zone, blocks }) => `${zone} ${blocks}`),
+      ["10 1", "11 1"],
+    );
+  },
+);
 
 const SUBSCRIBERS = {
   allocation: "deterministic",
@@ -163,24 +172,30 @@ t.test("RFC 7422 S4: the overflow range serves who has used up its own", async (
   t.equal(server.address, SERVER);
 });
 
-t.test("shared ports: more conns than ports, until nothing is free towards one", async (t) => {
-  const exact = { mapping: "address-and-port-dependent", filtering: "address-and-port-dependent" };
-  const { router, a, b, server } = nat({ ...exact, ports: "5000-5003" });
-  const towards = (to: string, port: number) =>
-    [1, 2, 3, 4].map((from) => endpointOf((from % 2 === 0 ? a : b).udp(to, from, port)));
-  for (const to of [SERVER, SECOND, THIRD]) {
-    for (const port of [53, 54]) t.equal(new Set(towards(to, port)).size, 4, `${to} ${port}`);
-  }
-  t.equal(router.conns().length, 24);
-  t.equal(router.mappings().length, 4);
-  t.ok(isProhibited(a.udp(SERVER, 9, 53)));
-  t.same(router.ended, { PoolExhausted: 1 });
-  const sent = a.udp(SERVER, 9, 55);
-  t.equal(server.answer(sent[0])[0]?.device, "lan-a");
-  router.wait(301_000);
-  t.same(router.mappings(), []);
-  t.same(router.hosts(), []);
-});
+t.test(
+  "RFC 6888 R13: shared ports: more conns than ports, until nothing is free towards one",
+  async (t) => {
+    const exact = {
+      mapping: "address-and-port-dependent",
+      filtering: "address-and-port-dependent",
+    };
+    const { router, a, b, server } = nat({ ...exact, ports: "5000-5003" });
+    const towards = (to: string, port: number) =>
+      [1, 2, 3, 4].map((from) => endpointOf((from % 2 === 0 ? a : b).udp(to, from, port)));
+    for (const to of [SERVER, SECOND, THIRD]) {
+      for (const port of [53, 54]) t.equal(new Set(towards(to, port)).size, 4, `${to} ${port}`);
+    }
+    t.equal(router.conns().length, 24);
+    t.equal(router.mappings().length, 4);
+    t.ok(isProhibited(a.udp(SERVER, 9, 53)));
+    t.same(router.ended, { PoolExhausted: 1 });
+    const sent = a.udp(SERVER, 9, 55);
+    t.equal(server.answer(sent[0])[0]?.device, "lan-a");
+    router.wait(301_000);
+    t.same(router.mappings(), []);
+    t.same(router.hosts(), []);
+  },
+);
 
 t.test("RFC 8158 S1; RFC 8158 S2; RFC 8158 S3; RFC 8158 S4; RFC 8158 S6: events", async (t) => {
   t.same(

@@ -82,7 +82,7 @@ function answerTo(
   });
 }
 
-t.test("RFC 4787 R14, peers: fragments in order, out and in again", async (t) => {
+t.test("RFC 4787 R14; peers P9; peers P32: fragments in order, out and in again", async (t) => {
   const router = new Router(edge());
   const { a, server } = around(router);
   const sent = sendAll(a, cutEvery(packetOf(udpOf(4000)), 1480));
@@ -112,7 +112,7 @@ t.test("RFC 4787 R14, peers: fragments in order, out and in again", async (t) =>
   t.same([conn?.originalPackets, conn?.replyPackets], [3, 3]);
 });
 
-t.test("RFC 4787 R14, peers: every order of four fragments", async (t) => {
+t.test("RFC 4787 R14; peers P10: every order of four fragments", async (t) => {
   const outwards = cutEvery(packetOf(udpOf(4000)), 1024);
   t.equal(outwards.length, 4);
   for (const order of orders([0, 1, 2, 3])) {
@@ -177,7 +177,7 @@ t.test("RFC 4787 R14: TCP, SCTP and protocols without ports in fragments", async
   }
 });
 
-t.test("peers: a 4,500-byte ping through NAT", async (t) => {
+t.test("peers P14: a 4,500-byte ping through NAT", async (t) => {
   const router = new Router(edge());
   const { a, b, server } = around(router);
   for (const [host, name] of [
@@ -203,17 +203,20 @@ t.test("peers: a 4,500-byte ping through NAT", async (t) => {
   }
 });
 
-t.test("an echo of zeros in fragments: its checksum is right for whoever adds it up", async (t) => {
-  const router = new Router(edge());
-  const { a } = around(router);
-  const payload = icmp({ type: 8, identifier: 0, sequence: 0, data: new Uint8Array(2000) });
-  const packet = ipv4Packet({ source: TENANT, destination: "192.168.0.1", payload });
-  const [reply] = reassemble(sendAll(a, cutEvery(packet, 1480)));
-  t.equal(reply?.icmpType, 0);
-  t.ok(reply?.sound);
-});
+t.test(
+  "RFC 1624 S1: an echo of zeros in fragments: its checksum is right for whoever adds it up",
+  async (t) => {
+    const router = new Router(edge());
+    const { a } = around(router);
+    const payload = icmp({ type: 8, identifier: 0, sequence: 0, data: new Uint8Array(2000) });
+    const packet = ipv4Packet({ source: TENANT, destination: "192.168.0.1", payload });
+    const [reply] = reassemble(sendAll(a, cutEvery(packet, 1480)));
+    t.equal(reply?.icmpType, 0);
+    t.ok(reply?.sound);
+  },
+);
 
-t.test("a 4,500-byte ping to the router itself, in every order", async (t) => {
+t.test("RFC 4787 R14: a 4,500-byte ping to the router itself, in every order", async (t) => {
   const router = new Router(edge());
   const { a } = around(router);
   for (const order of orders([0, 1, 2, 3])) {
@@ -233,7 +236,7 @@ t.test("a 4,500-byte ping to the router itself, in every order", async (t) => {
   }
 });
 
-t.test("what else the router itself gets in fragments is not served", async (t) => {
+t.test("RFC 4787 R14: what else the router itself gets in fragments is not served", async (t) => {
   const router = new Router(edge());
   const { a } = around(router);
   const packet = ipv4Packet({ source: TENANT, destination: "192.168.0.1", payload: udpOf(2000) });
@@ -241,64 +244,70 @@ t.test("what else the router itself gets in fragments is not served", async (t) 
   t.same(router.reasons(), { LocalUnserved: 1, FragmentHeld: 1 });
 });
 
-t.test("peers: fragments in VLAN: equal datagrams of two tenants at once", async (t) => {
-  const router = new Router(edge());
-  const { a, b, server } = around(router);
-  const pieces = cutEvery(packetOf(udpOf(3000)), 1024);
-  const sent = [2, 0, 1].flatMap((i) => [
-    ...a.sendPacket(pieces[i] as Buffer),
-    ...b.sendPacket(pieces[i] as Buffer),
-  ]);
-  const datagrams = reassemble(sent);
-  t.equal(datagrams.length, 2);
-  const ports = datagrams.map(({ sourcePort }) => sourcePort);
-  t.equal(new Set(ports).size, 2);
-  t.ok(datagrams.every(({ sound, data }) => sound && data.equals(bytes(3000))));
-  const answers = datagrams.map((each, i) => cutEvery(answerTo(each, 3000, 10 + i), 1024));
-  const back = [1, 2, 0].flatMap((n) =>
-    answers.flatMap((pieces) => server.sendPacket(pieces[n] as Buffer)),
-  );
-  for (const [name, vlan] of [
-    ["lan-a", 10],
-    ["lan-b", 11],
-  ] as const) {
-    const own = back.filter(({ device }) => device === name);
-    t.same(new Set(own.flatMap(({ vlans }) => vlans)), new Set([vlan]));
-    t.ok(reassemble(own)[0]?.sound, name);
-  }
-});
+t.test(
+  "peers P13; peers P31: fragments in VLAN: equal datagrams of two tenants at once",
+  async (t) => {
+    const router = new Router(edge());
+    const { a, b, server } = around(router);
+    const pieces = cutEvery(packetOf(udpOf(3000)), 1024);
+    const sent = [2, 0, 1].flatMap((i) => [
+      ...a.sendPacket(pieces[i] as Buffer),
+      ...b.sendPacket(pieces[i] as Buffer),
+    ]);
+    const datagrams = reassemble(sent);
+    t.equal(datagrams.length, 2);
+    const ports = datagrams.map(({ sourcePort }) => sourcePort);
+    t.equal(new Set(ports).size, 2);
+    t.ok(datagrams.every(({ sound, data }) => sound && data.equals(bytes(3000))));
+    const answers = datagrams.map((each, i) => cutEvery(answerTo(each, 3000, 10 + i), 1024));
+    const back = [1, 2, 0].flatMap((n) =>
+      answers.flatMap((pieces) => server.sendPacket(pieces[n] as Buffer)),
+    );
+    for (const [name, vlan] of [
+      ["lan-a", 10],
+      ["lan-b", 11],
+    ] as const) {
+      const own = back.filter(({ device }) => device === name);
+      t.same(new Set(own.flatMap(({ vlans }) => vlans)), new Set([vlan]));
+      t.ok(reassemble(own)[0]?.sound, name);
+    }
+  },
+);
 
-t.test("peers: overlapping by one byte, or eight: dropped, the earlier bytes stay", async (t) => {
-  const packet = packetOf(udpOf(4000));
-  const payload = packet.subarray(20);
-  const evil = (from: number, to: number) =>
-    piece(packet, from, Buffer.alloc(to - from, 0xee), to < payload.length);
-  const router = new Router(edge());
-  const { a } = around(router);
-  const [first, second, third] = cut(packet, [1600, 3200]);
-  const sent = [...a.sendPacket(first as Buffer), ...a.sendPacket(third as Buffer)];
-  for (const [from, to] of [
-    [1592, 3200],
-    [1600, 3208],
-    [8 * 190, 1600],
-    [3200, 3208],
-    [16, 4008],
-    [4000, 4008],
-  ] as const) {
-    t.same(a.sendPacket(evil(from, to)), []);
-    t.same(Object.keys(router.ended), ["FragmentOverlap"], `${from} to ${to}`);
-  }
-  const last = piece(packet, 3200, Buffer.alloc(1), false);
-  t.same(a.sendPacket(last), []);
-  t.same(Object.keys(router.ended), ["FragmentOverlap"], "another end");
-  const again = piece(packet, 0, payload.subarray(0, 1600), true);
-  t.same(a.sendPacket(again), []);
-  t.same(Object.keys(router.ended), ["FragmentOverlap"], "another first");
-  const [datagram] = reassemble([...sent, ...a.sendPacket(second as Buffer)]);
-  t.same(datagram?.data, bytes(4000));
-});
+t.test(
+  "peers P11; RFC 1858 S1: overlapping by one byte, or eight: dropped, the earlier bytes stay",
+  async (t) => {
+    const packet = packetOf(udpOf(4000));
+    const payload = packet.subarray(20);
+    const evil = (from: number, to: number) =>
+      piece(packet, from, Buffer.alloc(to - from, 0xee), to < payload.length);
+    const router = new Router(edge());
+    const { a } = around(router);
+    const [first, second, third] = cut(packet, [1600, 3200]);
+    const sent = [...a.sendPacket(first as Buffer), ...a.sendPacket(third as Buffer)];
+    for (const [from, to] of [
+      [1592, 3200],
+      [1600, 3208],
+      [8 * 190, 1600],
+      [3200, 3208],
+      [16, 4008],
+      [4000, 4008],
+    ] as const) {
+      t.same(a.sendPacket(evil(from, to)), []);
+      t.same(Object.keys(router.ended), ["FragmentOverlap"], `${from} to ${to}`);
+    }
+    const last = piece(packet, 3200, Buffer.alloc(1), false);
+    t.same(a.sendPacket(last), []);
+    t.same(Object.keys(router.ended), ["FragmentOverlap"], "another end");
+    const again = piece(packet, 0, payload.subarray(0, 1600), true);
+    t.same(a.sendPacket(again), []);
+    t.same(Object.keys(router.ended), ["FragmentOverlap"], "another first");
+    const [datagram] = reassemble([...sent, ...a.sendPacket(second as Buffer)]);
+    t.same(datagram?.data, bytes(4000));
+  },
+);
 
-t.test("RFC 1858: an overlap by one byte at the end, where lengths are odd", async (t) => {
+t.test("RFC 1858 S1: an overlap by one byte at the end, where lengths are odd", async (t) => {
   const packet = packetOf(udpOf(1001));
   const router = new Router(edge());
   const { a } = around(router);
@@ -311,7 +320,7 @@ t.test("RFC 1858: an overlap by one byte at the end, where lengths are odd", asy
   t.same(Object.keys(router.ended), ["FragmentOverlap"]);
 });
 
-t.test("RFC 1858: what waits is judged like what has left", async (t) => {
+t.test("RFC 1858 S1: what waits is judged like what has left", async (t) => {
   const packet = packetOf(udpOf(2000));
   const router = new Router(edge());
   const { a } = around(router);
@@ -326,7 +335,7 @@ t.test("RFC 1858: what waits is judged like what has left", async (t) => {
   t.equal(reassemble(a.sendPacket(first as Buffer)).length, 1);
 });
 
-t.test("RFC 1858, RFC 3128: a first fragment has its whole transport header", async (t) => {
+t.test("RFC 1858 S2: a first fragment has its whole transport header (RFC 3128)", async (t) => {
   const ports = { sourcePort: 4562, destinationPort: 80 };
   const syn = tcp({ ...ports, flags: TcpFlags.Syn, options: Buffer.alloc(12, 1), data: bytes(64) });
   const first = (payload: Payload, length: number) => cut(packetOf(payload), [length])[0] as Buffer;
@@ -351,7 +360,7 @@ t.test("RFC 1858, RFC 3128: a first fragment has its whole transport header", as
   t.same(Object.keys(router.ended), ["FragmentTooShort"], "one that would overwrite TCP's flags");
 });
 
-t.test("fragments that no datagram has", async (t) => {
+t.test("RFC 1858 S1: fragments that no datagram has", async (t) => {
   const packet = packetOf(udpOf(2000));
   for (const [name, fragment] of [
     ["not a multiple of eight", piece(packet, 0, bytes(1001), true)],
@@ -372,7 +381,7 @@ t.test("fragments that no datagram has", async (t) => {
   t.same(Object.keys(router.ended), ["ProtocolUnsupported"], "UDP-Lite, not known by its first");
 });
 
-t.test("nothing behind a fragment is read, however short it is", async (t) => {
+t.test("RFC 4787 R14a: nothing behind a fragment is read, however short it is", async (t) => {
   const ends = new Set<string>();
   for (const protocol of [1, 6, 17, 47, 132]) {
     const router = new Router(edge(), { hostile: true });
@@ -394,7 +403,7 @@ t.test("nothing behind a fragment is read, however short it is", async (t) => {
   );
 });
 
-t.test("peers: the first only, then the time is up", async (t) => {
+t.test("peers P12: the first only, then the time is up", async (t) => {
   const router = new Router(edge({ timeouts: { udp: 120 } }));
   const { a } = around(router);
   const [first, second] = cut(packetOf(udpOf(2000)), [1024]);
@@ -492,7 +501,7 @@ t.test("RFC 4787 R14a: a datagram in too many pieces that do not join", async (t
   t.same(Object.keys(router.ended), ["Forwarded"], "makes room");
 });
 
-t.test("a fragment that is too long to wait", async (t) => {
+t.test("RFC 4787 R14a: a fragment that is too long to wait", async (t) => {
   const router = new Router(edge());
   const { a } = around(router);
   const [, second] = cut(packetOf(udpOf(4000)), [1024]);
@@ -500,7 +509,7 @@ t.test("a fragment that is too long to wait", async (t) => {
   t.same(Object.keys(router.ended), ["FragmentTableFull"]);
 });
 
-t.test("a first fragment that goes nowhere takes none with it", async (t) => {
+t.test("RFC 4787 R14: a first fragment that goes nowhere takes none with it", async (t) => {
   const router = new Router({ ...edge(), routes: [] });
   const { a } = around(router);
   const packet = ipv4Packet({ source: TENANT, destination: "8.8.8.8", payload: udpOf(2000) });
@@ -514,7 +523,7 @@ t.test("a first fragment that goes nowhere takes none with it", async (t) => {
   t.same(router.ended, { FragmentTimeout: 1 });
 });
 
-t.test("RFC 1812 4.3.2.7: no error about a fragment that is not the first", async (t) => {
+t.test("RFC 1812 S8: no error about a fragment that is not the first", async (t) => {
   for (const order of [
     [0, 1],
     [1, 0],
@@ -532,21 +541,24 @@ t.test("RFC 1812 4.3.2.7: no error about a fragment that is not the first", asyn
   }
 });
 
-t.test("fragments whose conn has ended do not follow another's", async (t) => {
-  const router = new Router(edge({ timeouts: { udp: 4 } }));
-  const { a, b, server } = around(router);
-  const [sent] = a.udp(SERVER, 4562, 53);
-  const external = { sourcePort: sent?.ip?.sourcePort ?? 0, source: EXTERNAL };
-  const [first, second] = cut(answerTo(external, 2000), [1024]) as [Buffer, Buffer];
-  t.equal(server.sendPacket(first).length, 1);
-  router.wait(5000);
-  t.same(router.conns(), []);
-  b.udp(SERVER, 4562, 53);
-  t.same(server.sendPacket(second), []);
-  t.same(Object.keys(router.ended), ["FragmentHeld"]);
-});
+t.test(
+  "RFC 4787 R14; peers P31: fragments whose conn has ended do not follow another's",
+  async (t) => {
+    const router = new Router(edge({ timeouts: { udp: 4 } }));
+    const { a, b, server } = around(router);
+    const [sent] = a.udp(SERVER, 4562, 53);
+    const external = { sourcePort: sent?.ip?.sourcePort ?? 0, source: EXTERNAL };
+    const [first, second] = cut(answerTo(external, 2000), [1024]) as [Buffer, Buffer];
+    t.equal(server.sendPacket(first).length, 1);
+    router.wait(5000);
+    t.same(router.conns(), []);
+    b.udp(SERVER, 4562, 53);
+    t.same(server.sendPacket(second), []);
+    t.same(Object.keys(router.ended), ["FragmentHeld"]);
+  },
+);
 
-t.test("a switch of the configuration forgets fragments, and says so", async (t) => {
+t.test("RFC 4787 R14a: a switch of the configuration forgets fragments, and says so", async (t) => {
   const router = new Router(edge());
   const { a, b } = around(router);
   const pieces = cutEvery(packetOf(udpOf(3000)), 1024);
@@ -567,7 +579,7 @@ t.test("a switch of the configuration forgets fragments, and says so", async (t)
   t.same(router.ended, {});
 });
 
-t.test("fragments wait for the neighbor as packets do, in order", async (t) => {
+t.test("RFC 4787 R13a: fragments wait for the neighbor as packets do, in order", async (t) => {
   const neighbors = (edge().neighbors as Document[]).filter(({ zone }) => zone !== "public");
   const router = new Router(edge({ neighbors }));
   const { a, server } = around(router);
@@ -586,7 +598,7 @@ t.test("fragments wait for the neighbor as packets do, in order", async (t) => {
   t.same(router.reasons(), { FragmentHeld: 1, Held: 3, HeldSent: 4, Learned: 1 });
 });
 
-t.test("RFC 4787 R13: DF clear and too long for the next link: fragments, in order", async (t) => {
+t.test("RFC 4787 R13a: DF clear and too long for the next link: fragments, in order", async (t) => {
   for (const mtu of [68, 69, 75, 576, 1000, 1007, 1499]) {
     const router = new Router(withMtu({ wan: mtu }));
     const { a } = around(router);
@@ -619,7 +631,7 @@ t.test("RFC 4787 R13: DF set and too long: fragmentation needed, with the MTU", 
   t.equal(a.send(SERVER, udpOf(1400), { fragment: 0 }).length, 2);
 });
 
-t.test("RFC 4787 R13: inwards, and a jumbo frame in pieces that our buffers hold", async (t) => {
+t.test("RFC 4787 R13a: inwards, and a jumbo frame in pieces that our buffers hold", async (t) => {
   const router = new Router(withMtu({ wan: 9000, "lan-a": 4000, "lan-b": 576 }));
   const { a, b, server } = around(router);
   for (const host of [a, b]) {
@@ -633,7 +645,7 @@ t.test("RFC 4787 R13: inwards, and a jumbo frame in pieces that our buffers hold
   }
 });
 
-t.test("RFC 791: a fragment is cut again, before and behind its first", async (t) => {
+t.test("RFC 791 S1: a fragment is cut again, before and behind its first", async (t) => {
   for (const order of orders([0, 1, 2])) {
     const router = new Router(withMtu({ wan: 576 }));
     const { a } = around(router);
@@ -650,7 +662,7 @@ t.test("RFC 791: a fragment is cut again, before and behind its first", async (t
   }
 });
 
-t.test("RFC 791 3.1: options are in the first piece, copied ones in all", async (t) => {
+t.test("RFC 791 S2: options are in the first piece, copied ones in all", async (t) => {
   const copied = Buffer.from([0x88, 4, 1, 2]);
   const record = Buffer.from([7, 7, 4, 0, 0, 0, 0]);
   const security = Buffer.from([0x82, 3, 9]);
@@ -678,7 +690,7 @@ t.test("RFC 791 3.1: options are in the first piece, copied ones in all", async 
   }
 });
 
-t.test("options of fragments that come are carried as they are", async (t) => {
+t.test("RFC 1812 S6: options of fragments that come are carried as they are", async (t) => {
   const options = Buffer.from([0x88, 4, 1, 2]);
   const router = new Router(edge());
   const { a } = around(router);
@@ -688,7 +700,7 @@ t.test("options of fragments that come are carried as they are", async (t) => {
   t.ok(reassemble(sent)[0]?.sound);
 });
 
-t.test("RFC 4787 R13: pieces wait for the neighbor together", async (t) => {
+t.test("RFC 4787 R13a: pieces wait for the neighbor together", async (t) => {
   const neighbors = (edge().neighbors as Document[]).filter(({ zone }) => zone !== "public");
   const router = new Router(withMtu({ wan: 576, "lan-a": 4000 }, { neighbors }));
   const { a, server } = around(router);
@@ -705,7 +717,7 @@ t.test("RFC 4787 R13: pieces wait for the neighbor together", async (t) => {
   t.same(router.ended, { NeighborFailed: 1 });
 });
 
-t.test("RFC 4787 R13: all pieces of a packet leave, or none", async (t) => {
+t.test("RFC 4787 R13a: all pieces of a packet leave, or none", async (t) => {
   const router = new Router(withMtu({ wan: 68 }));
   const { a } = around(router);
   const frames = Array.from({ length: 20 }, (_, i) => a.frame(SERVER, udpOf(1400, 1000 + i)));
@@ -726,6 +738,29 @@ t.test("RFC 4787 R13: all pieces of a packet leave, or none", async (t) => {
 });
 
 const CUTS = fc.uniqueArray(fc.integer({ min: 1, max: 400 }), { minLength: 1, maxLength: 12 });
+
+t.test(
+  "peers P15: a fragmented datagram turns round to another tenant, in any order",
+  async (t) => {
+    const pools = [
+      { name: "p1", zone: "public", addresses: [EXTERNAL], filtering: "endpoint-independent" },
+    ];
+    const { a, b } = around(new Router(edge({ pools })));
+    const [opened] = b.udp(SERVER, 5000, 53);
+    const destinationPort = opened?.ip?.sourcePort ?? 0;
+    const payload = udp({ sourcePort: 4562, destinationPort, data: bytes(4000) });
+    const packet = packetOf(payload, { destination: EXTERNAL });
+    for (const pieces of orders(cutEvery(packet, 1480))) {
+      const sent = sendAll(a, pieces);
+      t.ok(
+        sent.every(({ device, ip }) => device === "lan-b" && ip?.source === EXTERNAL),
+        "to the owner of the port, from the sender's external address",
+      );
+      const [datagram] = reassemble(sent);
+      t.ok(datagram?.sound && datagram.data.equals(bytes(4000)), "whole");
+    }
+  },
+);
 
 holds(
   t,

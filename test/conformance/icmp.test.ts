@@ -52,7 +52,7 @@ t.test("RFC 4787 R12b: destination unreachable passes", async (t) => {
   t.same(quotedIn(error), hopped(packet));
 });
 
-t.test("RFC 5382 R9, R10: ICMP type 3 is translated and ends no connection", async (t) => {
+t.test("RFC 5382 R9; RFC 5382 R10: ICMP type 3 is translated and ends no connection", async (t) => {
   const router = new Router(edge());
   const { a, server } = around(router);
   const packet = atomicPacket({
@@ -81,7 +81,7 @@ t.test("RFC 5382 R9, R10: ICMP type 3 is translated and ends no connection", asy
   t.equal(router.conns()[0]?.phase, "established");
 });
 
-t.test("RFC 7857: outbound ICMP errors do not refresh, nor do inbound ones", async (t) => {
+t.test("RFC 7857 S6: outbound ICMP errors do not refresh, nor do inbound ones", async (t) => {
   const { router, a, server, out, quoted } = begun();
   const [answer] = server.answer(out);
   const inward = packetOf(answer as Sent);
@@ -95,7 +95,7 @@ t.test("RFC 7857: outbound ICMP errors do not refresh, nor do inbound ones", asy
   t.same(router.ended, { IcmpUnrelated: 1 });
 });
 
-t.test("RFC 1122 3.2.2: nothing is said about an ICMP error", async (t) => {
+t.test("RFC 1812 S8: nothing is said about an ICMP error", async (t) => {
   const narrow = { devices: mtu("lan-a", 576) };
   const { router, a, server, quoted } = begun(narrow);
   t.same(server.send(EXTERNAL, icmpError({ type: 11, quoted }), { ttl: 1 }), []);
@@ -123,7 +123,7 @@ function mtu(name: string, mtu: number, addresses?: string[]) {
   );
 }
 
-t.test("RFC 1812 5.3.1: traceroute from a tenant shows every hop", async (t) => {
+t.test("RFC 1812 S2: traceroute from a tenant shows every hop", async (t) => {
   const router = new Router(edge());
   const { a, server } = around(router);
   const probe = (ttl: number) =>
@@ -149,7 +149,7 @@ t.test("RFC 1812 5.3.1: traceroute from a tenant shows every hop", async (t) => 
   t.same([end?.ip?.source, end?.ip?.icmpCode], [SERVER, 3]);
 });
 
-t.test("RFC 1191: an outside router's MTU reaches the tenant", async (t) => {
+t.test("RFC 4787 R12b: an outside router's MTU reaches the tenant (RFC 1191)", async (t) => {
   const router = new Router(edge());
   const { a, server } = around(router);
   const payload = tcp({ sourcePort: 1, destinationPort: 80, flags: TcpFlags.Syn, data: 1400 });
@@ -164,20 +164,23 @@ t.test("RFC 1191: an outside router's MTU reaches the tenant", async (t) => {
   t.same(quotedIn(error), hopped(packet).subarray(0, 548));
 });
 
-t.test("an error may come in by another device of the zone, before or after packets", async (t) => {
-  const wan2 = { name: "wan2", zone: "public", interface: "eth2", addresses: ["198.18.0.1/24"] };
-  const devices = [...(edge().devices as object[]), wan2];
-  const { router, server, packet, out, quoted } = begun({ devices });
-  const other = new Host(router, "wan2", "198.18.0.9");
-  for (let round = 0; round < 2; round++) {
-    const [error] = other.send(EXTERNAL, icmpError({ type: 11, quoted }));
-    t.same([error?.device, error?.ip?.source], ["lan-a", "198.18.0.9"]);
-    t.same(quotedIn(error), hopped(packet));
-    t.equal(server.answer(out).length, 1, "and answers keep their own way");
-  }
-});
+t.test(
+  "RFC 5508 R4: an error may come in by another device of the zone, before or after packets",
+  async (t) => {
+    const wan2 = { name: "wan2", zone: "public", interface: "eth2", addresses: ["198.18.0.1/24"] };
+    const devices = [...(edge().devices as object[]), wan2];
+    const { router, server, packet, out, quoted } = begun({ devices });
+    const other = new Host(router, "wan2", "198.18.0.9");
+    for (let round = 0; round < 2; round++) {
+      const [error] = other.send(EXTERNAL, icmpError({ type: 11, quoted }));
+      t.same([error?.device, error?.ip?.source], ["lan-a", "198.18.0.9"]);
+      t.same(quotedIn(error), hopped(packet));
+      t.equal(server.answer(out).length, 1, "and answers keep their own way");
+    }
+  },
+);
 
-t.test("an error waits for ARP as any packet does", async (t) => {
+t.test("RFC 5508 R4: an error waits for ARP as any packet does", async (t) => {
   const neighbors = [staticNeighbor("public", 20, SERVER)];
   const { router, a, server, packet, quoted } = begun({ neighbors });
   const [asked] = server.send(EXTERNAL, icmpError({ type: 11, quoted }));
@@ -188,29 +191,32 @@ t.test("an error waits for ARP as any packet does", async (t) => {
   t.same(quotedIn(error), hopped(packet));
 });
 
-t.test("flows: an error is judged as a packet of its conn, related besides", async (t) => {
-  const written = (state: string, action: string) => [
-    `priority=100,zone=public,udp,conn_state=${state} actions=${action}`,
-  ];
-  const passes = (flows: readonly string[]) => {
-    const { server, quoted } = begun({ flows });
-    return server.send(EXTERNAL, icmpError({ type: 11, quoted }), { source: HOP }).length === 1;
-  };
-  t.ok(passes([]));
-  for (const state of ["related", "established", "reply", "snat"]) {
-    t.notOk(passes(written(`+${state}`, "drop")), `+${state}`);
-    t.ok(passes(written(`-${state}`, "drop")), `-${state}`);
-  }
-  for (const state of ["new", "invalid", "dnat"]) {
-    t.ok(passes(written(`+${state}`, "drop")), `+${state}`);
-  }
-  t.notOk(passes(["conn_state=+tracked+related,zone=a actions=drop"]), "in the second pass");
-  t.notOk(passes(["conn_state=+tracked,zone=a actions=drop"]));
-  t.ok(passes(["conn_state=+tracked-related,zone=a actions=drop"]));
-  t.ok(passes(written("+related", "nat(reverse,zone=public)")));
-});
+t.test(
+  "RFC 5508 R9: flows: an error is judged as a packet of its conn, related besides",
+  async (t) => {
+    const written = (state: string, action: string) => [
+      `priority=100,zone=public,udp,conn_state=${state} actions=${action}`,
+    ];
+    const passes = (flows: readonly string[]) => {
+      const { server, quoted } = begun({ flows });
+      return server.send(EXTERNAL, icmpError({ type: 11, quoted }), { source: HOP }).length === 1;
+    };
+    t.ok(passes([]));
+    for (const state of ["related", "established", "reply", "snat"]) {
+      t.notOk(passes(written(`+${state}`, "drop")), `+${state}`);
+      t.ok(passes(written(`-${state}`, "drop")), `-${state}`);
+    }
+    for (const state of ["new", "invalid", "dnat"]) {
+      t.ok(passes(written(`+${state}`, "drop")), `+${state}`);
+    }
+    t.notOk(passes(["conn_state=+tracked+related,zone=a actions=drop"]), "in the second pass");
+    t.notOk(passes(["conn_state=+tracked,zone=a actions=drop"]));
+    t.ok(passes(["conn_state=+tracked-related,zone=a actions=drop"]));
+    t.ok(passes(written("+related", "nat(reverse,zone=public)")));
+  },
+);
 
-t.test("flows: an error does not change what is remembered of its conn", async (t) => {
+t.test("RFC 5508 R6: flows: an error does not change what is remembered of its conn", async (t) => {
   const flows = ["zone=public,conn_state=+related actions=drop"];
   const { router, server, out, quoted } = begun({ flows });
   for (let round = 0; round < 3; round++) {
@@ -233,23 +239,30 @@ t.test("flows: an error does not change what is remembered of its conn", async (
   }
 });
 
-t.test("peers: one port, an error from elsewhere about the original direction", async (t) => {
-  const pools = [{ name: "p1", zone: "public", addresses: [EXTERNAL], ports: "5000-5000" }];
-  const { router, a, b, server, packet, out, quoted } = begun({ pools });
-  t.equal(out.ip?.sourcePort, 5000);
-  const [refusal] = b.sendPacket(packet);
-  t.equal(refusal?.ip?.icmpCode, 13, "the other tenant finds no port");
-  const [error] = server.send(EXTERNAL, icmpError({ type: 3, code: 13, quoted }), { source: HOP });
-  t.same([error?.device, error?.to, error?.ip?.source], ["lan-a", a.mac, HOP]);
-  t.same(quotedIn(error), hopped(packet), "byte for byte, inner checksums included");
-  router.wait(301_000 + 121_000);
-  const [again] = b.sendPacket(packet);
-  t.equal(again?.ip?.sourcePort, 5000);
-  const [second] = server.send(EXTERNAL, icmpError({ type: 3, code: 13, quoted }), { source: HOP });
-  t.same([second?.device, second?.to], ["lan-b", b.mac], "whose port it is now");
-});
+t.test(
+  "peers P6; peers P7; peers P8: one port, an error from elsewhere about the original direction",
+  async (t) => {
+    const pools = [{ name: "p1", zone: "public", addresses: [EXTERNAL], ports: "5000-5000" }];
+    const { router, a, b, server, packet, out, quoted } = begun({ pools });
+    t.equal(out.ip?.sourcePort, 5000);
+    const [refusal] = b.sendPacket(packet);
+    t.equal(refusal?.ip?.icmpCode, 13, "the other tenant finds no port");
+    const [error] = server.send(EXTERNAL, icmpError({ type: 3, code: 13, quoted }), {
+      source: HOP,
+    });
+    t.same([error?.device, error?.to, error?.ip?.source], ["lan-a", a.mac, HOP]);
+    t.same(quotedIn(error), hopped(packet), "byte for byte, inner checksums included");
+    router.wait(301_000 + 121_000);
+    const [again] = b.sendPacket(packet);
+    t.equal(again?.ip?.sourcePort, 5000);
+    const [second] = server.send(EXTERNAL, icmpError({ type: 3, code: 13, quoted }), {
+      source: HOP,
+    });
+    t.same([second?.device, second?.to], ["lan-b", b.mac], "whose port it is now");
+  },
+);
 
-t.test("peers: identifier 500 from three hosts to one address", async (t) => {
+t.test("peers P4: identifier 500 from three hosts to one address", async (t) => {
   const hosts = ["192.168.0.10", "192.168.0.11", "192.168.0.12"];
   const neighbors = [
     ...hosts.map((address) => staticNeighbor("a", 10, address)),

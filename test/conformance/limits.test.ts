@@ -42,7 +42,7 @@ t.test("RFC 8158 S4: a limit that is reached is event 13, with the Reason", asyn
 });
 
 t.test(
-  "80 % of a zone's conns are said once, and again when there are fewer than 70",
+  "RFC 6888 R11c: 80 % of a zone's conns are said once, and again when there are fewer than 70",
   async (t) => {
     const { router, a } = nat({}, { ...zones({ conns: 10 }), timeouts: { udp: 10 } });
     for (let i = 0; i < 7; i++) a.udp(SERVER, i, 53);
@@ -64,7 +64,7 @@ t.test(
   },
 );
 
-t.test("80 % of a pool's ports, and of the conn table", async (t) => {
+t.test("RFC 6888 R11c: 80 % of a pool's ports, and of the conn table", async (t) => {
   const { router, a } = nat({ ports: "5000-5009" });
   for (let i = 0; i < 10; i++) a.udp(SERVER, i, 53);
   t.same(thresholds(router), [

@@ -88,7 +88,7 @@ t.test(
 );
 
 t.test(
-  "a pool's filtering made stricter lets nobody new in, and ends who had come in",
+  "peers P29: a pool's filtering made stricter lets nobody new in, and ends who had come in",
   async (t) => {
     const { router, a, server, third } = nat({ filtering: "endpoint-independent" });
     const out = a.udp(SERVER, 1, 53);
@@ -103,7 +103,7 @@ t.test(
   },
 );
 
-t.test("neither does it let anybody turn round there, nor keep who has", async (t) => {
+t.test("peers P29: neither does it let anybody turn round there, nor keep who has", async (t) => {
   const { router, a, b } = nat({ filtering: "endpoint-independent" });
   const port = portOf(b.udp(SERVER, 1, 53));
   t.equal(a.udp(EXTERNAL, 1, port)[0]?.device, "lan-b");
@@ -114,36 +114,42 @@ t.test("neither does it let anybody turn round there, nor keep who has", async (
   t.same(router.ended, { ConnRevoked: 1 });
 });
 
-t.test("mappings go on over a reload, and end with the policy that made them", async (t) => {
-  const { router, a } = nat();
-  const port = portOf(a.udp(SERVER, 1, 53));
-  router.reconfigure(pooled());
-  t.equal(portOf(a.udp("8.8.8.8", 1, 53)), port);
-  router.reconfigure(pooled({ mapping: "address-dependent" }));
-  t.not(portOf(a.udp("8.8.4.4", 1, 53)), port, "a new conn is mapped as the pool says now");
-  t.equal(portOf(a.udp(SERVER, 1, 53)), port, "an old one stays as it was");
-});
+t.test(
+  "peers P28: mappings go on over a reload, and end with the policy that made them",
+  async (t) => {
+    const { router, a } = nat();
+    const port = portOf(a.udp(SERVER, 1, 53));
+    router.reconfigure(pooled());
+    t.equal(portOf(a.udp("8.8.8.8", 1, 53)), port);
+    router.reconfigure(pooled({ mapping: "address-dependent" }));
+    t.not(portOf(a.udp("8.8.4.4", 1, 53)), port, "a new conn is mapped as the pool says now");
+    t.equal(portOf(a.udp(SERVER, 1, 53)), port, "an old one stays as it was");
+  },
+);
 
-t.test("an address goes while its ports rest, and another takes its place", async (t) => {
-  const capacity = { conns: 64, neighbors: 16, poolAddresses: 2, imageBytes: 65_536 };
-  const { router, a, b } = nat({ ports: "5000-5001" }, { capacity, timeouts: { udp: 1 } });
-  a.udp(SERVER, 1, 53);
-  a.tcp(SERVER, 1, 80, TcpFlags.Syn);
-  router.wait(2_000);
-  const next = (last: number) =>
-    pooled({ addresses: [`203.0.113.${last}`], ports: "5000-5001" }, { capacity });
-  router.reconfigure(next(8));
-  router.wait(0);
-  router.reconfigure(next(9));
-  const given = [1, 2].map((port) => endpointOf(b.udp(SERVER, port, 53)));
-  t.same(
-    given.sort(),
-    ["203.0.113.9:5000", "203.0.113.9:5001"],
-    "nothing of the old one rests there",
-  );
-  router.wait(130_000);
-  t.ok(isProhibited(b.udp(SERVER, 3, 53)), "nor is anything freed there that is in use");
-  router.wait(500_000);
-  t.same([router.conns(), router.mappings(), router.hosts()], [[], [], []]);
-  t.equal(endpointOf(a.udp(SERVER, 1, 53)).split(":")[0], "203.0.113.9", TENANT);
-});
+t.test(
+  "RFC 6888 R8: an address goes while its ports rest, and another takes its place",
+  async (t) => {
+    const capacity = { conns: 64, neighbors: 16, poolAddresses: 2, imageBytes: 65_536 };
+    const { router, a, b } = nat({ ports: "5000-5001" }, { capacity, timeouts: { udp: 1 } });
+    a.udp(SERVER, 1, 53);
+    a.tcp(SERVER, 1, 80, TcpFlags.Syn);
+    router.wait(2_000);
+    const next = (last: number) =>
+      pooled({ addresses: [`203.0.113.${last}`], ports: "5000-5001" }, { capacity });
+    router.reconfigure(next(8));
+    router.wait(0);
+    router.reconfigure(next(9));
+    const given = [1, 2].map((port) => endpointOf(b.udp(SERVER, port, 53)));
+    t.same(
+      given.sort(),
+      ["203.0.113.9:5000", "203.0.113.9:5001"],
+      "nothing of the old one rests there",
+    );
+    router.wait(130_000);
+    t.ok(isProhibited(b.udp(SERVER, 3, 53)), "nor is anything freed there that is in use");
+    router.wait(500_000);
+    t.same([router.conns(), router.mappings(), router.hosts()], [[], [], []]);
+    t.equal(endpointOf(a.udp(SERVER, 1, 53)).split(":")[0], "203.0.113.9", TENANT);
+  },
+);

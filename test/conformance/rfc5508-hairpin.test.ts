@@ -10,13 +10,11 @@ const FORWARDS = [
   { protocol: "any", zone: "public", address: WHOLE, to: { zone: "b", address: TENANT } },
 ];
 
-for (const mapping of BEHAVIOURS) {
-  for (const filtering of BEHAVIOURS) {
-    t.test(`RFC 5508 R1a: identifiers, mapping ${mapping}, filtering ${filtering}`, async (t) =>
-      checkBehaviour(t, "icmp", mapping, filtering),
-    );
+t.test("RFC 5508 R1a: each mapping with each filtering, for identifiers", async (t) => {
+  for (const mapping of BEHAVIOURS) {
+    for (const filtering of BEHAVIOURS) checkBehaviour(t, "icmp", mapping, filtering);
   }
-}
+});
 
 t.test("RFC 5508 R7: a query turns round at an address that is forwarded whole", async (t) => {
   const { a, b, server } = nat({}, { forwards: FORWARDS });

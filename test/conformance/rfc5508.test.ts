@@ -104,20 +104,23 @@ t.test(
   },
 );
 
-t.test("RFC 5508 R2: a query is remembered for 60 seconds, or as configured", async (t) => {
-  for (const [timeouts, seconds] of [
-    [{}, 60],
-    [{ icmp: 90 }, 90],
-  ] as const) {
-    const router = new Router(edge({ timeouts }));
-    const { a, server } = around(router);
-    const [out] = a.send(SERVER, timestamp(13, 500));
-    router.wait(seconds * 1000 - 1);
-    t.equal(server.send(EXTERNAL, timestamp(14, out?.ip?.identifier ?? 0)).length, 1);
-    router.wait(seconds * 1000 + 1000);
-    t.same(router.conns(), []);
-  }
-});
+t.test(
+  "RFC 5508 R2; RFC 5508 R2a: a query is remembered for 60 seconds, or as configured",
+  async (t) => {
+    for (const [timeouts, seconds] of [
+      [{}, 60],
+      [{ icmp: 90 }, 90],
+    ] as const) {
+      const router = new Router(edge({ timeouts }));
+      const { a, server } = around(router);
+      const [out] = a.send(SERVER, timestamp(13, 500));
+      router.wait(seconds * 1000 - 1);
+      t.equal(server.send(EXTERNAL, timestamp(14, out?.ip?.identifier ?? 0)).length, 1);
+      router.wait(seconds * 1000 + 1000);
+      t.same(router.conns(), []);
+    }
+  },
+);
 
 t.test("RFC 5508 R3: an error with a wrong ICMP checksum is dropped", async (t) => {
   const router = new Router(edge());
@@ -256,41 +259,44 @@ t.test("RFC 5508 R4: an error from outside about nothing known is dropped", asyn
   t.equal(router.conns().length, 1);
 });
 
-t.test("RFC 5508 R4a, R4b, R4c: an error from outside, un-translated", async (t) => {
-  const payloads: [string, Payload][] = [
-    ["UDP", udp({ sourcePort: 4562, destinationPort: 53, data: "question" })],
-    ["TCP", tcp({ sourcePort: 4562, destinationPort: 80, flags: TcpFlags.Syn, data: "x" })],
-    ["echo", icmp({ type: 8, identifier: 500, sequence: 9, data: "ping" })],
-    ["timestamp", timestamp(13, 500)],
-    ["GRE", raw(Protocol.Gre, "some other protocol")],
-    ["SCTP", raw(Protocol.Sctp, Buffer.from("0001000200000003000000040102", "hex"))],
-    ["empty", raw(Protocol.Gre, "")],
-  ];
-  const types = [
-    { type: 3, code: 0 },
-    { type: 3, code: 4, rest: 1280 },
-    { type: 3, code: 13 },
-    { type: 11, code: 0 },
-    { type: 11, code: 1 },
-    { type: 12, code: 0, rest: 0x14000000 },
-  ];
-  for (const [name, payload] of payloads) {
-    const router = new Router(edge());
-    const { a, server } = around(router);
-    const { packet, quoted } = sentBy(a, payload);
-    for (const kind of types) {
-      const sent = server.send(EXTERNAL, icmpError({ ...kind, quoted }), { source: HOP, ttl: 9 });
-      t.same(router.ended, { Forwarded: 1 }, name);
-      const [error] = sent;
-      t.same([error?.device, error?.to], ["lan-a", a.mac]);
-      t.same([error?.ip?.source, error?.ip?.destination], [HOP, TENANT], "R4c");
-      t.same([error?.ip?.icmpType, error?.ip?.icmpCode], [kind.type, kind.code], "R4b");
-      t.equal(error?.ip?.payload.readUInt32BE(4), kind.rest ?? 0, "MTU and pointer are kept");
-      t.equal(error?.ip?.ttl, 8);
-      t.same(quotedIn(error), hopped(packet), "R4a: byte for byte what the tenant sent");
+t.test(
+  "RFC 5508 R4a; RFC 5508 R4b; RFC 5508 R4c; peers P5: an error from outside, un-translated",
+  async (t) => {
+    const payloads: [string, Payload][] = [
+      ["UDP", udp({ sourcePort: 4562, destinationPort: 53, data: "question" })],
+      ["TCP", tcp({ sourcePort: 4562, destinationPort: 80, flags: TcpFlags.Syn, data: "x" })],
+      ["echo", icmp({ type: 8, identifier: 500, sequence: 9, data: "ping" })],
+      ["timestamp", timestamp(13, 500)],
+      ["GRE", raw(Protocol.Gre, "some other protocol")],
+      ["SCTP", raw(Protocol.Sctp, Buffer.from("0001000200000003000000040102", "hex"))],
+      ["empty", raw(Protocol.Gre, "")],
+    ];
+    const types = [
+      { type: 3, code: 0 },
+      { type: 3, code: 4, rest: 1280 },
+      { type: 3, code: 13 },
+      { type: 11, code: 0 },
+      { type: 11, code: 1 },
+      { type: 12, code: 0, rest: 0x14000000 },
+    ];
+    for (const [name, payload] of payloads) {
+      const router = new Router(edge());
+      const { a, server } = around(router);
+      const { packet, quoted } = sentBy(a, payload);
+      for (const kind of types) {
+        const sent = server.send(EXTERNAL, icmpError({ ...kind, quoted }), { source: HOP, ttl: 9 });
+        t.same(router.ended, { Forwarded: 1 }, name);
+        const [error] = sent;
+        t.same([error?.device, error?.to], ["lan-a", a.mac]);
+        t.same([error?.ip?.source, error?.ip?.destination], [HOP, TENANT], "R4c");
+        t.same([error?.ip?.icmpType, error?.ip?.icmpCode], [kind.type, kind.code], "R4b");
+        t.equal(error?.ip?.payload.readUInt32BE(4), kind.rest ?? 0, "MTU and pointer are kept");
+        t.equal(error?.ip?.ttl, 8);
+        t.same(quotedIn(error), hopped(packet), "R4a: byte for byte what the tenant sent");
+      }
     }
-  }
-});
+  },
+);
 
 t.test("RFC 5508 R4a: eight bytes behind the header are enough", async (t) => {
   const router = new Router(edge());
@@ -310,32 +316,35 @@ t.test("RFC 5508 R4a: eight bytes behind the header are enough", async (t) => {
   t.same(quotedIn(sent), Buffer.concat([hopped(packet), Buffer.from("more")]));
 });
 
-t.test("RFC 5508 R5: an error from inside about an answer", async (t) => {
-  const router = new Router(edge());
-  const { a, server } = around(router);
-  const out = a.udp(SERVER, 4562, 53)[0];
-  const port = out?.ip?.sourcePort ?? 0;
-  const answer = atomicPacket({
-    source: SERVER,
-    destination: EXTERNAL,
-    payload: udp({ sourcePort: 53, destinationPort: port, data: "answer" }),
-  });
-  const [back] = server.sendPacket(answer);
-  if (back === undefined) throw new Error("no answer");
-  const inner = new Host(router, "lan-a", "192.168.0.77");
-  for (const hop of [a, inner]) {
-    const error = icmpError({ type: 3, code: 3, quoted: packetOf(back) });
-    const [sent] = hop.send(SERVER, error);
-    t.same([sent?.device, sent?.to], ["wan", server.mac]);
-    t.equal(sent?.ip?.destination, SERVER, "R4c");
-    t.equal(sent?.ip?.source, EXTERNAL, "R5c: whoever sent it is hidden");
-    t.same([sent?.ip?.icmpType, sent?.ip?.icmpCode], [3, 3]);
-    t.same(quotedIn(sent), hopped(answer));
-  }
-  const { b } = around(router);
-  t.same(b.send(SERVER, icmpError({ type: 3, code: 3, quoted: packetOf(back) })), []);
-  t.same(router.ended, { IcmpUnrelated: 1 }, "the other tenant has no such conn");
-});
+t.test(
+  "RFC 5508 R5a; RFC 5508 R5b; RFC 5508 R5c: an error from inside about an answer",
+  async (t) => {
+    const router = new Router(edge());
+    const { a, server } = around(router);
+    const out = a.udp(SERVER, 4562, 53)[0];
+    const port = out?.ip?.sourcePort ?? 0;
+    const answer = atomicPacket({
+      source: SERVER,
+      destination: EXTERNAL,
+      payload: udp({ sourcePort: 53, destinationPort: port, data: "answer" }),
+    });
+    const [back] = server.sendPacket(answer);
+    if (back === undefined) throw new Error("no answer");
+    const inner = new Host(router, "lan-a", "192.168.0.77");
+    for (const hop of [a, inner]) {
+      const error = icmpError({ type: 3, code: 3, quoted: packetOf(back) });
+      const [sent] = hop.send(SERVER, error);
+      t.same([sent?.device, sent?.to], ["wan", server.mac]);
+      t.equal(sent?.ip?.destination, SERVER, "R4c");
+      t.equal(sent?.ip?.source, EXTERNAL, "R5c: whoever sent it is hidden");
+      t.same([sent?.ip?.icmpType, sent?.ip?.icmpCode], [3, 3]);
+      t.same(quotedIn(sent), hopped(answer));
+    }
+    const { b } = around(router);
+    t.same(b.send(SERVER, icmpError({ type: 3, code: 3, quoted: packetOf(back) })), []);
+    t.same(router.ended, { IcmpUnrelated: 1 }, "the other tenant has no such conn");
+  },
+);
 
 t.test("RFC 5508 R5: errors about what came in by a forward", async (t) => {
   const router = new Router(forwarded());
@@ -386,24 +395,27 @@ t.test("RFC 5508 R5: between zones without translation everybody is shown", asyn
   t.same(quotedIn(sent), hopped(packet));
 });
 
-t.test("RFC 5508 R6: errors neither refresh, nor end, nor count for a conn", async (t) => {
-  const router = new Router(edge());
-  const { a, server } = around(router);
-  const { quoted, out } = sentBy(a, a.segment(SERVER, 1, 80, TcpFlags.Syn));
-  const [answer] = server.answer(out);
-  a.tcp(SERVER, 1, 80, TcpFlags.Ack);
-  const inward = packetOf(answer as Sent);
-  router.wait(5000);
-  const before = router.conns();
-  for (const type of [3, 11, 12]) {
-    for (let code = 0; code < 16; code++) {
-      t.equal(server.send(EXTERNAL, icmpError({ type, code, quoted })).length, 1);
-      t.equal(a.send(SERVER, icmpError({ type, code, quoted: inward })).length, 1);
+t.test(
+  "RFC 5508 R6; RFC 5927 S1: errors neither refresh, nor end, nor count for a conn",
+  async (t) => {
+    const router = new Router(edge());
+    const { a, server } = around(router);
+    const { quoted, out } = sentBy(a, a.segment(SERVER, 1, 80, TcpFlags.Syn));
+    const [answer] = server.answer(out);
+    a.tcp(SERVER, 1, 80, TcpFlags.Ack);
+    const inward = packetOf(answer as Sent);
+    router.wait(5000);
+    const before = router.conns();
+    for (const type of [3, 11, 12]) {
+      for (let code = 0; code < 16; code++) {
+        t.equal(server.send(EXTERNAL, icmpError({ type, code, quoted })).length, 1);
+        t.equal(a.send(SERVER, icmpError({ type, code, quoted: inward })).length, 1);
+      }
     }
-  }
-  t.same(router.conns(), before);
-  t.equal(a.tcp(SERVER, 1, 80, TcpFlags.Ack).length, 1, "and it goes on");
-});
+    t.same(router.conns(), before);
+    t.equal(a.tcp(SERVER, 1, 80, TcpFlags.Ack).length, 1, "and it goes on");
+  },
+);
 
 t.test("RFC 5508 R6: an error does not decide for the conn, nor revoke it", async (t) => {
   const router = new Router(edge());

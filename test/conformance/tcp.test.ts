@@ -83,29 +83,32 @@ const DROPPED = { TcpOutOfWindow: 1 };
 
 // --- RFC 5382 R2: all valid sequences of segments
 
-t.test("RFC 5382 R2: handshake, data and close, with a timer of its own for each", async (t) => {
-  const talk = new Talk();
-  talk.inside(Syn, { sequence: INSIDE });
-  t.same(talk.state, ["new", TRANSITORY]);
-  talk.outside(Syn | Ack, { sequence: OUTSIDE });
-  t.same(talk.state, ["established", ESTABLISHED]);
-  talk.inside(Ack);
-  for (let n = 0; n < 100; n++) {
-    talk.inside(Ack | Psh, { data: 1460 });
-    t.same(talk.ended, FORWARDED);
-    talk.outside(Ack | Psh, { data: 1460 });
-    t.same(talk.ended, FORWARDED);
-  }
-  t.same(talk.state, ["established", ESTABLISHED]);
-  talk.inside(Fin | Ack);
-  t.same(talk.state, ["finoriginal", ESTABLISHED]);
-  talk.outside(Fin | Ack);
-  t.same(talk.state, ["closing", TRANSITORY]);
-  talk.inside(Ack);
-  t.same([talk.ended, talk.phase], [FORWARDED, "closing"]);
-});
+t.test(
+  "RFC 5382 R2; RFC 7857 S1: handshake, data and close, with a timer of its own for each",
+  async (t) => {
+    const talk = new Talk();
+    talk.inside(Syn, { sequence: INSIDE });
+    t.same(talk.state, ["new", TRANSITORY]);
+    talk.outside(Syn | Ack, { sequence: OUTSIDE });
+    t.same(talk.state, ["established", ESTABLISHED]);
+    talk.inside(Ack);
+    for (let n = 0; n < 100; n++) {
+      talk.inside(Ack | Psh, { data: 1460 });
+      t.same(talk.ended, FORWARDED);
+      talk.outside(Ack | Psh, { data: 1460 });
+      t.same(talk.ended, FORWARDED);
+    }
+    t.same(talk.state, ["established", ESTABLISHED]);
+    talk.inside(Fin | Ack);
+    t.same(talk.state, ["finoriginal", ESTABLISHED]);
+    talk.outside(Fin | Ack);
+    t.same(talk.state, ["closing", TRANSITORY]);
+    talk.inside(Ack);
+    t.same([talk.ended, talk.phase], [FORWARDED, "closing"]);
+  },
+);
 
-t.test("RFC 5382 R2a: simultaneous open", async (t) => {
+t.test("RFC 5382 R2a; peers P27: simultaneous open", async (t) => {
   const talk = new Talk();
   talk.inside(Syn, { sequence: INSIDE });
   talk.outside(Syn, { sequence: OUTSIDE });
@@ -183,7 +186,7 @@ t.test("RFC 5382 R2: a window that is shut, and the probe of it", async (t) => {
   t.same(talk.ended, FORWARDED, "open");
 });
 
-t.test("RFC 7323 2.2: windows are scaled where both SYNs offer it, and only there", async (t) => {
+t.test("RFC 7323 S1: windows are scaled where both SYNs offer it, and only there", async (t) => {
   const scale = (shift: number) => Buffer.from([1, 3, 3, shift]);
   const far = (talk: Talk, bytes: number) => {
     talk.inside(Ack, { sequence: INSIDE + 1 + bytes, data: 10 });
@@ -205,7 +208,7 @@ t.test("RFC 7323 2.2: windows are scaled where both SYNs offer it, and only ther
   t.same(far(fifteen, 0xffff * 2 ** 14 + 1), DROPPED);
 });
 
-t.test("RFC 7323: options that contradict themselves offer nothing", async (t) => {
+t.test("RFC 7323 S1: options that contradict themselves offer nothing", async (t) => {
   const bad = ["03000000", "03010101", "03ff0101", "01010103", "00030307", "02020301", "03040701"];
   for (const hex of bad) {
     const options = Buffer.from(hex, "hex");
@@ -216,7 +219,7 @@ t.test("RFC 7323: options that contradict themselves offer nothing", async (t) =
   }
 });
 
-t.test("RFC 7413: a SYN with data, acknowledged in part or whole", async (t) => {
+t.test("RFC 5382 R2: a SYN with data, acknowledged in part or whole (RFC 7413)", async (t) => {
   for (const acknowledged of [0, 100]) {
     const talk = new Talk();
     talk.inside(Syn, { sequence: INSIDE, data: 100 });
@@ -227,7 +230,7 @@ t.test("RFC 7413: a SYN with data, acknowledged in part or whole", async (t) => 
 
 // --- windows
 
-t.test("a segment outside of the window is dropped and changes nothing", async (t) => {
+t.test("RFC 5382 R2: a segment outside of the window is dropped and changes nothing", async (t) => {
   const talk = new Talk().open();
   talk.router.wait(60_000);
   const before = talk.router.conns();
@@ -254,7 +257,7 @@ t.test("a segment outside of the window is dropped and changes nothing", async (
   t.same([talk.ended, talk.idle], [FORWARDED, ESTABLISHED]);
 });
 
-t.test("sequence numbers wrap", async (t) => {
+t.test("RFC 5382 R2: sequence numbers wrap", async (t) => {
   const talk = new Talk().open({ sequence: 2 ** 32 - 1 }, { sequence: 2 ** 32 - 1000 });
   let [mine, theirs] = [0, 2 ** 32 - 999];
   for (let n = 0; n < 10; n++) {
@@ -269,7 +272,7 @@ t.test("sequence numbers wrap", async (t) => {
   }
 });
 
-t.test("nothing is judged by its window where the policy is liberal", async (t) => {
+t.test("RFC 5382 R2: nothing is judged by its window where the policy is liberal", async (t) => {
   const talk = new Talk();
   setPolicy(talk.router, Policy.TcpLiberal);
   talk.inside(Syn, { sequence: INSIDE });
@@ -295,7 +298,7 @@ function stranger(router: Router): Host {
 }
 
 t.test(
-  "RFC 5382 R4: an unsolicited SYN meets silence for six seconds, then ICMP 3/3",
+  "RFC 5382 R4; RFC 5382 R4c: an unsolicited SYN meets silence for six seconds, then ICMP 3/3",
   async (t) => {
     const router = new Router(edge());
     const from = stranger(router);
@@ -331,7 +334,7 @@ t.test("RFC 5382 R4: a SYN that is sent again is answered once, and anew after t
 });
 
 t.test(
-  "RFC 5382 R4: an outbound SYN meanwhile opens both at once, and nobody is told",
+  "RFC 5382 R4b: an outbound SYN meanwhile opens both at once, and nobody is told",
   async (t) => {
     const talk = new Talk(new Router(edge({ pools: [pool("5000-5000")] })));
     talk.port = 5000;
@@ -427,7 +430,7 @@ t.test("RFC 5382 R4: across the wrap of the 32-bit clock", async (t) => {
 
 // --- RFC 5382 R5, RFC 7857 2.1: timers
 
-t.test("RFC 5382 R5: established 2 h 4 min, transitory 4 min", async (t) => {
+t.test("RFC 5382 R5; RFC 5382 R5b: established 2 h 4 min, transitory 4 min", async (t) => {
   const lives = (talk: Talk, seconds: number) => {
     talk.router.wait(seconds * 1000 - 1);
     const before = talk.router.conns().length;
@@ -456,7 +459,7 @@ t.test("RFC 5382 R5a: configurable", async (t) => {
   t.equal(talk.idle, 8000);
 });
 
-t.test("RFC 7857 2: half-closed, the other side goes on for as long as it likes", async (t) => {
+t.test("RFC 7857 S1: half-closed, the other side goes on for as long as it likes", async (t) => {
   const talk = new Talk().open();
   talk.inside(Fin | Ack);
   for (let hour = 0; hour < 10; hour++) {
@@ -472,7 +475,7 @@ t.test("RFC 7857 2: half-closed, the other side goes on for as long as it likes"
 
 // --- RFC 7857 2.2, RFC 5961: RST
 
-t.test("RFC 7857 2.2: a RST is translated, then four minutes are left", async (t) => {
+t.test("RFC 7857 S2; RFC 7857 S7: a RST is translated, then four minutes are left", async (t) => {
   for (const side of ["inside", "outside"] as const) {
     const talk = new Talk().open();
     talk.router.wait(1000);
@@ -485,37 +488,43 @@ t.test("RFC 7857 2.2: a RST is translated, then four minutes are left", async (t
   }
 });
 
-t.test("RFC 6146 3.5.2.2: after a RST, whoever speaks on is established again", async (t) => {
-  const talk = new Talk().open();
-  talk.outside(Rst);
-  talk.inside(Ack, { data: 10, sequence: INSIDE + 2 ** 25 });
-  t.same([talk.ended, talk.phase], [DROPPED, "reset"], "not what is outside of the window");
-  talk.inside(Ack, { data: 10 });
-  t.same([talk.ended, talk.state], [FORWARDED, ["established", ESTABLISHED]]);
-});
+t.test(
+  "RFC 7857 S2: after a RST, whoever speaks on is established again (RFC 6146 3.5.2.2)",
+  async (t) => {
+    const talk = new Talk().open();
+    talk.outside(Rst);
+    talk.inside(Ack, { data: 10, sequence: INSIDE + 2 ** 25 });
+    t.same([talk.ended, talk.phase], [DROPPED, "reset"], "not what is outside of the window");
+    talk.inside(Ack, { data: 10 });
+    t.same([talk.ended, talk.state], [FORWARDED, ["established", ESTABLISHED]]);
+  },
+);
 
-t.test("RFC 5961 3.2: a RST counts only with the number that its receiver expects", async (t) => {
-  const talk = new Talk().open();
-  talk.outside(Ack, { data: 1000 });
-  talk.router.wait(50_000);
-  const before = talk.state;
-  for (const sequence of [OUTSIDE + 2, OUTSIDE + 1000, OUTSIDE + 1002, OUTSIDE + 1 + 65_535]) {
-    t.equal(talk.outside(Rst, { sequence }).length, 1, "its receiver is to challenge it");
-    t.same([talk.ended, talk.state], [FORWARDED, before], `${sequence - OUTSIDE} on`);
-  }
-  for (const sequence of [OUTSIDE + 1 + 65_537, OUTSIDE + 1000 - 65_535, OUTSIDE + 2 ** 31]) {
-    talk.outside(Rst, { sequence: sequence % 2 ** 32 });
-    t.same([talk.ended, talk.state], [DROPPED, before], `${sequence - OUTSIDE} on`);
-  }
-  talk.outside(Rst, { sequence: OUTSIDE + 1001 });
-  t.same(talk.state, ["reset", TRANSITORY], "the end of what its sender sent");
-  const other = new Talk().open();
-  other.outside(Ack, { data: 1000 });
-  other.outside(Rst, { sequence: OUTSIDE + 1 });
-  t.same(other.state, ["reset", TRANSITORY], "what its receiver acknowledged");
-});
+t.test(
+  "RFC 5961 S1; RFC 5961 S2: a RST counts only with the number that its receiver expects",
+  async (t) => {
+    const talk = new Talk().open();
+    talk.outside(Ack, { data: 1000 });
+    talk.router.wait(50_000);
+    const before = talk.state;
+    for (const sequence of [OUTSIDE + 2, OUTSIDE + 1000, OUTSIDE + 1002, OUTSIDE + 1 + 65_535]) {
+      t.equal(talk.outside(Rst, { sequence }).length, 1, "its receiver is to challenge it");
+      t.same([talk.ended, talk.state], [FORWARDED, before], `${sequence - OUTSIDE} on`);
+    }
+    for (const sequence of [OUTSIDE + 1 + 65_537, OUTSIDE + 1000 - 65_535, OUTSIDE + 2 ** 31]) {
+      talk.outside(Rst, { sequence: sequence % 2 ** 32 });
+      t.same([talk.ended, talk.state], [DROPPED, before], `${sequence - OUTSIDE} on`);
+    }
+    talk.outside(Rst, { sequence: OUTSIDE + 1001 });
+    t.same(talk.state, ["reset", TRANSITORY], "the end of what its sender sent");
+    const other = new Talk().open();
+    other.outside(Ack, { data: 1000 });
+    other.outside(Rst, { sequence: OUTSIDE + 1 });
+    t.same(other.state, ["reset", TRANSITORY], "what its receiver acknowledged");
+  },
+);
 
-t.test("RFC 5961 3.2: a SYN is refused only by a RST that acknowledges it", async (t) => {
+t.test("RFC 5961 S1: a SYN is refused only by a RST that acknowledges it", async (t) => {
   const talk = new Talk();
   talk.inside(Syn, { sequence: INSIDE });
   for (const [flags, acknowledgment] of [
@@ -531,7 +540,7 @@ t.test("RFC 5961 3.2: a SYN is refused only by a RST that acknowledges it", asyn
   t.same([talk.ended, talk.state], [FORWARDED, ["reset", TRANSITORY]]);
 });
 
-t.test("RFC 5961 4.2: a SYN of an open connection passes and changes nothing", async (t) => {
+t.test("RFC 5961 S3: a SYN of an open connection passes and changes nothing", async (t) => {
   for (const side of ["inside", "outside"] as const) {
     const talk = new Talk().open();
     talk.router.wait(100_000);
@@ -545,28 +554,31 @@ t.test("RFC 5961 4.2: a SYN of an open connection passes and changes nothing", a
 
 // --- what peers test
 
-t.test("peers: close from inside, from outside, and by both at once", async (t) => {
-  const orders = {
-    inside: ["inside", "outside"],
-    outside: ["outside", "inside"],
-  } as const;
-  for (const [name, [first, second]] of Object.entries(orders)) {
-    const talk = new Talk().open();
-    talk[first](Fin | Ack);
-    talk[second](Ack);
-    talk[second](Fin | Ack);
-    talk[first](Ack);
-    t.same([talk.ended, talk.state], [FORWARDED, ["closing", TRANSITORY]], name);
-  }
-  const both = new Talk().open();
-  both.inside(Fin | Ack);
-  both.outside(Fin | Ack, { acknowledgment: INSIDE + 1 });
-  both.inside(Ack);
-  both.outside(Ack);
-  t.same([both.ended, both.state], [FORWARDED, ["closing", TRANSITORY]]);
-});
+t.test(
+  "peers P19; peers P20; peers P21: close from inside, from outside, and by both at once",
+  async (t) => {
+    const orders = {
+      inside: ["inside", "outside"],
+      outside: ["outside", "inside"],
+    } as const;
+    for (const [name, [first, second]] of Object.entries(orders)) {
+      const talk = new Talk().open();
+      talk[first](Fin | Ack);
+      talk[second](Ack);
+      talk[second](Fin | Ack);
+      talk[first](Ack);
+      t.same([talk.ended, talk.state], [FORWARDED, ["closing", TRANSITORY]], name);
+    }
+    const both = new Talk().open();
+    both.inside(Fin | Ack);
+    both.outside(Fin | Ack, { acknowledgment: INSIDE + 1 });
+    both.inside(Ack);
+    both.outside(Ack);
+    t.same([both.ended, both.state], [FORWARDED, ["closing", TRANSITORY]]);
+  },
+);
 
-t.test("peers: a FIN that is sent again closes one side only", async (t) => {
+t.test("peers P19: a FIN that is sent again closes one side only", async (t) => {
   const talk = new Talk().open();
   for (let n = 0; n < 3; n++) {
     talk.outside(Fin | Ack, { sequence: OUTSIDE + 1 });
@@ -574,7 +586,7 @@ t.test("peers: a FIN that is sent again closes one side only", async (t) => {
   }
 });
 
-t.test("peers: a retransmitted SYN, also with another number", async (t) => {
+t.test("peers P24: a retransmitted SYN, also with another number", async (t) => {
   const talk = new Talk();
   for (const sequence of [INSIDE, INSIDE, 77, INSIDE]) {
     talk.inside(Syn, { sequence });
@@ -590,7 +602,7 @@ t.test("peers: a retransmitted SYN, also with another number", async (t) => {
   t.same([talk.ended, talk.phase], [FORWARDED, "established"], "a retransmitted answer");
 });
 
-t.test("peers: RST out of window", async (t) => {
+t.test("peers P25; RFC 7857 S3: RST out of window", async (t) => {
   for (const side of ["inside", "outside"] as const) {
     const talk = new Talk().open();
     talk[side](Rst, { sequence: 5 });
@@ -598,7 +610,7 @@ t.test("peers: RST out of window", async (t) => {
   }
 });
 
-t.test("peers: time-wait reuse, from either side", async (t) => {
+t.test("peers P26: time-wait reuse, from either side", async (t) => {
   for (const [first, second] of [
     ["inside", "outside"],
     ["outside", "inside"],
@@ -614,7 +626,7 @@ t.test("peers: time-wait reuse, from either side", async (t) => {
   }
 });
 
-t.test("peers: half-open, then opened again from either side", async (t) => {
+t.test("peers P22; peers P23: half-open, then opened again from either side", async (t) => {
   for (const [crashed, other] of [
     ["inside", "outside"],
     ["outside", "inside"],
@@ -634,7 +646,7 @@ t.test("peers: half-open, then opened again from either side", async (t) => {
   }
 });
 
-t.test("peers: half-open where the router has forgotten too", async (t) => {
+t.test("peers P22: half-open where the router has forgotten too", async (t) => {
   const talk = new Talk();
   talk.inside(Syn, { sequence: INSIDE });
   talk.outside(Ack, { sequence: 5, acknowledgment: 6 });
@@ -648,7 +660,7 @@ t.test("peers: half-open where the router has forgotten too", async (t) => {
   t.equal(talk.phase, "established");
 });
 
-t.test("peers: the opener gives up before it is answered", async (t) => {
+t.test("peers P22: the opener gives up before it is answered", async (t) => {
   const talk = new Talk();
   talk.inside(Syn, { sequence: INSIDE });
   talk.inside(Rst, { sequence: INSIDE + 1 });
@@ -659,7 +671,7 @@ t.test("peers: the opener gives up before it is answered", async (t) => {
   t.same(talk.phase, "reset");
 });
 
-t.test("peers: a SYN forged from the other side does not keep the answer out", async (t) => {
+t.test("peers P27: a SYN forged from the other side does not keep the answer out", async (t) => {
   const talk = new Talk();
   talk.inside(Syn, { sequence: INSIDE });
   talk.outside(Syn, { sequence: 12_345 });

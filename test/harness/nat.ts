@@ -75,8 +75,8 @@ export function checkBehaviour(t: Test, protocol: string, mapping: string, filte
   const elsewhere = portOf(begin(protocol, a, SECOND, 4562, 53));
   const byPort = mapping === "address-and-port-dependent" && !isIcmp;
   const mapsAll = mapping === "endpoint-independent";
-  t.equal(first === other, !byPort, `towards another port of ${mapping}`);
-  t.equal(first === elsewhere, mapsAll, `towards another address of ${mapping}`);
+  t.equal(first === other, !byPort, `${mapping}, ${filtering}: towards another port`);
+  t.equal(first === elsewhere, mapsAll, `${mapping}, ${filtering}: towards another address`);
   const letsIn = (host: Host, from: number) => {
     const sent = isIcmp
       ? host.send(EXTERNAL, echoReply(first))

@@ -11,7 +11,6 @@ import { faultAt } from "./config/check";
 import { activate, active } from "./config/configuration";
 import { configureArena, stagingAt } from "./configure";
 import { arena, arenaBytes as arenaBytesWanted, attachArena, reasons, startArena } from "./memory";
-import { takeEventRows } from "./nat/event";
 import { announceAll } from "./net/announce";
 import { startHeld } from "./net/held";
 import { forgetNeighbors } from "./net/neighbor";
@@ -22,6 +21,7 @@ import {
   listMappingRows,
   listNeighborRows,
   listZoneCounters,
+  takeEventRows,
 } from "./readout";
 import { completeChecksum as complete, segment as cut } from "./wire/offload";
 

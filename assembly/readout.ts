@@ -22,6 +22,8 @@ import { Neighbor } from "./net/neighbor";
 import { Direction } from "./packet";
 import { copyMac } from "./wire/bytes";
 
+export { takeEventRows } from "./nat/event";
+
 /**
  * Writes the counters of up to Limit.Rows zones from index `first` on as rows (abi: ZoneCounterAt) and
  * returns how many: what the zone keeps, and the sums over its devices.

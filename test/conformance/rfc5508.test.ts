@@ -67,7 +67,7 @@ t.test("RFC 5508 R1: queries pass, echo and timestamp, each reply to its asker",
     const [echo] = host.ping(SERVER, 500);
     const [asked] = host.send(SERVER, timestamp(13, 500));
     t.same([echo?.ip?.icmpType, asked?.ip?.icmpType], [8, 13]);
-    t.not(echo?.ip?.identifier, asked?.ip?.identifier, "two conns, two identifiers");
+    t.equal(echo?.ip?.identifier, asked?.ip?.identifier, "two conns of one endpoint");
     const [ponged] = server.answer(echo);
     t.same([ponged?.device, ponged?.ip?.icmpType, ponged?.ip?.identifier], [host.device, 0, 500]);
     const [told] = server.send(EXTERNAL, timestamp(14, asked?.ip?.identifier ?? 0));

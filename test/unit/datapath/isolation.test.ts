@@ -76,8 +76,8 @@ t.test("the oracle notices one endpoint given to two tenants", async (t) => {
   if (first?.ip === undefined || second?.ip === undefined) throw new Error("nothing left");
   oracle.check(first);
   const twice = { ...second, ip: { ...second.ip, sourcePort: first.ip.sourcePort } };
-  t.throws(() => oracle.check(twice), Violation);
   t.doesNotThrow(() => oracle.check(second));
+  t.throws(() => oracle.check(twice), Violation);
 });
 
 t.test(

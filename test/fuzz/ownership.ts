@@ -53,12 +53,17 @@ const PROTOCOLS: ReadonlyMap<number, keyof PerProtocol<unknown>> = new Map([
   [1, "icmp"],
 ]);
 
+/** Of the first configuration: nothing is older. */
+const FIRST_EPOCH = 1;
+
 /** From so many conns on, the ports that rest in a round find room; a smaller ring frees them earlier. */
 const RESTS_FROM = 512;
 
 export class Ownership {
   private readonly owners = new Map<string, Owner[]>();
   private readonly held = new Map<string, Held>();
+  /** The epoch in which each conn was first seen. */
+  private readonly since = new Map<string, number>();
 
   /** Milliseconds that the shortest-lived conn lives at least. */
   constructor(private readonly lifetimeMs: number) {}
@@ -70,7 +75,7 @@ export class Ownership {
     if (protocol === undefined) return undefined;
     // A mapping that there was before goes on when its pool gets other ports.
     const { low, high } = pool.ports;
-    if (this.ownersOf(external).length === 0 && (external.port < low || external.port > high)) {
+    if (beginning.epoch === FIRST_EPOCH && (external.port < low || external.port > high)) {
       return "a port that its pool does not have";
     }
     const shares =
@@ -102,8 +107,13 @@ export class Ownership {
         : "",
     ];
     const key = `${keyOf(inside)} ${pool.name} ${to}`;
-    const before = this.held.get(key);
     const now = keyOf(external);
+    // A conn of a former configuration stays as that one made it.
+    const conn = `${keyOf(inside)} ${wire.destination}:${wire.destinationPort} ${now}`;
+    const since = this.since.get(conn) ?? epoch;
+    this.since.set(conn, since);
+    if (since < epoch) return undefined;
+    const before = this.held.get(key);
     this.held.set(key, { external: now, epoch, usedAt: at });
     if (before === undefined || before.epoch !== epoch || before.external === now) return undefined;
     return at - before.usedAt < this.lifetimeMs ? "its endpoint has another port" : undefined;

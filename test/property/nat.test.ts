@@ -133,10 +133,11 @@ class Model {
   /** What is wrong with the port that a packet from inside got; undefined for none when it got none. */
   open(inside: string, server: string, port: number, external: number | undefined) {
     const key = this.keyOf(inside, server, port);
-    const known = [...this.mappings].find(
-      ([, mapping]) =>
-        mapping.key === key || mapping.conns.some((each) => isOf(each, inside, server, port)),
-    );
+    const all = [...this.mappings];
+    // A conn that began from outside comes before the mapping that a new one would have.
+    const known =
+      all.find(([, { conns }]) => conns.some((each) => isOf(each, inside, server, port))) ??
+      all.find(([, mapping]) => mapping.key === key);
     if (known !== undefined) {
       if (known[0] !== external) return `${key} has ${known[0]}, not ${external}`;
       this.use(known[1], inside, server, port);

@@ -87,16 +87,17 @@ export function processBatch(received: u32, now: u32): u32 {
     const packet = Packet.at(i);
     let verdict: u32 = packet.reason;
     if (verdict == CONTINUE) {
-      if (packet.kind == PacketKind.Arp) {
-        verdict = answerArp(packet, now);
-      } else if (packet.kind == PacketKind.First) {
-        verdict = forwardFirst(packet, now);
-      } else if (packet.kind == PacketKind.Fragment) {
-        verdict = forwardFragment(packet, now);
-      } else {
+      if (packet.kind == PacketKind.Arp) verdict = answerArp(packet, now);
+      else if (packet.kind == PacketKind.Fragment) verdict = forwardFragment(packet, now);
+      else {
+        const isFirst = packet.kind == PacketKind.First;
         // A conn made or ended since the second pass may be this packet's.
-        if (arena.connChanges != before) packet.handle = findConn(packet, packet.hashed);
-        verdict = forward(packet, now);
+        if (isFirst || arena.connChanges != before) {
+          packet.handle = findConn(packet, packet.hashed);
+        }
+        verdict = isFirst ? mayBegin(packet) : CONTINUE;
+        if (verdict == CONTINUE) verdict = forward(packet, now);
+        if (isFirst && verdict <= <u32>Reason.Held) tellOthers(packet, now);
       }
     }
     finish(packet, verdict);
@@ -106,47 +107,46 @@ export function processBatch(received: u32, now: u32): u32 {
 
 /** One sound IPv4 packet, from its conn to the list of frames that leave. */
 function forward(packet: Packet, now: u32): u32 {
-  const isError = packet.kind == PacketKind.IcmpError;
-  let verdict = isError ? admitError(packet, now) : admit(packet, now);
-  if (verdict != CONTINUE && isUnsolicited(packet, verdict)) {
+  if (packet.kind == PacketKind.IcmpError) return forwardError(packet, now);
+  let verdict = admit(packet, now);
+  if (verdict == CONTINUE) verdict = fit(packet, now);
+  if (verdict != CONTINUE) return refuse(packet, verdict, now);
+  const conn = Conn.of(packet.handle);
+  const direction = packet.direction;
+  const isServed = conn.gateway != None.Short;
+  if (isServed) prepareGateway(conn, packet);
+  verdict = refresh(conn, direction, packet, now);
+  if (verdict != CONTINUE) return refuse(packet, verdict, now);
+  conn.countPacket(direction, packet.totalBytes);
+  if (isServed) serveGateway(conn, packet, Neighbor.at(packet.adjacency).mtu);
+  translate(packet, conn.tuple(opposite(direction)));
+  return emit(packet, now);
+}
+
+/** An ICMP error about a packet of a conn; the conn takes no note of it. */
+function forwardError(packet: Packet, now: u32): u32 {
+  let verdict = admitError(packet, now);
+  if (verdict == CONTINUE) verdict = fit(packet, now);
+  if (verdict != CONTINUE) return refuse(packet, verdict, now);
+  translateError(packet, Conn.of(packet.handle).tuple(opposite(packet.direction)));
+  return emit(packet, now);
+}
+
+/** What does not go on: it is for the router itself, waits for its receiver, or ends here. */
+function refuse(packet: Packet, verdict: u32, now: u32): u32 {
+  if (isUnsolicited(packet, verdict)) {
     holdSyn(packet, now);
     return Reason.TcpUnsolicited;
   }
   if (verdict == LOCAL) return isForPcp(packet) ? answerPcp(packet) : answerLocal(packet);
-  if (verdict == CONTINUE) verdict = fit(packet, now);
-  if (verdict == CONTINUE && !isError) {
-    const conn = Conn.of(packet.handle);
-    if (conn.gateway != None.Short) prepareGateway(conn, packet);
-    verdict = refresh(conn, packet.direction, packet, now);
-  }
-  if (verdict != CONTINUE) {
-    reportDrop(packet, verdict, now);
-    return verdict;
-  }
-  const conn = Conn.of(packet.handle);
-  const direction = packet.direction;
-  const other = conn.tuple(opposite(direction));
-  if (isError) translateError(packet, other);
-  else {
-    conn.countPacket(direction, packet.totalBytes);
-    if (conn.gateway != None.Short) {
-      serveGateway(conn, packet, Neighbor.at(packet.adjacency).mtu);
-    }
-    translate(packet, other);
-  }
-  return emit(packet, now);
+  reportDrop(packet, verdict, now);
+  return verdict;
 }
 
-/** A first fragment goes the way of any packet; what it found out, those that follow it need to know. */
-function forwardFirst(packet: Packet, now: u32): u32 {
-  let verdict = mayBegin(packet);
-  if (verdict != CONTINUE) return verdict;
-  packet.handle = findConn(packet, packet.hashed);
-  verdict = forward(packet, now);
-  if (verdict > <u32>Reason.Held) return verdict;
+/** A first fragment went the way of any packet; what it found out, those that follow it need to know. */
+function tellOthers(packet: Packet, now: u32): void {
   const datagram = beginDatagram(packet, packet.ip.identification, now);
   if (datagram != NONE) sendWaiting(datagram, now);
-  return verdict;
 }
 
 /** Any other fragment: with its datagram's conn, or kept until that is known. */
@@ -311,10 +311,11 @@ function fit(packet: Packet, now: u32): u32 {
 /** Sends the translated packet, or keeps it until the next hop's MAC is known. */
 function emit(packet: Packet, now: u32): Reason {
   const index = packet.adjacency;
-  if (packet.totalBytes > Neighbor.at(index).mtu) {
+  const neighbor = Neighbor.at(index);
+  if (packet.totalBytes > neighbor.mtu) {
     return sendPieces(index, packet.network, packet.input, now);
   }
-  if (!Neighbor.at(index).isUsable) return holdFor(index, packet.network, packet.totalBytes);
+  if (!neighbor.isUsable) return holdFor(index, packet.network, packet.totalBytes);
   const sent = sendTo(index, packet.network, packet.totalBytes, packet.input, now);
   return sent ? Reason.Forwarded : Reason.OutputFull;
 }

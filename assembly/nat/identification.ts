@@ -7,16 +7,20 @@
  *
  * A table of 16-bit counters, one for all (source, destination, protocol) whose keyed hash leads to it. So
  * a value comes again after 65,536 datagrams of the counter, not sooner. Where each begins, and which is
- * whose, nobody without the seed can tell.
+ * whose, nobody without the seed can tell. The hash is multiply-shift (M. Dietzfelbinger et al., 1997), one
+ * multiplication by a secret: it is in the way of every packet out, and whom it puts together harms nobody.
  */
 
 import { arena, IDENTIFICATIONS, identifications } from "../memory";
-import { sipHash, tupleHash } from "../table/hash";
+import { sipHash } from "../table/hash";
 
 /** Bytes into the key of tuples where that of this table begins: the hash of tuples reads those before. */
 const KEY_AT: usize = 24;
 /** Sets the draws that fill the table apart from those that choose ports. */
 const DRAW: u64 = 1 << 63;
+/** Leaves the highest bits, as many as a counter's number has. */
+const HASH_SHIFT: u64 = 53;
+if (IDENTIFICATIONS != 1 << 11) ERROR("the hash has eleven bits");
 
 /** Each counter begins at random. Needed once, when the arena is laid out. */
 export function startIdentifications(): void {
@@ -29,8 +33,9 @@ export function startIdentifications(): void {
 /** The identification of the next datagram from `source` to `destination`. */
 export function nextIdentification(source: u32, destination: u32, protocol: u32): u32 {
   const addresses = <u64>source | ((<u64>destination) << 32);
-  const hash = tupleHash(arena.tupleKey + KEY_AT, addresses, protocol);
-  const at = identifications + ((<usize>hash & (IDENTIFICATIONS - 1)) << 1);
+  const multiplier = load<u64>(arena.tupleKey + KEY_AT) | 1;
+  const hash = ((addresses ^ ((<u64>protocol) << 28)) * multiplier) >> HASH_SHIFT;
+  const at = identifications + ((<usize>hash) << 1);
   const next = load<u16>(at);
   store<u16>(at, next + 1);
   return next;

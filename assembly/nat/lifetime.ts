@@ -20,19 +20,24 @@ import { idleTimeout, timeoutSet } from "./timeout";
 
 /** Notes that the conn was used by a packet of this direction. CONTINUE, or the Reason that it ends with. */
 export function refresh(conn: Conn, direction: Direction, packet: Packet, now: u32): u32 {
-  const wasNew = conn.phase == ConnPhase.New;
   if (packet.protocol == IpProtocol.Tcp) {
+    const wasNew = conn.phase == ConnPhase.New;
     const verdict = followTcp(conn, packet);
     if (verdict != CONTINUE) return verdict == ASIDE ? CONTINUE : verdict;
-  } else if (direction != conn.opener) {
+    if (wasNew != (conn.phase == ConnPhase.New)) forgetNewness(conn);
+  } else if (conn.phase == ConnPhase.New && direction != conn.opener) {
     conn.phase = ConnPhase.Established;
+    forgetNewness(conn);
   }
-  // Flows may tell +new from +established: what was decided for the one does not hold for the other.
-  if (wasNew != (conn.phase == ConnPhase.New)) conn.undecide(conn.opener);
   if (direction == Direction.Reply && conn.has(ConnFlag.KeepsExpiry)) return CONTINUE;
   // The only place where a packet prolongs its conn.
   setExpiry(packet.handle >> 1, conn, now + idleTimeout(conn));
   return CONTINUE;
+}
+
+/** Flows may tell +new from +established: what was decided for the one does not hold for the other. */
+function forgetNewness(conn: Conn): void {
+  conn.undecide(conn.opener);
 }
 
 /** The wheel finds a deadline that has moved later by itself; one that moves earlier must be filed again. */

@@ -7,7 +7,7 @@
 import { Packet, PacketKind } from "../packet";
 import { apply, applyUdp, delta16, delta32 } from "../wire/checksum";
 import { Icmp, isRequest } from "../wire/icmp";
-import { IpProtocol } from "../wire/ipv4";
+import { IpProtocol, Ipv4 } from "../wire/ipv4";
 import { Tcp } from "../wire/tcp";
 import { Udp } from "../wire/udp";
 import { nextIdentification } from "./identification";
@@ -42,7 +42,7 @@ function translateHeader(packet: Packet, other: Tuple): u32 {
   if (packet.source != other.destination) {
     addresses += delta32(packet.source, other.destination);
     ip.source = other.destination;
-    if (!ip.isAtomic) header += renumber(packet, other);
+    if (!ip.isAtomic) header += renumber(packet, ip, other);
   }
   if (packet.destination != other.source) {
     addresses += delta32(packet.destination, other.source);
@@ -54,8 +54,7 @@ function translateHeader(packet: Packet, other: Tuple): u32 {
 }
 
 /** A source that many hosts share numbers its datagrams itself (RFC 7857 section 9); all pieces of one alike. */
-function renumber(packet: Packet, other: Tuple): u32 {
-  const ip = packet.ip;
+function renumber(packet: Packet, ip: Ipv4, other: Tuple): u32 {
   const from = ip.identification;
   const to: u32 =
     packet.kind == PacketKind.Fragment

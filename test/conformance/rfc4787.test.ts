@@ -1,9 +1,11 @@
 /** RFC 4787: UDP behind a pool. Mapping, filtering, timers and hairpin. */
 
 import t from "tap";
+import { udp } from "../harness/frame.js";
 import { EXTERNAL, Host, SERVER, TENANT } from "../harness/host.js";
 import {
   BEHAVIOURS,
+  begin,
   checkBehaviour,
   endpointOf,
   isProhibited,
@@ -234,4 +236,31 @@ t.test("RFC 4787 R11: the same again, also when ports run short", async (t) => {
   t.ok(seen.some((each) => each.startsWith("PoolExhausted")));
   const [kept] = router.mappings().filter(({ zone }) => zone === 10);
   t.equal(portOf(a.udp("8.8.8.8", kept?.port ?? 0, 9)), kept?.externalPort, TENANT);
+});
+
+t.test("RFC 4787 R9: two tenants that open to each other find through", async (t) => {
+  for (const protocol of ["udp", "tcp"]) {
+    const { router, a, b } = nat();
+    const ofA = portOf(begin(protocol, a, SERVER, 5000));
+    const ofB = portOf(begin(protocol, b, SERVER, 6000));
+    t.same(begin(protocol, a, EXTERNAL, 5000, ofB), [], "the other's filter is not open yet");
+    t.same(router.ended, { Filtered: 1 });
+    const [first] = begin(protocol, b, EXTERNAL, 6000, ofA);
+    t.equal(`${first?.device} ${endpointOf(first ? [first] : [])}`, `lan-a ${EXTERNAL}:${ofB}`);
+    t.equal(begin(protocol, a, EXTERNAL, 5000, ofB)[0]?.device, "lan-b", "and back");
+    t.equal(portOf(begin(protocol, a, SERVER, 5000, 54)), ofA, "by the ports that they have");
+    t.equal(router.conns().length, 4, "the conn that waited has made way");
+  }
+});
+
+t.test("RFC 4787 R9: who waits for another tenant gets no answer from outside", async (t) => {
+  const { router, a, b, third } = nat();
+  const ofA = portOf(a.udp(SERVER, 5000, 53));
+  const ofB = portOf(b.udp(SERVER, 6000, 53));
+  a.udp(EXTERNAL, 5000, ofB);
+  const ports = { sourcePort: ofB, destinationPort: ofA };
+  t.same(third.send(EXTERNAL, udp({ ...ports, data: "forged" }), { source: EXTERNAL }), []);
+  t.same(router.ended, { IpBadSource: 1 });
+  router.wait(1_000_000);
+  t.same([router.conns(), router.mappings(), router.hosts()], [[], [], []]);
 });

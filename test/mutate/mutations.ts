@@ -25,6 +25,17 @@ const FLOWS = ["unit/datapath/flows"];
 const IPV4 = ["unit/datapath/ipv4"];
 const ARP = ["unit/datapath/arp"];
 const RECONFIGURE = ["unit/datapath/reconfigure"];
+const CORE = [
+  "conformance/rfc4787",
+  "conformance/rfc6888",
+  "conformance/allocation",
+  "conformance/limits",
+  "conformance/reload",
+  "property/nat",
+];
+const TCP = ["conformance/tcp"];
+const ICMP = ["conformance/rfc5508", "conformance/icmp"];
+const FRAGMENTS = ["conformance/fragments", "conformance/identification"];
 
 export const MUTATIONS: readonly Mutation[] = [
   // checksums: RFC 1624
@@ -45,7 +56,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an IPv4 checksum follows the TTL",
     file: "nat/translate.ts",
-    find: "ip.checksum = apply(ip.checksum, addresses + hop);",
+    find: "ip.checksum = apply(ip.checksum, addresses + header);",
     replace: "ip.checksum = apply(ip.checksum, addresses);",
     tests: NAT,
   },
@@ -66,8 +77,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "the ICMP checksum of a message of zeros is FFFF",
     file: "wire/icmp.ts",
-    find: "if (this.checksum == 0 && checksumOf(changetype<usize>(this), bytes) == 0xffff) {",
-    replace: "if (false) {",
+    find: "if (bytes == 0 || checksumOf(changetype<usize>(this), bytes) == 0xffff) this.checksum = 0xffff;",
+    replace: "if (bytes == 0) this.checksum = 0xffff;",
     tests: NAT,
   },
   {
@@ -82,8 +93,9 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "TTL is decremented",
     file: "nat/translate.ts",
-    find: "const hop = delta16((<u32>ip.ttl) << 8, (<u32>ip.ttl - 1) << 8);\n  ip.ttl = ip.ttl - 1;",
-    replace: "const hop: u32 = 0;",
+    find: "  let header = delta16((<u32>ip.ttl) << 8, (<u32>ip.ttl - 1) << 8);\n",
+    replace:
+      "  ip.ttl = ip.ttl + 1;\n  let header = delta16((<u32>ip.ttl - 1) << 8, (<u32>ip.ttl - 1) << 8);\n",
     tests: IPV4,
   },
   {
@@ -189,7 +201,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "frames that wait for one neighbor are bounded",
     file: "net/neighbor.ts",
-    find: "neighbor.held >= <u32>Limit.HeldPerNeighbor ||",
+    find: "neighbor.held + frames <= <u32>Limit.HeldPerNeighbor &&",
     replace: "",
     tests: ARP,
   },
@@ -212,8 +224,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "packets of one batch see the conns of each other",
     file: "pipeline.ts",
-    find: "if (arena.connChanges != before) packet.handle = findConn(packet, packet.hashed);",
-    replace: "",
+    find: "if (isFirst || arena.connChanges != before) {",
+    replace: "if (isFirst) {",
     tests: CONNS,
   },
   {
@@ -234,7 +246,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a packet that goes nowhere leaves no conn",
     file: "pipeline.ts",
-    find: "if (verdict != CONTINUE && !known && packet.handle != NO_CONN) dropConn(packet.handle >> 1);",
+    find: "if (verdict != CONTINUE && isNew && packet.handle != NO_CONN) dropConn(packet.handle >> 1);",
     replace: "",
     tests: POOLS,
   },
@@ -248,7 +260,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an echo reply begins no conn",
     file: "nat/decide.ts",
-    find: "if (packet.protocol == IpProtocol.Icmp) return packet.flags == IcmpType.EchoRequest;",
+    find: "if (packet.protocol == IpProtocol.Icmp) return isRequest(packet.flags);",
     replace: "",
     tests: NAT,
   },
@@ -338,8 +350,9 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "the highest priority wins over all lists of flows",
     file: "nat/flow.ts",
-    find: "const index = min(own, any);",
-    replace: "const index = own == NONE ? any : own;",
+    find: "    const index = min(own, any);\n    const flow = active.flow(index);\n    if (matches(flow, query)) return index;",
+    replace:
+      "    const index = own == NONE ? any : own;\n    const flow = active.flow(index);\n    if (matches(flow, query)) return index;",
     tests: FLOWS,
   },
   {
@@ -377,60 +390,70 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "nat/mapping.ts",
     find: "if (behaviour < <u32>MappingBehaviour.AddressDependent) key.destination = 0;",
     replace: "",
+    tests: CORE,
   },
   {
     name: "only address-and-port-dependent mapping keeps the destination port",
     file: "nat/mapping.ts",
     find: "if (behaviour < <u32>MappingBehaviour.AddressAndPortDependent) key.destinationPort = 0;",
     replace: "",
+    tests: CORE,
   },
   {
     name: "a mapping of a zone's former tenant is nobody else's",
     file: "nat/mapping.ts",
     find: "mapping.born >= born &&",
     replace: "",
+    tests: CORE,
   },
   {
     name: "a mapping filters as its pool says",
     file: "nat/mapping.ts",
     find: "mapping.filtering = <u8>pool.filtering(which);",
     replace: "mapping.filtering = <u8>FilteringBehaviour.EndpointIndependent;",
+    tests: CORE,
   },
   {
     name: "address-dependent filtering lets in the same address by another port",
     file: "nat/filter.ts",
     find: "const any = mapping.filtering < <u8>FilteringBehaviour.AddressDependent;",
     replace: "const any = true;",
+    tests: CORE,
   },
   {
     name: "what one conn lets in, another of its ring lets in when it has ended",
     file: "nat/filter.ts",
     find: "filterIndex.replace(hash, index, conn.ringNext);",
     replace: "filterIndex.remove(hash, index);",
+    tests: CORE,
   },
   {
     name: "a conn from outside begins only where the configuration allows it",
     file: "nat/open.ts",
     find: "const allowed = isFree(conn.original) && stillAllowed(conn);",
     replace: "const allowed = true;",
+    tests: CORE,
   },
   {
     name: "a packet for an external address turns round",
     file: "nat/open.ts",
     find: "if (isOurs(zoneIndex, conn.reply.source)) return hairpin(conn, packet, zoneIndex);",
     replace: "if (isOurs(zoneIndex, conn.reply.source)) return Reason.Hairpin;",
+    tests: CORE,
   },
   {
     name: "a hairpinned packet goes to the zone of its mapping",
     file: "nat/hairpin.ts",
     find: "conn.reply.zone = inside.zone;",
     replace: "conn.reply.zone = conn.original.zone;",
+    tests: CORE,
   },
   {
     name: "a conn of a mapping that others share does not end it",
     file: "nat/mapping.ts",
     find: "if (mapping.conns == 0) end(index, mapping, true);",
     replace: "end(index, mapping, true);",
+    tests: CORE,
   },
 
   // which port, and when again
@@ -439,54 +462,63 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "nat/pool.ts",
     find: "const classLow = isLow ? low : max(low, CLASS_BORDER);",
     replace: "const classLow = low;",
+    tests: CORE,
   },
   {
     name: "a port below 1024 stays there",
     file: "nat/pool.ts",
     find: "const classHigh = isLow ? min(high, CLASS_BORDER - 1) : high;",
     replace: "const classHigh = high;",
+    tests: CORE,
   },
   {
     name: "parity is kept where the pool says so",
     file: "nat/pool.ts",
     find: "(wants != NONE && search(external, which, pool, classLow, classHigh, wants, reply)) ||",
     replace: "",
+    tests: CORE,
   },
   {
     name: "the inside port is preserved where the pool says so",
     file: "nat/pool.ts",
     find: "(pool.allocation == Allocation.Preserve &&",
     replace: "(false &&",
+    tests: CORE,
   },
   {
     name: "a port rests before it is given again",
     file: "nat/rest.ts",
     find: "if (active.delay(ImageAt.HoldDown) == 0) {",
     replace: "if (true) {",
+    tests: CORE,
   },
   {
     name: "a port rests as long as the configuration says",
     file: "nat/rest.ts",
     find: "return rested >= asked ? 0 : asked - rested;",
     replace: "return 0;",
+    tests: CORE,
   },
   {
     name: "a host has no more blocks than its pool allows",
     file: "nat/pool.ts",
     find: "if (blocks >= pool.blocksPerHost) return Reason.HostPortLimit;",
     replace: "",
+    tests: CORE,
   },
   {
     name: "a block goes back with its last port",
     file: "nat/block.ts",
     find: "if (block.used == 0) giveBack((external << NAME_SHIFT) | unit.first);",
     replace: "",
+    tests: CORE,
   },
   {
     name: "a deterministic pool spreads its subscribers over its addresses",
     file: "nat/deterministic.ts",
     find: "return ordinal / perAddress(pool);",
     replace: "return 0;",
+    tests: CORE,
   },
 
   // limits, timers and events
@@ -495,47 +527,154 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "nat/limit.ts",
     find: "if (most != 0 && host.conns >= most) {",
     replace: "if (false) {",
+    tests: CORE,
   },
   {
     name: "the ports of a host are limited per protocol",
     file: "nat/limit.ts",
     find: "if (which == 0) return zone.tcpPortsPerHost;",
     replace: "if (which == 0) return zone.udpPortsPerHost;",
+    tests: CORE,
   },
   {
     name: "a host of a zone's former tenant is another",
     file: "nat/host.ts",
     find: "if (known != NONE && Host.at(known).born == born) return known;",
     replace: "if (known != NONE) return known;",
+    tests: CORE,
   },
   {
     name: "packets from outside prolong only where the pool says so",
     file: "nat/lifetime.ts",
-    find: "if (direction == Direction.Reply && conn.has(ConnFlag.KeepsExpiry)) return;",
+    find: "if (direction == Direction.Reply && conn.has(ConnFlag.KeepsExpiry)) return CONTINUE;",
     replace: "",
+    tests: CORE,
   },
   {
     name: "a zone has its own timeouts",
     file: "nat/timeout.ts",
     find: "const first: u32 = active.zone(zoneIndex).timeouts;",
     replace: "const first: u32 = 0;",
+    tests: CORE,
   },
   {
     name: "a well-known port has its own timeouts",
     file: "nat/timeout.ts",
     find: "return first + i + 1;",
     replace: "return first;",
+    tests: CORE,
   },
   {
     name: "equal alarms are a second apart",
     file: "nat/event.ts",
     find: "return at == 0 || arena.now - at >= ALARM_INTERVAL_MS || repeats == 0xffff;",
     replace: "return true;",
+    tests: CORE,
   },
   {
     name: "destinations are not logged unless it is asked for",
     file: "nat/event.ts",
     find: "if (!isNoted(EventClass.Sessions)) return;",
     replace: "",
+    tests: CORE,
+  },
+
+  // TCP
+  {
+    name: "a RST ends a conn only with the number that its receiver expects",
+    file: "nat/tcp.ts",
+    find: "if (!windows.expects(packet.direction, sequence)) return ASIDE;",
+    replace: "",
+    tests: TCP,
+  },
+  {
+    name: "a segment outside of its conn's windows is dropped",
+    file: "nat/tcp.ts",
+    find: "if (!isInside && !isLiberal()) return Reason.TcpOutOfWindow;",
+    replace: "",
+    tests: TCP,
+  },
+  {
+    name: "an established TCP conn has a timer of its own",
+    file: "nat/tcp.ts",
+    find: "return phase < ConnPhase.Closing ? Timeout.TcpEstablished : Timeout.TcpClosing;",
+    replace: "return Timeout.TcpClosing;",
+    tests: TCP,
+  },
+  {
+    name: "an unsolicited SYN waits before it is answered",
+    file: "net/unsolicited.ts",
+    find: "syn.due = now + active.delay(ImageAt.SynTimeout);",
+    replace: "syn.due = now;",
+    tests: TCP,
+  },
+
+  // ICMP errors
+  {
+    name: "the packet that an error quotes has its inside address put back",
+    file: "nat/icmperror.ts",
+    find: "quoted.source = other.source;",
+    replace: "",
+    tests: ICMP,
+  },
+  {
+    name: "the checksum of the quoted header follows",
+    file: "nat/icmperror.ts",
+    find: "quoted.checksum = apply(quoted.checksum, addresses);",
+    replace: "",
+    tests: ICMP,
+  },
+  {
+    name: "an error from inside does not show who sent it",
+    file: "nat/icmperror.ts",
+    find: "    delta += delta32(ip.source, other.destination);\n    ip.source = other.destination;",
+    replace: "",
+    tests: ICMP,
+  },
+
+  // fragments
+  {
+    name: "a fragment that covers bytes which came before is dropped",
+    file: "nat/datagram.ts",
+    find: "if (at > 0 && this.to(at - 1) > from) return Reason.FragmentOverlap;",
+    replace: "",
+    tests: FRAGMENTS,
+  },
+  {
+    name: "fragments belong together by their identification",
+    file: "nat/fragment.ts",
+    find: "    packet.identification,\n    0,\n    packet.zone,",
+    replace: "    0,\n    0,\n    packet.zone,",
+    tests: FRAGMENTS,
+  },
+  {
+    name: "two datagrams of one address have two identifications",
+    file: "nat/identification.ts",
+    find: "store<u16>(at, next + 1);",
+    replace: "",
+    tests: FRAGMENTS,
+  },
+  {
+    name: "a zone's fragments take no more than its share",
+    file: "nat/share.ts",
+    find: "return has < even || (has < most && beyond < capacity - even * active.zoneCount);",
+    replace: "return true;",
+    tests: FRAGMENTS,
+  },
+
+  // what hosts ask for
+  {
+    name: "a mapping that was asked for is its asker's to renew",
+    file: "nat/grant.ts",
+    find: "return this.nonceLow == ask.nonceLow && this.nonceHigh == ask.nonceHigh;",
+    replace: "return true;",
+    tests: ["conformance/pcp"],
+  },
+  {
+    name: "two tenants that open to each other find through",
+    file: "nat/hairpin.ts",
+    find: "if (!isWaiting(Conn.of(handle))) return false;",
+    replace: "return false;",
+    tests: CORE,
   },
 ];

@@ -13,7 +13,7 @@ import { configureArena, stagingAt } from "./configure";
 import { arena, arenaBytes as arenaBytesWanted, attachArena, reasons, startArena } from "./memory";
 import { announceAll } from "./net/announce";
 import { forgetNeighbors } from "./net/neighbor";
-import { expireTimers, processBatch, startQueues, timerWait } from "./pipeline";
+import { processBatch } from "./pipeline";
 import {
   listConnRows,
   listHostRows,
@@ -22,6 +22,7 @@ import {
   listZoneCounters,
   takeEventRows,
 } from "./readout";
+import { expireTimers, startQueues, timerWait } from "./timers";
 import { completeChecksum as complete, segment as cut } from "./wire/offload";
 
 export function abiVersion(): u32 {

@@ -6,11 +6,9 @@
 
 import { DeviceCounterAt, Limit, None, Reason } from "./abi";
 import { active, pairKey } from "./config/configuration";
-import { arena, connIndex, connWheel, count, neighborWheel } from "./memory";
+import { arena, connIndex, count } from "./memory";
 import { Conn, ConnFlag, findConn, opposite } from "./nat/conn";
-import { datagramWait, expireDatagrams, startDatagrams } from "./nat/datagram";
 import { decide, decideError } from "./nat/decide";
-import { expectationWait, expireExpectations } from "./nat/expectation";
 import {
   beginDatagram,
   joinDatagram,
@@ -20,31 +18,25 @@ import {
 } from "./nat/fragment";
 import { GROWTH_MAX } from "./nat/ftp";
 import { prepareGateway, serveGateway } from "./nat/gateway";
-import { expireGrants, grantWait, sweepGrants } from "./nat/grant";
 import { isWaiting } from "./nat/hairpin";
 import { translateError } from "./nat/icmperror";
-import { startIdentifications } from "./nat/identification";
-import { dropConn, expireConns, refresh } from "./nat/lifetime";
+import { dropConn, refresh } from "./nat/lifetime";
 import { fitsQuery } from "./nat/query";
-import { freeRested, restWait } from "./nat/rest";
-import { beginSearches } from "./nat/shared";
-import { sweepConns } from "./nat/sweep";
 import { beginsTcp } from "./nat/tcp";
 import { translate, translateFragment } from "./nat/translate";
-import { giveWaiting, reclaimWaiting, startWaiting } from "./nat/waiting";
-import { hasAnnouncements, sendAnnouncements } from "./net/announce";
+import { giveWaiting } from "./nat/waiting";
 import { sendPieces } from "./net/fragmenter";
-import { reclaimHeld, startHeld } from "./net/held";
 import { LINK_HEADER_BYTES } from "./net/link";
-import { holdFor, Neighbor, resolveNeighbor, sendTo, tendNeighbors } from "./net/neighbor";
-import { beginOutputs, produced } from "./net/output";
+import { holdFor, Neighbor, resolveNeighbor, sendTo } from "./net/neighbor";
+import { produced } from "./net/output";
 import { answerArp, answerLocal, reportDrop, reportTooBig } from "./net/responder";
 import { findRoute, isDirectedBroadcast } from "./net/route";
-import { holdSyn, synWait, takeDueSyn } from "./net/unsolicited";
+import { holdSyn } from "./net/unsolicited";
 import { CONTINUE, LOCAL, NO_CONN, Packet, PacketKind } from "./packet";
 import { beginParse, parse } from "./parse";
 import { answerPcp, isForPcp } from "./pcp";
 import { NONE } from "./table/none";
+import { beginCall } from "./timers";
 import { Ethernet } from "./wire/ethernet";
 import { IpProtocol } from "./wire/ipv4";
 
@@ -55,14 +47,6 @@ if (<u32>Limit.Headroom + Ethernet.BYTES < LINK_HEADER_BYTES + GROWTH_MAX) {
 
 /** What the touches of the first pass sum up to: keeps them from being optimised away. */
 export let touched: u32 = 0;
-
-/** Nothing waits. Needed once, when the arena is laid out. */
-export function startQueues(): void {
-  startHeld();
-  startDatagrams();
-  startWaiting();
-  startIdentifications();
-}
 
 /** Takes in `received` frames (at most Limit.Batch); returns how many frames leave. */
 export function processBatch(received: u32, now: u32): u32 {
@@ -291,15 +275,6 @@ function isUnsolicited(packet: Packet, verdict: u32): bool {
   );
 }
 
-/** Tells senders of unsolicited SYNs, at most `limit`, unless a conn is there for them by now. */
-function answerUnsolicited(now: u32, limit: u32): void {
-  // The packets of the last batch are done with: the first record serves for one that comes back.
-  const packet = Packet.at(0);
-  for (let n: u32 = 0; n < limit && takeDueSyn(packet, now); n++) {
-    if (findConn(packet, packet.hashed) == NO_CONN) reportDrop(packet, Reason.TcpUnsolicited, now);
-  }
-}
-
 /** Whether the packet fits the link that it leaves by, or may be cut for it (RFC 4787 REQ-13). */
 function fit(packet: Packet, now: u32): u32 {
   const mtu = Neighbor.at(packet.adjacency).mtu;
@@ -328,42 +303,4 @@ function finish(packet: Packet, verdict: u32): void {
   if (verdict <= <u32>Reason.Held || packet.device == None.Short) return;
   const at = active.deviceCounters + <usize>packet.device * DeviceCounterAt.Bytes;
   store<u64>(at, load<u64>(at, DeviceCounterAt.RxDropped) + 1, DeviceCounterAt.RxDropped);
-}
-
-/**
- * Does what time asks for: at most `limit` conns, grants and neighbors each, and as much of a sweep. Returns how
- * many frames leave. `timerWait` says when to call again.
- */
-export function expireTimers(now: u32, limit: u32): u32 {
-  beginCall(now);
-  if (arena.configured == 0) return 0;
-  expireConns(now, limit);
-  expireGrants(now, limit);
-  expireExpectations(limit);
-  freeRested(limit);
-  expireDatagrams(now, limit);
-  tendNeighbors(now, limit);
-  sweepConns(limit, now);
-  sweepGrants(limit);
-  answerUnsolicited(now, limit);
-  sendAnnouncements();
-  return produced;
-}
-
-function beginCall(now: u32): void {
-  arena.now = now;
-  arena.advanceEpoch();
-  beginSearches();
-  beginOutputs();
-  reclaimHeld();
-  reclaimWaiting();
-}
-
-/** Milliseconds until `expireTimers` has something to do: 0 for now, NONE for never. */
-export function timerWait(now: u32): u32 {
-  if (arena.sweepDone != arena.configured || hasAnnouncements()) return 0;
-  arena.now = now;
-  const tables = min(min(connWheel.wait(now), neighborWheel.wait(now)), grantWait(now));
-  const queues = min(synWait(now), datagramWait(now));
-  return min(min(tables, queues), min(restWait(), expectationWait(now)));
 }

@@ -103,7 +103,7 @@ t.test("translation and the network around it do not know each other", async (t)
   }
 });
 
-t.test("only pipeline, pcp, configure and readout bring the two together", async (t) => {
+t.test("only the files at the top bring the two together", async (t) => {
   const knows = (folder: string) =>
     new Set(assembly.filter(({ to }) => inside(folder)(to)).map(({ from }) => from));
   const net = knows("assembly/net");
@@ -113,6 +113,7 @@ t.test("only pipeline, pcp, configure and readout bring the two together", async
     "assembly/pcp.ts",
     "assembly/pipeline.ts",
     "assembly/readout.ts",
+    "assembly/timers.ts",
   ]);
 });
 

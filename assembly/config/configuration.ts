@@ -27,6 +27,7 @@ import {
 } from "../abi";
 import { arena, slot0, slotBytes } from "../memory";
 import { Map64 } from "../table/map";
+import { NONE } from "../table/none";
 import { Prefix } from "../table/prefix";
 import {
   AddressRecord,
@@ -372,6 +373,12 @@ export class Configuration {
     at = align(at + ((<usize>this.flowCount) << 2));
     memory.fill(this.zoneStates, 0, at - this.zoneStates);
     return true;
+  }
+
+  /** Whether an address of a zone is the router's own, or a pool's: nothing is sent on to it. */
+  isOurs(zoneIndex: u32, address: u32): bool {
+    const key = pairKey(zoneIndex, address);
+    return this.deviceByAddress.get(key) != NONE || this.externalByAddress.get(key) != NONE;
   }
 
   /** Index of the zone with this number, NONE when there is none. */

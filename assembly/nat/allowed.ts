@@ -9,20 +9,14 @@ import { FlowRecord, PoolRecord } from "../config/records";
 import { arena, scratch } from "../memory";
 import { Direction } from "../packet";
 import { NONE } from "../table/none";
+import { seenBetween } from "./between";
 import { Conn, ConnFlag, opposite } from "./conn";
 import { mayHave } from "./deterministic";
 import { FlowQuery, findFlow } from "./flow";
 import { forwardedUpTo, targetPort } from "./forward";
 import { isGood } from "./grant";
-import { stillTurns } from "./hairpin";
 import { Mapping } from "./mapping";
 import { requestType } from "./query";
-
-/** Whether an address of a zone is the router's own, or a pool's: nothing is sent on to it. */
-export function isOurs(zoneIndex: u32, address: u32): bool {
-  const key = pairKey(zoneIndex, address);
-  return active.deviceByAddress.get(key) != NONE || active.externalByAddress.get(key) != NONE;
-}
 
 /**
  * The same tenants' zones, a flow that leads its original direction where it went, and the external address
@@ -77,7 +71,35 @@ export function mayAdmit(conn: Conn): bool {
 function leads(flow: FlowRecord, conn: Conn): bool {
   if (!namesZonesOf(flow, conn, Direction.Original)) return false;
   if (conn.has(ConnFlag.Hairpin)) return stillTurns(conn, flow.targetZone);
-  return !isOurs(flow.targetZone, conn.reply.source);
+  return !active.isOurs(flow.targetZone, conn.reply.source);
+}
+
+/** Whether the configuration in force would turn a hairpinned conn round in the same way again. */
+function stillTurns(conn: Conn, middle: u32): bool {
+  if (conn.target != NONE && !stillLetsIn(Mapping.at(conn.target))) return false;
+  const query = seenBetween(conn, middle);
+  const isMapped = conn.target != NONE;
+  if (isMapped) query.state |= <u16>ConnState.Reply;
+  const index = findFlow(query);
+  if (index == NONE) return false;
+  const flow = active.flow(index);
+  if (flow.actionZone != None.Short && flow.actionZone != middle) return false;
+  if (isMapped) {
+    const external = active.externalByAddress.get(pairKey(middle, query.destination));
+    return flow.action == FlowAction.Reverse && external == Mapping.at(conn.target).external;
+  }
+  return (
+    flow.action == FlowAction.Destination &&
+    active.zone(flow.targetZone).number == conn.reply.zone &&
+    flow.targetAddress == conn.reply.source &&
+    targetPort(flow, query) == <u32>conn.reply.sourcePort
+  );
+}
+
+/** Whether the filtering by which a mapping let a conn in still holds; of an address of two pools, the first's. */
+function stillLetsIn(mapping: Mapping): bool {
+  const pool: u32 = mapping.externalAddress.pool;
+  return pool != None.Short && letsIn(active.pool(pool), mapping, false);
 }
 
 /** Whether the pool would let a conn have its external endpoint. */
@@ -93,7 +115,7 @@ function mayKeep(pool: PoolRecord, conn: Conn): bool {
 }
 
 /** Whether who came in may still: by a grant, or, unless only that let it in, by a filtering that still holds. */
-export function letsIn(pool: PoolRecord, mapping: Mapping, byGrant: bool): bool {
+function letsIn(pool: PoolRecord, mapping: Mapping, byGrant: bool): bool {
   if (mapping.grant != NONE && isGood(mapping.grant)) return true;
   return (
     !byGrant &&
@@ -118,7 +140,7 @@ export function namesZonesOf(flow: FlowRecord, conn: Conn, direction: Direction)
 /** A hairpinned packet goes, in both directions, to an external address in the zone that the flow names. */
 function leadsBetween(flow: FlowRecord, destination: u32): bool {
   const translates = flow.action == FlowAction.Masquerade || flow.action == FlowAction.Source;
-  return translates && isOurs(flow.targetZone, destination);
+  return translates && active.isOurs(flow.targetZone, destination);
 }
 
 function isSameTenant(zone: u16, conn: Conn): bool {

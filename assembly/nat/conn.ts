@@ -16,14 +16,10 @@
  */
 
 import { ConnPhase } from "../abi";
-import { active } from "../config/configuration";
-import { arena, connIndex, connSlab, conns, connWheel, RecordBytes } from "../memory";
+import { arena, connIndex, conns, RecordBytes } from "../memory";
 import { Direction, NO_CONN } from "../packet";
 import { Index } from "../table/index";
-import { NONE } from "../table/none";
-import { idleTimeout } from "./timeout";
 import { Tuple } from "./tuple";
-import { Windows } from "./window";
 
 export enum ConnFlag {
   /** The flow of the original, of the reply direction says drop. */
@@ -218,47 +214,4 @@ export function findConn(tuple: Tuple, hash: u64): u32 {
 /** Whether a tuple is free to be a direction of a new conn. */
 export function isFree(tuple: Tuple): bool {
   return findConn(tuple, tuple.hash) == NO_CONN;
-}
-
-/**
- * Makes a conn, with both tuples filled in by the caller, reachable from now on. False, and nothing changed,
- * when the index cannot take both tuples. `index` is one that `connSlab.take` gave.
- */
-export function openConn(index: u32, now: u32): bool {
-  const conn = Conn.at(index);
-  const originalHash = conn.original.hash;
-  if (!connIndex.insert(originalHash, index << 1)) return false;
-  if (!connIndex.insert(conn.reply.hash, (index << 1) | Direction.Reply)) {
-    connIndex.remove(originalHash, index << 1);
-    return false;
-  }
-  conn.phase = ConnPhase.New;
-  Windows.at(index).clear();
-  arena.connChanges++;
-  conn.born = arena.generation;
-  conn.validated = arena.configured;
-  conn.created = now;
-  conn.expiry = now + idleTimeout(conn);
-  connWheel.add(index, conn.expiry);
-  const zone = active.zoneIndex(conn.original.zone);
-  if (zone != NONE) {
-    const state = active.zoneState(zone);
-    state.conns++;
-    state.connsCreated++;
-  }
-  return true;
-}
-
-/** Forgets a conn. Its timer and what it holds are the caller's to give back (nat/lifetime.ts). */
-export function removeConn(index: u32): void {
-  const conn = Conn.at(index);
-  arena.connChanges++;
-  connIndex.remove(conn.original.hash, index << 1);
-  connIndex.remove(conn.reply.hash, (index << 1) | Direction.Reply);
-  const zone = active.zoneIndex(conn.original.zone);
-  if (zone != NONE) {
-    const state = active.zoneState(zone);
-    if (state.born <= conn.born) state.conns--;
-  }
-  connSlab.give(index);
 }

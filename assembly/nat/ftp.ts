@@ -30,8 +30,7 @@ import {
   findField,
   writeField,
 } from "./ftpline";
-import { hasShift } from "./gateway";
-import { Shift } from "./shift";
+import { hasShift, Shift } from "./shift";
 import { Windows } from "./window";
 
 export const FTP_PORT: u16 = 21;

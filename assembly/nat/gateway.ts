@@ -13,7 +13,7 @@ import { IpProtocol } from "../wire/ipv4";
 import { Conn, ConnFlag } from "./conn";
 import { endExpectationsOf } from "./expectation";
 import { BOTH_LINES, FTP_PORT, followFtp, noteFtp } from "./ftp";
-import { Shift, shiftSequence, unshiftAcknowledgment } from "./shift";
+import { hasShift, Shift, shiftSequence, unshiftAcknowledgment } from "./shift";
 import { followTftp, TFTP_PORT } from "./tftp";
 
 export enum Gateway {
@@ -53,11 +53,6 @@ export function serveGateway(conn: Conn, packet: Packet, mtu: u32): void {
   }
   followFtp(conn, packet, mtu);
   if (hasShift(conn)) shiftSequence(Shift.at(conn.gateway), packet);
-}
-
-/** Whether the conn's numbers may be shifted. */
-export function hasShift(conn: Conn): bool {
-  return conn.gateway < <u16>Limit.ShiftedConns;
 }
 
 /** Gives back what a conn that ends has of its gateway. */

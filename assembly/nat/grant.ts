@@ -38,7 +38,6 @@ import { CONTINUE } from "../packet";
 import { Index } from "../table/index";
 import { NONE } from "../table/none";
 import { PcpMap, PcpResult } from "../wire/pcp";
-import { isOurs } from "./allowed";
 import { ConnFlag } from "./conn";
 import { mayHave } from "./deterministic";
 import { notePoolExhausted, noteQuota, noteTableFull } from "./event";
@@ -195,7 +194,7 @@ export function grant(
   exact: bool,
   seconds: u32,
 ): PcpResult {
-  if (isOurs(zoneIndex, source)) return PcpResult.NotAuthorized;
+  if (active.isOurs(zoneIndex, source)) return PcpResult.NotAuthorized;
   const query = queryFor(zoneIndex, device, source, ask.internalPort, ask.protocol);
   const index = poolFor(query);
   if (index == NONE) return PcpResult.NotAuthorized;

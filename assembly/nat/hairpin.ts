@@ -10,13 +10,13 @@
  */
 
 import { ConnState, FlowAction, None, Reason } from "../abi";
-import { active, pairKey } from "../config/configuration";
+import { active } from "../config/configuration";
 import { FlowRecord } from "../config/records";
-import { scratch } from "../memory";
 import { CONTINUE, NO_CONN, Packet } from "../packet";
 import { NONE } from "../table/none";
 import { IpProtocol } from "../wire/ipv4";
-import { letsIn, mayAdmit } from "./allowed";
+import { mayAdmit } from "./allowed";
+import { seenBetween } from "./between";
 import { Conn, ConnFlag, findConn, isFree } from "./conn";
 import { Expectation, endExpectation, findExpectation } from "./expectation";
 import { portInUse } from "./external";
@@ -26,7 +26,6 @@ import { targetPort } from "./forward";
 import { findGrant, Grant } from "./grant";
 import { endConn } from "./lifetime";
 import { Mapping } from "./mapping";
-import { requestType } from "./query";
 import { Tuple } from "./tuple";
 
 /**
@@ -34,7 +33,7 @@ import { Tuple } from "./tuple";
  * destination there is ours.
  */
 export function hairpin(conn: Conn, packet: Packet, middle: u32): u32 {
-  const query = queryFor(conn, middle);
+  const query = seenBetween(conn, middle);
   const permit = findPermit(query);
   const foreseen = permit == NONE ? findExpectation(query, middle) : NONE;
   const grant = permit == NONE && foreseen == NONE ? findGrant(query) : NONE;
@@ -60,7 +59,7 @@ export function hairpin(conn: Conn, packet: Packet, middle: u32): u32 {
         break;
       }
       if (permit == NONE) return unreached(conn, query);
-      if (!mayAdmit(Conn.at(permit))) return unreached(conn, queryFor(conn, middle));
+      if (!mayAdmit(Conn.at(permit))) return unreached(conn, seenBetween(conn, middle));
       turnByMapping(conn, Conn.at(permit).original, Conn.at(permit).mapping);
       break;
     case FlowAction.Drop:
@@ -88,23 +87,6 @@ function makeWay(reply: Tuple): bool {
   if (!isWaiting(Conn.of(handle))) return false;
   endConn(handle >> 1);
   return true;
-}
-
-/** The packet as it looks between the zones: from the sender's external endpoint to another. */
-function queryFor(conn: Conn, middle: u32): FlowQuery {
-  const query = changetype<FlowQuery>(scratch);
-  query.source = conn.reply.destination;
-  query.sourcePort = conn.reply.destinationPort;
-  query.destination = conn.original.destination;
-  query.destinationPort = conn.original.destinationPort;
-  query.protocol = conn.original.protocol;
-  query.zone = active.zone(middle).number;
-  query.zoneIndex = <u16>middle;
-  query.device = <u16>None.Short;
-  query.state = <u16>ConnState.New;
-  query.icmpType = <u8>requestType(query.destinationPort);
-  query.icmpCode = 0;
-  return query;
 }
 
 /** Nobody is there, or nobody who lets it in; then the conn is to wait (`Filtered`). */
@@ -140,32 +122,4 @@ function turnAsForeseen(conn: Conn, foreseen: u32): void {
   const expectation = Expectation.at(foreseen);
   turnByMapping(conn, expectation.inside, expectation.mapping);
   endExpectation(foreseen);
-}
-
-/** Whether the filtering by which a mapping let a conn in still holds; of an address of two pools, the first's. */
-function stillLetsIn(mapping: Mapping): bool {
-  const pool: u32 = mapping.externalAddress.pool;
-  return pool != None.Short && letsIn(active.pool(pool), mapping, false);
-}
-
-/** Whether the configuration in force would turn a hairpinned conn round in the same way again. */
-export function stillTurns(conn: Conn, middle: u32): bool {
-  if (conn.target != NONE && !stillLetsIn(Mapping.at(conn.target))) return false;
-  const query = queryFor(conn, middle);
-  const isMapped = conn.target != NONE;
-  if (isMapped) query.state |= <u16>ConnState.Reply;
-  const index = findFlow(query);
-  if (index == NONE) return false;
-  const flow = active.flow(index);
-  if (flow.actionZone != None.Short && flow.actionZone != middle) return false;
-  if (isMapped) {
-    const external = active.externalByAddress.get(pairKey(middle, query.destination));
-    return flow.action == FlowAction.Reverse && external == Mapping.at(conn.target).external;
-  }
-  return (
-    flow.action == FlowAction.Destination &&
-    active.zone(flow.targetZone).number == conn.reply.zone &&
-    flow.targetAddress == conn.reply.source &&
-    targetPort(flow, query) == <u32>conn.reply.sourcePort
-  );
 }

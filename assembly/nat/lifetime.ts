@@ -1,15 +1,15 @@
 /**
- * How long a conn lives, and its end. A packet only writes its conn's expiry; the wheel looks at the conn
+ * How a conn begins, how long it lives, and its end. A packet only writes its conn's expiry; the wheel looks at the conn
  * when its slot comes round and files it again if it was written meanwhile.
  */
 
 import { ConnPhase, EventKind, None } from "../abi";
 import { active } from "../config/configuration";
-import { connWheel } from "../memory";
+import { arena, connIndex, connSlab, connWheel } from "../memory";
 import { CONTINUE, Direction, Packet } from "../packet";
 import { NONE } from "../table/none";
 import { IpProtocol } from "../wire/ipv4";
-import { Conn, ConnFlag, removeConn } from "./conn";
+import { Conn, ConnFlag } from "./conn";
 import { noteSession, watchConns } from "./event";
 import { closeFilter } from "./filter";
 import { leaveGateway } from "./gateway";
@@ -17,6 +17,36 @@ import { uncountConn } from "./limit";
 import { abandonMapping, leaveMapping } from "./mapping";
 import { ASIDE, followTcp } from "./tcp";
 import { idleTimeout, timeoutSet } from "./timeout";
+import { Windows } from "./window";
+
+/**
+ * Makes a conn, with both tuples filled in by the caller, reachable from now on. False, and nothing changed,
+ * when the index cannot take both tuples. `index` is one that `connSlab.take` gave.
+ */
+export function openConn(index: u32, now: u32): bool {
+  const conn = Conn.at(index);
+  const originalHash = conn.original.hash;
+  if (!connIndex.insert(originalHash, index << 1)) return false;
+  if (!connIndex.insert(conn.reply.hash, (index << 1) | Direction.Reply)) {
+    connIndex.remove(originalHash, index << 1);
+    return false;
+  }
+  conn.phase = ConnPhase.New;
+  if (conn.original.protocol == IpProtocol.Tcp) Windows.at(index).clear();
+  arena.connChanges++;
+  conn.born = arena.generation;
+  conn.validated = arena.configured;
+  conn.created = now;
+  conn.expiry = now + idleTimeout(conn);
+  connWheel.add(index, conn.expiry);
+  const zone = active.zoneIndex(conn.original.zone);
+  if (zone != NONE) {
+    const state = active.zoneState(zone);
+    state.conns++;
+    state.connsCreated++;
+  }
+  return true;
+}
 
 /** Notes that the conn was used by a packet of this direction. CONTINUE, or the Reason that it ends with. */
 export function refresh(conn: Conn, direction: Direction, packet: Packet, now: u32): u32 {
@@ -99,4 +129,18 @@ export function expireConns(now: u32, limit: u32): void {
     if (<i32>(conn.expiry - now) > 0) connWheel.add(index, conn.expiry);
     else release(index);
   }
+}
+
+/** Forgets a conn. Its timer and what it holds are the caller's to give back. */
+function removeConn(index: u32): void {
+  const conn = Conn.at(index);
+  arena.connChanges++;
+  connIndex.remove(conn.original.hash, index << 1);
+  connIndex.remove(conn.reply.hash, (index << 1) | Direction.Reply);
+  const zone = active.zoneIndex(conn.original.zone);
+  if (zone != NONE) {
+    const state = active.zoneState(zone);
+    if (state.born <= conn.born) state.conns--;
+  }
+  connSlab.give(index);
 }

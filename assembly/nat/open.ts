@@ -12,8 +12,8 @@ import { FlowRecord, PoolRecord } from "../config/records";
 import { arena, connSlab, RecordBytes } from "../memory";
 import { CONTINUE, Direction, Packet } from "../packet";
 import { NONE } from "../table/none";
-import { isOurs, mayAdmit, stillAllowed } from "./allowed";
-import { Conn, ConnFlag, isFree, openConn } from "./conn";
+import { mayAdmit, stillAllowed } from "./allowed";
+import { Conn, ConnFlag, isFree } from "./conn";
 import { noteQuota, noteSession, noteTableFull, watchConns } from "./event";
 import { Expectation, endExpectation } from "./expectation";
 import { closeFilter, openFilter } from "./filter";
@@ -21,6 +21,7 @@ import { targetPort } from "./forward";
 import { gatewayFor } from "./gateway";
 import { Grant } from "./grant";
 import { hairpin } from "./hairpin";
+import { openConn } from "./lifetime";
 import { countConn, uncountConn } from "./limit";
 import { abandonMapping, Mapping } from "./mapping";
 import { takeMapping } from "./masquerade";
@@ -191,9 +192,9 @@ function translateTuples(conn: Conn, packet: Packet, flow: FlowRecord): u32 {
       conn.reply.sourcePort = <u16>targetPort(flow, packet);
       conn.flags = <u8>ConnFlag.Dnat;
   }
-  if (isOurs(target, conn.reply.source)) return Reason.Hairpin;
+  if (active.isOurs(target, conn.reply.source)) return Reason.Hairpin;
   // Nor does anybody send from an address that is ours where the packet goes to.
-  if (isOurs(target, conn.reply.destination)) return Reason.IpBadSource;
+  if (active.isOurs(target, conn.reply.destination)) return Reason.IpBadSource;
   return isFree(conn.reply) ? CONTINUE : <u32>Reason.TupleInUse;
 }
 
@@ -206,6 +207,6 @@ function masquerade(conn: Conn, packet: Packet, pool: PoolRecord): u32 {
 
 /** Where a packet with its new source goes: on, or back in by an external address of ours. */
 function leave(conn: Conn, packet: Packet, zoneIndex: u32): u32 {
-  if (isOurs(zoneIndex, conn.reply.source)) return hairpin(conn, packet, zoneIndex);
+  if (active.isOurs(zoneIndex, conn.reply.source)) return hairpin(conn, packet, zoneIndex);
   return isFree(conn.reply) ? CONTINUE : <u32>Reason.TupleInUse;
 }

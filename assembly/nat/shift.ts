@@ -20,7 +20,7 @@ import { NONE } from "../table/none";
 import { Be } from "../wire/bytes";
 import { apply, delta32, fold } from "../wire/checksum";
 import { Tcp, TcpFlag } from "../wire/tcp";
-import { opposite } from "./conn";
+import { Conn, opposite } from "./conn";
 
 /** Those that one zone may have. */
 const PER_ZONE: u32 = Limit.ShiftedConns / 4;
@@ -172,4 +172,9 @@ function unshiftEdge(shift: Shift, sender: Direction, tcp: Tcp, at: usize): void
   const isOdd = ((at - changetype<usize>(tcp)) & 1) != 0;
   tcp.checksum = apply(tcp.checksum, isOdd ? <u32>bswap<u16>(<u16>delta) : delta);
   Be.store32(at, meant);
+}
+
+/** Whether the conn's numbers may be shifted. */
+export function hasShift(conn: Conn): bool {
+  return conn.gateway < <u16>Limit.ShiftedConns;
 }

@@ -231,9 +231,9 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a tuple that another conn has is not given to a second",
     file: "nat/open.ts",
-    find: "if (isOurs(target, conn.reply.destination)) return Reason.IpBadSource;\n  return isFree(conn.reply) ? CONTINUE : <u32>Reason.TupleInUse;",
+    find: "if (active.isOurs(target, conn.reply.destination)) return Reason.IpBadSource;\n  return isFree(conn.reply) ? CONTINUE : <u32>Reason.TupleInUse;",
     replace:
-      "if (isOurs(target, conn.reply.destination)) return Reason.IpBadSource;\n  return CONTINUE;",
+      "if (active.isOurs(target, conn.reply.destination)) return Reason.IpBadSource;\n  return CONTINUE;",
     tests: CONNS,
   },
   {
@@ -437,8 +437,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a packet for an external address turns round",
     file: "nat/open.ts",
-    find: "if (isOurs(zoneIndex, conn.reply.source)) return hairpin(conn, packet, zoneIndex);",
-    replace: "if (isOurs(zoneIndex, conn.reply.source)) return Reason.Hairpin;",
+    find: "if (active.isOurs(zoneIndex, conn.reply.source)) return hairpin(conn, packet, zoneIndex);",
+    replace: "if (active.isOurs(zoneIndex, conn.reply.source)) return Reason.Hairpin;",
     tests: CORE,
   },
   {

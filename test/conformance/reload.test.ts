@@ -3,7 +3,7 @@
 import t from "tap";
 import { TcpFlags } from "../harness/frame.js";
 import { EXTERNAL, SERVER, TENANT } from "../harness/host.js";
-import { endpointOf, isProhibited, nat, pooled, portOf } from "../harness/nat.js";
+import { endpointOf, isProhibited, nat, pooled, portOf, SECOND } from "../harness/nat.js";
 import type { Document } from "../harness/router.js";
 
 const ONLY_A = { nat: [{ from: ["a"], to: "public", pool: "p1" }] };
@@ -151,5 +151,20 @@ t.test(
     router.wait(500_000);
     t.same([router.conns(), router.mappings(), router.hosts()], [[], [], []]);
     t.equal(endpointOf(a.udp(SERVER, 1, 53)).split(":")[0], "203.0.113.9", TENANT);
+  },
+);
+
+t.test(
+  "peers P35: an endpoint of the new tenant has no part in the former one's mapping",
+  async (t) => {
+    const { router, a } = nat();
+    const [old] = a.udp(SERVER, 4562, 53);
+    const document = JSON.parse(JSON.stringify(pooled()).replaceAll('"a"', '"new"'));
+    router.reconfigure(document);
+    const [sent] = a.udp(SECOND, 4562, 53);
+    t.not(sent?.ip?.sourcePort, old?.ip?.sourcePort);
+    t.equal(router.mappings().length, 2, "the former one is there until its conns are swept");
+    router.wait(0);
+    t.equal(router.mappings().length, 1);
   },
 );

@@ -10,7 +10,7 @@
  *       held SYNs · conns · windows of TCP · conn slab · conn index · conn wheel · filter index ·
  *       mappings · mapping slab · mapping index · grants · grant slab · grant index · grant wheel ·
  *       hosts · host slab · host index · resting ports · events ·
- *       expectations · expectation index · shifts · shift slab ·
+ *       expectations · expectation slab · expectation index · expectation wheel · shifts · shift slab ·
  *       datagrams · datagram slab · datagram index · waiting fragments · identification counters ·
  *       neighbors · neighbor slab · neighbor index · neighbor wheel ·
  *       externals (pool addresses with their bitmaps and blocks) · config slot 0 · config slot 1
@@ -127,9 +127,6 @@ export class ArenaHeader {
   /** The ring of SYNs that wait: where the oldest stands, and how many there are. */
   synFirst: u32;
   synCount: u32;
-  /** Conns that gateways foresee, a ring: the oldest, and how many places it takes. */
-  expectationFirst: u32;
-  expectationCount: u32;
   /** The same for fragments that wait for their first one. */
   waitingFree: u32;
   waitingLeaving: u32;
@@ -205,7 +202,9 @@ export let hostIndex: Index = changetype<Index>(0);
 export let restingPorts: usize = 0;
 export let events: usize = 0;
 export let expectations: usize = 0;
+export let expectationSlab: Slab = changetype<Slab>(0);
 export let expectationIndex: Index = changetype<Index>(0);
+export let expectationWheel: Wheel = changetype<Wheel>(0);
 export let shifts: usize = 0;
 export let shiftSlab: Slab = changetype<Slab>(0);
 /** A Packet and a Conn for what is only thought of (nat/expose.ts). */
@@ -264,7 +263,9 @@ export function startArena(now: u32): void {
   Wheel.create(changetype<usize>(grantWheel), grantCount, GRANT_TICK_MS, now);
   Slab.create(changetype<usize>(hostSlab), arena.connCapacity);
   Index.create(changetype<usize>(hostIndex), arena.connCapacity);
+  Slab.create(changetype<usize>(expectationSlab), Limit.Expectations);
   Index.create(changetype<usize>(expectationIndex), Limit.Expectations);
+  Wheel.create(changetype<usize>(expectationWheel), Limit.Expectations, CONN_TICK_MS, now);
   Slab.create(changetype<usize>(shiftSlab), Limit.ShiftedConns);
   Slab.create(changetype<usize>(neighborSlab), arena.neighborCapacity);
   Index.create(changetype<usize>(neighborIndex), arena.neighborCapacity);
@@ -324,7 +325,9 @@ function plan(connCount: u32, neighborCount: u32, poolAddresses: u32, imageBytes
   restingPorts = region(<usize>connCount * RecordBytes.RestingPort);
   events = region(Limit.Events * EventAt.Bytes);
   expectations = region(Limit.Expectations * RecordBytes.Expectation);
+  expectationSlab = Slab.view(region(Slab.bytes(Limit.Expectations)));
   expectationIndex = Index.view(region(Index.bytes(Limit.Expectations)));
+  expectationWheel = Wheel.view(region(Wheel.bytes(Limit.Expectations)));
   shifts = region(Limit.ShiftedConns * RecordBytes.Shift);
   shiftSlab = Slab.view(region(Slab.bytes(Limit.ShiftedConns)));
   imaginedPacket = region(RecordBytes.Packet);

@@ -4,10 +4,10 @@
  */
 
 import { Reason } from "./abi";
-import { arena, connWheel, neighborWheel } from "./memory";
+import { arena, connWheel, expectationWheel, neighborWheel } from "./memory";
 import { findConn } from "./nat/conn";
 import { datagramWait, expireDatagrams, startDatagrams } from "./nat/datagram";
-import { expectationWait, expireExpectations } from "./nat/expectation";
+import { expireExpectations } from "./nat/expectation";
 import { expireGrants, grantWait, sweepGrants } from "./nat/grant";
 import { startIdentifications } from "./nat/identification";
 import { expireConns } from "./nat/lifetime";
@@ -40,7 +40,7 @@ export function expireTimers(now: u32, limit: u32): u32 {
   if (arena.configured == 0) return 0;
   expireConns(now, limit);
   expireGrants(now, limit);
-  expireExpectations(limit);
+  expireExpectations(now, limit);
   freeRested(limit);
   expireDatagrams(now, limit);
   tendNeighbors(now, limit);
@@ -67,7 +67,7 @@ export function timerWait(now: u32): u32 {
   arena.now = now;
   const tables = min(min(connWheel.wait(now), neighborWheel.wait(now)), grantWait(now));
   const queues = min(synWait(now), datagramWait(now));
-  return min(min(tables, queues), min(restWait(), expectationWait(now)));
+  return min(min(tables, queues), min(restWait(), expectationWheel.wait(now)));
 }
 
 /** Tells senders of unsolicited SYNs, at most `limit`, unless a conn is there for them by now. */

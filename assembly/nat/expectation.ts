@@ -6,13 +6,21 @@
  *     record   0  what is to come: a tuple without source port     16  the conn's original tuple, as the inside
  *             32  mapping, conn, due, born                         48  ingress, flags
  *
- * A ring in order of arrival, since all last equally long; the oldest gives way. A zone that has its share
- * gives up its own. An expectation counts as a user of the mapping, whose port is not another's before it ends.
+ * A zone has its share of them and no more: one of its own makes room for the next, the oldest first. An
+ * expectation counts as a user of the mapping, whose port is not another's before it ends.
  */
 
 import { Limit } from "../abi";
 import { active, pairKey } from "../config/configuration";
-import { arena, expectationIndex, expectations, keyScratch, RecordBytes } from "../memory";
+import {
+  arena,
+  expectationIndex,
+  expectationSlab,
+  expectations,
+  expectationWheel,
+  keyScratch,
+  RecordBytes,
+} from "../memory";
 import { Index } from "../table/index";
 import { NONE } from "../table/none";
 import { leaveMapping, Mapping } from "./mapping";
@@ -20,10 +28,9 @@ import { Tuple } from "./tuple";
 
 /** How long one waits: a user who looks at a prompt before the transfer begins. */
 const TIMEOUT_MS: u32 = 120_000;
-/** Those that one zone may have. */
+/** Those that one zone may have: an even share, but within these two. */
 const PER_ZONE: u32 = Limit.Expectations / 4;
-/** The tag of one that counts. */
-const LIVE: u8 = 1;
+const PER_ZONE_MIN: u32 = 8;
 
 @final
 @unmanaged
@@ -50,21 +57,14 @@ export class Expectation extends Tuple {
   get inside(): Tuple {
     return Tuple.view(changetype<usize>(this) + 16);
   }
-  get isLive(): bool {
-    return this.tag == LIVE;
-  }
 }
 if (offsetof<Expectation>() > <usize>RecordBytes.Expectation) {
   ERROR("an Expectation outgrew its place");
 }
 
-function placeOf(n: u32): u32 {
-  return (arena.expectationFirst + n) % <u32>Limit.Expectations;
-}
-
 /** The expectation that a packet, or a hairpinned one, in the zone with this index fulfils; NONE for none. */
 export function findExpectation(from: Tuple, zoneIndex: u32): u32 {
-  if (arena.expectationCount == 0) return NONE;
+  if (expectationSlab.count == 0) return NONE;
   const key = Tuple.view(keyScratch);
   key.copy(from);
   key.sourcePort = 0;
@@ -116,17 +116,19 @@ export function expect(
     if (!isSource(Expectation.at(known).inside, inside)) return false;
     endExpectation(known);
   }
-  makeRoom(inside.zone);
-  const index = placeOf(arena.expectationCount);
-  if (!expectationIndex.insert(hash, index)) return false;
-  arena.expectationCount++;
+  const index = takePlace(inside.zone);
+  if (index == NONE) return false;
+  if (!expectationIndex.insert(hash, index)) {
+    expectationSlab.give(index);
+    return false;
+  }
   const expectation = Expectation.at(index);
   expectation.fill(inside.destination, address, 0, port, zone, inside.protocol);
-  expectation.tag = LIVE;
   expectation.inside.copy(inside);
   expectation.mapping = mapping;
   expectation.conn = conn;
   expectation.due = arena.now + TIMEOUT_MS;
+  expectationWheel.add(index, expectation.due);
   expectation.born = arena.generation;
   expectation.ingress = ingress;
   expectation.flags = flags;
@@ -137,54 +139,44 @@ function isSource(a: Tuple, b: Tuple): bool {
   return a.source == b.source && a.sourcePort == b.sourcePort && a.zone == b.zone;
 }
 
-/** A place in the ring, and in the zone's share of it. */
-function makeRoom(zone: u16): void {
+/** A place within the zone's share, for which its own oldest gives way; NONE when others have them all. */
+function takePlace(zone: u16): u32 {
+  const even = <u32>Limit.Expectations / active.zoneCount;
+  const most = min(PER_ZONE, max(PER_ZONE_MIN, even));
   let oldest = NONE;
   let count: u32 = 0;
-  for (let n: u32 = 0; n < arena.expectationCount; n++) {
-    const expectation = Expectation.at(placeOf(n));
-    if (!expectation.isLive || expectation.inside.zone != zone) continue;
-    if (oldest == NONE) oldest = placeOf(n);
+  for (let i: u32 = 0; i < expectationSlab.fresh; i++) {
+    if (!expectationSlab.holds(i) || Expectation.at(i).inside.zone != zone) continue;
+    if (oldest == NONE || <i32>(Expectation.at(i).due - Expectation.at(oldest).due) < 0) oldest = i;
     count++;
   }
-  if (count >= PER_ZONE) endExpectation(oldest);
-  if (arena.expectationCount == <u32>Limit.Expectations) endExpectation(arena.expectationFirst);
+  if (oldest != NONE && (count >= most || expectationSlab.count == <u32>Limit.Expectations)) {
+    endExpectation(oldest);
+  }
+  return expectationSlab.take();
 }
 
 /** Ends one that is fulfilled or given up; its mapping lives as long as others use it. */
 export function endExpectation(index: u32): void {
   const expectation = Expectation.at(index);
   expectationIndex.remove(expectation.hash, index);
-  expectation.tag = 0;
+  expectationWheel.remove(index);
+  expectationSlab.give(index);
   leaveMapping(expectation.mapping);
-  while (arena.expectationCount > 0 && !Expectation.at(arena.expectationFirst).isLive) {
-    arena.expectationFirst = placeOf(1);
-    arena.expectationCount--;
-  }
 }
 
 /** Ends what a conn (index) has announced. */
 export function endExpectationsOf(conn: u32): void {
-  for (let n: u32 = 0; n < arena.expectationCount; ) {
-    const index = placeOf(n);
-    const expectation = Expectation.at(index);
-    const first = arena.expectationFirst;
-    if (expectation.isLive && expectation.conn == conn) endExpectation(index);
-    // Where the first one has ended, the next one may be the first.
-    n = arena.expectationFirst == first ? n + 1 : 0;
+  for (let i: u32 = 0; i < expectationSlab.fresh && expectationSlab.count > 0; i++) {
+    if (expectationSlab.holds(i) && Expectation.at(i).conn == conn) endExpectation(i);
   }
 }
 
 /** Ends at most `limit` of those whose time has come. */
-export function expireExpectations(limit: u32): void {
-  for (let n: u32 = 0; n < limit && expectationWait(arena.now) == 0; n++) {
-    endExpectation(arena.expectationFirst);
+export function expireExpectations(now: u32, limit: u32): void {
+  for (let n: u32 = 0; n < limit; n++) {
+    const index = expectationWheel.due(now);
+    if (index == NONE) return;
+    endExpectation(index);
   }
-}
-
-/** Milliseconds until one has waited long enough: 0 when one has, NONE when there is none. */
-export function expectationWait(now: u32): u32 {
-  if (arena.expectationCount == 0) return NONE;
-  const left = <i32>(Expectation.at(arena.expectationFirst).due - now);
-  return left > 0 ? <u32>left : 0;
 }

@@ -107,37 +107,80 @@ function fillTables(next: Configuration): ImageStatus {
 }
 
 /**
- * Gives each pool address its External: the one it has, or a free one. Changes nothing that is in force:
- * a free External is reserved by the new table alone until the switch lists it.
+ * Gives each pool address its External: the one it has or had, or a free one, rather one where nothing rests.
+ * Changes nothing that is in force: a free External is reserved by the new table alone until the switch
+ * lists it.
  */
 function placeExternals(next: Configuration): ImageStatus {
-  let free: u32 = 0;
+  if (arena.configured != 0) {
+    keepExternals(next);
+    regainExternals(next);
+  }
+  let unused: u32 = 0;
+  let resting: u32 = 0;
   for (let p: u32 = 0; p < next.poolCount; p++) {
     const pool = next.pool(p);
     for (let n: u32 = 0; n < pool.addressCount; n++) {
       const address = next.poolAddress(pool, n);
       const key = pairKey(pool.zone, address);
       if (next.externalByAddress.get(key) != NONE) continue;
-      let index = inherited(next, pool.zone, address);
-      if (index == NONE) {
-        while (free < arena.poolAddressCapacity && !External.at(free).isFree) free++;
-        if (free == arena.poolAddressCapacity) return ImageStatus.TooLarge;
-        index = free++;
-        forgetResting(index);
-        External.at(index).begin(next.zone(pool.zone).number, address);
-      }
+      if (unused != NONE) unused = freeExternal(next, unused, false);
+      if (unused == NONE) resting = freeExternal(next, resting, true);
+      const index = unused == NONE ? resting : unused;
+      if (index == NONE) return ImageStatus.TooLarge;
+      forgetResting(index);
+      External.at(index).begin(next.zone(pool.zone).number, address);
       next.externalByAddress.put(key, index);
     }
   }
   return ImageStatus.Ok;
 }
 
-/** The External of the same address of the same tenant's zone in the configuration in force. */
-function inherited(next: Configuration, zoneIndex: u32, address: u32): u32 {
-  if (arena.configured == 0) return NONE;
-  const old = active.zoneIndex(next.zone(zoneIndex).number);
-  if (old == NONE || !next.sameZone(zoneIndex, active, old)) return NONE;
-  return active.externalByAddress.get(pairKey(old, address));
+/** Lists the Externals of addresses that the same tenant's zone has in the configuration in force. */
+function keepExternals(next: Configuration): void {
+  for (let p: u32 = 0; p < next.poolCount; p++) {
+    const pool = next.pool(p);
+    const old = active.zoneIndex(next.zone(pool.zone).number);
+    if (old == NONE || !next.sameZone(pool.zone, active, old)) continue;
+    for (let n: u32 = 0; n < pool.addressCount; n++) {
+      const address = next.poolAddress(pool, n);
+      const index = active.externalByAddress.get(pairKey(old, address));
+      if (index != NONE) next.externalByAddress.put(pairKey(pool.zone, address), index);
+    }
+  }
+}
+
+/** Lists those of addresses that left and come back while ports of them are in use, or rest. */
+function regainExternals(next: Configuration): void {
+  for (let i: u32 = 0; i < arena.poolAddressCapacity; i++) {
+    const external = External.at(i);
+    if (external.used == 0 || external.listed == arena.configured) continue;
+    const old = active.zoneIndex(external.zone);
+    // One that was listed before the zone's number became this tenant's is another's.
+    if (old == NONE || external.listed < active.zoneState(old).born) continue;
+    const zone = next.zoneIndex(external.zone);
+    if (zone == NONE || !next.sameZone(zone, active, old)) continue;
+    const key = pairKey(zone, external.address);
+    if (next.externalByAddress.get(key) != NONE || !next.hasPoolAddress(zone, external.address)) {
+      continue;
+    }
+    next.externalByAddress.put(key, i);
+  }
+}
+
+/** Index of the first External from `from` on that nobody has; NONE when there is none. */
+function freeExternal(next: Configuration, from: u32, mayRest: bool): u32 {
+  for (let i = from; i < arena.poolAddressCapacity; i++) {
+    const external = External.at(i);
+    if (external.isFree && (mayRest || external.used == 0) && !isPlaced(next, i)) return i;
+  }
+  return NONE;
+}
+
+function isPlaced(next: Configuration, index: u32): bool {
+  const external = External.at(index);
+  const zone = next.zoneIndex(external.zone);
+  return zone != NONE && next.externalByAddress.get(pairKey(zone, external.address)) == index;
 }
 
 /** The one step: nothing can fail from here on. */

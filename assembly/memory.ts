@@ -43,7 +43,7 @@ export enum RecordBytes {
   Datagram = 96,
   WaitingFragment = 2048,
   ExternalHeader = 64,
-  Block = 12,
+  Block = 16,
   Expectation = 64,
   Shift = 64,
 }

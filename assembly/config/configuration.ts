@@ -237,6 +237,18 @@ export class Configuration {
     }
     return range.first + left;
   }
+  /** Whether a pool of this zone has the address. */
+  hasPoolAddress(zone: u32, address: u32): bool {
+    for (let p: u32 = 0; p < this.poolCount; p++) {
+      const pool = this.pool(p);
+      if (<u32>pool.zone != zone) continue;
+      for (let r: u32 = 0; r < pool.rangeCount; r++) {
+        const range = this.poolRange(pool.ranges + r);
+        if (address >= range.first && address <= range.last) return true;
+      }
+    }
+    return false;
+  }
   /** Whether this external address (its index and itself) is one of the pool's. */
   hasExternal(pool: PoolRecord, external: u32, address: u32): bool {
     for (let r: u32 = 0; r < pool.rangeCount; r++) {

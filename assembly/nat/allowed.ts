@@ -3,7 +3,7 @@
  * next packet or by the sweep (nat/sweep.ts), and of one that is about to begin from outside.
  */
 
-import { Allocation, ConnState, FlowAction, None } from "../abi";
+import { ConnState, FlowAction, None } from "../abi";
 import { active, pairKey } from "../config/configuration";
 import { FlowRecord, PoolRecord } from "../config/records";
 import { arena, scratch } from "../memory";
@@ -11,11 +11,10 @@ import { Direction } from "../packet";
 import { NONE } from "../table/none";
 import { seenBetween } from "./between";
 import { Conn, ConnFlag, opposite } from "./conn";
-import { mayHave } from "./deterministic";
 import { FlowQuery, findFlow } from "./flow";
-import { forwardedUpTo, targetPort } from "./forward";
+import { targetPort } from "./forward";
 import { isGood } from "./grant";
-import { Mapping } from "./mapping";
+import { Mapping, mayKeep } from "./mapping";
 import { requestType } from "./query";
 
 /**
@@ -29,7 +28,9 @@ export function stillAllowed(conn: Conn): bool {
   const flow = active.flow(index);
   switch (<u32>flow.action) {
     case FlowAction.Masquerade:
-      return conn.mapping != NONE && leads(flow, conn) && mayKeep(active.pool(flow.pool), conn);
+      return (
+        conn.mapping != NONE && leads(flow, conn) && hasItsEndpoint(conn, active.pool(flow.pool))
+      );
     case FlowAction.Source:
       return (
         conn.mapping == NONE &&
@@ -103,24 +104,19 @@ function stillLetsIn(mapping: Mapping): bool {
 }
 
 /** Whether the pool would let a conn have its external endpoint. */
-function mayKeep(pool: PoolRecord, conn: Conn): bool {
+function hasItsEndpoint(conn: Conn, pool: PoolRecord): bool {
   const mapping = Mapping.at(conn.mapping);
-  const reply = conn.reply;
-  if (!active.hasExternal(pool, mapping.external, reply.destination)) return false;
-  if (forwardedUpTo(mapping.external, pool.zone, reply) != NONE) return false;
   if (conn.has(ConnFlag.Inward) && !letsIn(pool, mapping, conn.isGranted)) return false;
-  if (pool.allocation != Allocation.Deterministic || mapping.which == <u16>None.Short) return true;
-  const inside = active.zoneIndex(conn.original.zone);
-  return mayHave(pool, inside, conn.original.source, reply.destination, mapping.port);
+  return mayKeep(mapping, pool, active.zoneIndex(conn.original.zone), conn.original.source);
 }
 
-/** Whether who came in may still: by a grant, or, unless only that let it in, by a filtering that still holds. */
+/** Whether who came in may still: by a grant, or, unless only that let it in, by a filtering no stricter now. */
 function letsIn(pool: PoolRecord, mapping: Mapping, byGrant: bool): bool {
   if (mapping.grant != NONE && isGood(mapping.grant)) return true;
   return (
     !byGrant &&
     mapping.which != <u16>None.Short &&
-    pool.filtering(mapping.which) == <u32>mapping.filtering
+    pool.filtering(mapping.which) <= <u32>mapping.filtering
   );
 }
 

@@ -6,7 +6,7 @@
  * A block has a power of two of ports and begins at a multiple of its size. Its records stand with the
  * external address, one for each unit of 64 ports:
  *
- *     u32  host that has it, NONE for nobody    u32  the host's next block     u16  ports in use
+ *     u32  host that has it, NONE for nobody    u32  the host's next block     u32  ports in use
  *     u16  first unit of its block
  *
  * A block is named by external address << 10 | first unit.
@@ -20,7 +20,6 @@ import { noteBlock } from "./event";
 import { External } from "./external";
 import { hasAllForwarded } from "./forward";
 import { Host, releaseHost } from "./host";
-import { Tuple } from "./tuple";
 
 const UNIT_SHIFT: u32 = 6;
 const NAME_SHIFT: u32 = 10;
@@ -32,7 +31,7 @@ if (1 << NAME_SHIFT != EXTERNAL_BLOCKS) ERROR("a block's name holds its unit");
 export class Block {
   host: u32;
   next: u32;
-  used: u16;
+  used: u32;
   first: u16;
 
   static of(external: u32, unit: u32): Block {
@@ -69,14 +68,14 @@ function isPartOf(external: u32, unit: u32, first: u32): bool {
 
 /**
  * Gives a host a block of `ports` ports within `low` to `high` of an external address, of those that are
- * nobody's, and not all kept for forwards of the tuple's destination, the first from a random place on. Its
- * name, or NONE.
+ * nobody's, and not all kept for forwards of this protocol, the first from a random place on. Its name, or
+ * NONE.
  */
 export function takeBlock(
   host: u32,
   external: u32,
   pool: PoolRecord,
-  reply: Tuple,
+  protocol: u32,
   random: u32,
 ): u32 {
   const ports: u32 = pool.blockPorts;
@@ -91,7 +90,7 @@ export function takeBlock(
     const sum = start + n;
     const at = (first + (sum >= count ? sum - count : sum)) * ports;
     if (!isNobodys(external, at, ports)) continue;
-    if (hasAllForwarded(external, pool.zone, reply, at, at + ports - 1)) continue;
+    if (hasAllForwarded(external, pool.zone, protocol, at, at + ports - 1)) continue;
     return give(host, external, at, ports);
   }
   return NONE;
@@ -123,6 +122,15 @@ function give(host: u32, external: u32, at: u32, ports: u32): u32 {
   const address = External.at(external);
   noteBlock(EventKind.BlockAllocated, owner.zone, owner.address, address, at, at + ports - 1);
   return owner.blocks;
+}
+
+/** The host's block that has a port of an external address (NONE: of any); NONE when none has. */
+export function blockWith(host: u32, external: u32, port: u32): u32 {
+  for (let name = Host.at(host).blocks; name != NONE; name = Block.named(name).next) {
+    if (external != NONE && externalOf(name) != external) continue;
+    if (firstPort(name) <= port && port <= lastPort(name)) return name;
+  }
+  return NONE;
 }
 
 /** How many blocks a host has. */

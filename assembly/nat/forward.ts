@@ -55,49 +55,48 @@ function zoneOf(config: Configuration, flow: FlowRecord): u32 {
 }
 
 /**
- * The last port of the forward that has the destination of this tuple, which is in the zone with this
- * index and at this External; NONE where there is no such forward.
+ * The last port of the forward that has this port of an External, which is in the zone with this index; NONE
+ * where there is no such forward.
  */
-export function forwardedUpTo(external: u32, zoneIndex: u32, tuple: Tuple): u32 {
+export function forwardedUpTo(external: u32, zoneIndex: u32, protocol: u32, port: u32): u32 {
+  const address = External.at(external).address;
   for (let i = External.at(external).forwards; i != NONE; i = active.nextForward(i)) {
-    const last = lastPortOf(active.flow(i), zoneIndex, tuple);
+    const last = lastPortOf(active.flow(i), zoneIndex, address, protocol, port);
     if (last != NONE) return last;
   }
   for (let i = active.wideForwards; i != NONE; i = active.nextForward(i)) {
-    const last = lastPortOf(active.flow(i), zoneIndex, tuple);
+    const last = lastPortOf(active.flow(i), zoneIndex, address, protocol, port);
     if (last != NONE) return last;
   }
   return NONE;
 }
 
-/** Whether forwards have all ports from `low` to `high`, towards the tuple's destination at this External. */
+/** Whether forwards have all ports from `low` to `high` of an External. */
 export function hasAllForwarded(
   external: u32,
   zoneIndex: u32,
-  tuple: Tuple,
+  protocol: u32,
   low: u32,
   high: u32,
 ): bool {
   for (let port = low; port <= high; ) {
-    tuple.destinationPort = <u16>port;
-    const last = forwardedUpTo(external, zoneIndex, tuple);
+    const last = forwardedUpTo(external, zoneIndex, protocol, port);
     if (last == NONE) return false;
     port = last + 1;
   }
   return true;
 }
 
-function lastPortOf(flow: FlowRecord, zoneIndex: u32, tuple: Tuple): u32 {
+function lastPortOf(flow: FlowRecord, zoneIndex: u32, address: u32, protocol: u32, port: u32): u32 {
   const zone = zoneOf(active, flow);
   if (zone != <u32>None.Short && zone != zoneIndex) return NONE;
-  if ((tuple.destination & flow.destinationMask) != flow.destination) return NONE;
-  if ((flow.match & FlowMatch.Protocol) != 0 && flow.protocol != tuple.protocol) return NONE;
+  if ((address & flow.destinationMask) != flow.destination) return NONE;
+  if ((flow.match & FlowMatch.Protocol) != 0 && <u32>flow.protocol != protocol) return NONE;
   const byPort =
     (flow.match & FlowMatch.DestinationPorts) != 0 &&
-    hasPorts(tuple.protocol) &&
-    tuple.protocol != <u8>IpProtocol.Icmp;
+    hasPorts(protocol) &&
+    protocol != IpProtocol.Icmp;
   if (!byPort) return HIGHEST;
-  const port = tuple.destinationPort;
-  const within = port >= flow.destinationPortLow && port <= flow.destinationPortHigh;
+  const within = port >= <u32>flow.destinationPortLow && port <= <u32>flow.destinationPortHigh;
   return within ? <u32>flow.destinationPortHigh : NONE;
 }

@@ -12,16 +12,7 @@
  * may have conns.
  */
 
-import {
-  Allocation,
-  ConnState,
-  FlowAction,
-  MappingBehaviour,
-  None,
-  PoolFlag,
-  Reason,
-  ZoneFlag,
-} from "../abi";
+import { ConnState, FlowAction, MappingBehaviour, None, PoolFlag, Reason, ZoneFlag } from "../abi";
 import { active } from "../config/configuration";
 import { PoolRecord } from "../config/records";
 import {
@@ -39,14 +30,12 @@ import { Index } from "../table/index";
 import { NONE } from "../table/none";
 import { PcpMap, PcpResult } from "../wire/pcp";
 import { ConnFlag } from "./conn";
-import { mayHave } from "./deterministic";
 import { notePoolExhausted, noteQuota, noteTableFull } from "./event";
 import { bitmapOf } from "./external";
 import { FlowQuery, findGeneralFlow } from "./flow";
-import { forwardedUpTo } from "./forward";
 import { Host, releaseHost, takeHost } from "./host";
 import { mayTakePort } from "./limit";
-import { abandonMapping, findOwn, leaveMapping, Mapping, makeOwn } from "./mapping";
+import { abandonMapping, findOwn, leaveMapping, Mapping, makeOwn, mayKeep } from "./mapping";
 import { taken, takePort, takeWanted } from "./pool";
 import { free } from "./rest";
 import { isBeyond, mayTake, placesBeyond } from "./share";
@@ -136,16 +125,10 @@ function stillGranted(grant: Grant, mapping: Mapping): bool {
   const index = poolFor(query);
   if (index == NONE) return false;
   const pool = active.pool(index);
-  return active.zoneState(pool.zone).born <= mapping.born && mayKeep(pool, inside, mapping);
-}
-
-/** Whether the pool would let the endpoint have this mapping. */
-function mayKeep(pool: PoolRecord, inside: u32, mapping: Mapping): bool {
-  const address = mapping.externalAddress.address;
-  if (!active.hasExternal(pool, mapping.external, address)) return false;
-  if (forwardedUpTo(mapping.external, pool.zone, keyOf(mapping)) != NONE) return false;
-  if (pool.allocation != Allocation.Deterministic) return true;
-  return mayHave(pool, inside, mapping.source, address, mapping.port);
+  return (
+    active.zoneState(pool.zone).born <= mapping.born &&
+    mayKeep(mapping, pool, inside, mapping.source)
+  );
 }
 
 /** An inside endpoint as the flows are asked about it, wherever it may send to. */
@@ -172,12 +155,6 @@ function poolFor(query: FlowQuery): u32 {
   return behaviour == <u32>MappingBehaviour.EndpointIndependent ? <u32>flow.pool : NONE;
 }
 
-/** The endpoint's own mapping, where the pool still lets it have that. */
-function findMapping(pool: PoolRecord, zoneIndex: u32, query: FlowQuery): u32 {
-  const known = findOwn(pool, bitmapOf(query.protocol), zoneIndex, query);
-  return known != NONE && mayKeep(pool, zoneIndex, Mapping.at(known)) ? known : NONE;
-}
-
 /** Index of the grant that `ask` has made or found. */
 export let granted: u32 = NONE;
 
@@ -199,7 +176,7 @@ export function grant(
   const index = poolFor(query);
   if (index == NONE) return PcpResult.NotAuthorized;
   const pool = active.pool(index);
-  let mapping = findMapping(pool, zoneIndex, query);
+  let mapping = findOwn(pool, bitmapOf(query.protocol), zoneIndex, query);
   let held = mapping == NONE ? NONE : Mapping.at(mapping).grant;
   if (held != NONE && !Grant.at(held).isOf(ask)) return PcpResult.NotAuthorized;
   if (mapping != NONE && exact && !isAsWanted(Mapping.at(mapping), ask)) {
@@ -288,6 +265,7 @@ function mapHost(
   ) {
     if (exact) return Reason.TupleInUse;
     const verdict = takePort(pool, which, host, query, reply);
+    if (verdict == Reason.HostPortLimit) noteQuota(zoneIndex, query, verdict);
     if (verdict != CONTINUE) return verdict;
   }
   made = makeOwn(pool, which, host, query, taken, reply.destinationPort);
@@ -357,7 +335,7 @@ export function revoke(zoneIndex: u32, device: u32, source: u32, ask: PcpMap): P
   const query = queryFor(zoneIndex, device, source, ask.internalPort, ask.protocol);
   const index = poolFor(query);
   if (index == NONE) return PcpResult.Success;
-  const mapping = findMapping(active.pool(index), zoneIndex, query);
+  const mapping = findOwn(active.pool(index), bitmapOf(query.protocol), zoneIndex, query);
   const held = mapping == NONE ? NONE : Mapping.at(mapping).grant;
   if (held == NONE) return PcpResult.Success;
   if (!Grant.at(held).isOf(ask)) return PcpResult.NotAuthorized;

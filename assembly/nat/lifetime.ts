@@ -59,9 +59,10 @@ export function refresh(conn: Conn, direction: Direction, packet: Packet, now: u
     conn.phase = ConnPhase.Established;
     forgetNewness(conn);
   }
-  if (direction == Direction.Reply && conn.has(ConnFlag.KeepsExpiry)) return CONTINUE;
-  // The only place where a packet prolongs its conn.
-  setExpiry(packet.handle >> 1, conn, now + idleTimeout(conn));
+  const expiry = now + idleTimeout(conn);
+  const prolongs = direction == Direction.Original || !conn.has(ConnFlag.KeepsExpiry);
+  // The only place where a packet prolongs its conn; an end that it announces shortens it, whoever sent it.
+  if (prolongs || <i32>(expiry - conn.expiry) < 0) setExpiry(packet.handle >> 1, conn, expiry);
   return CONTINUE;
 }
 

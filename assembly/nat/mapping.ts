@@ -20,8 +20,11 @@ import { PoolRecord } from "../config/records";
 import { arena, keyScratch, mappingIndex, mappingSlab, mappings, RecordBytes } from "../memory";
 import { Index } from "../table/index";
 import { NONE } from "../table/none";
+import { blockWith } from "./block";
+import { mayHave } from "./deterministic";
 import { noteMapping } from "./event";
 import { External } from "./external";
+import { forwardedUpTo } from "./forward";
 import { Host, releaseHost } from "./host";
 import { free, rest } from "./rest";
 import { Tuple } from "./tuple";
@@ -92,8 +95,8 @@ function ownKey(original: Tuple, behaviour: u32): Tuple {
 }
 
 /**
- * The inside endpoint's mapping among those that the pool could have made; NONE when there is none. Whoever
- * asks says which zones (by index) it leads from and to.
+ * The inside endpoint's mapping among those that the pool would make now; NONE when there is none. The
+ * endpoint is the source of a tuple in the zone with this index.
  */
 export function findOwn(pool: PoolRecord, which: u32, zoneIndex: u32, original: Tuple): u32 {
   const key = ownKey(original, pool.mapping(which));
@@ -108,13 +111,35 @@ export function findOwn(pool: PoolRecord, which: u32, zoneIndex: u32, original: 
         mapping.equals(key) &&
         mapping.behaviour == <u8>pool.mapping(which) &&
         mapping.born >= born &&
-        active.hasExternal(pool, mapping.external, mapping.externalAddress.address)
+        mayKeep(mapping, pool, zoneIndex, original.source)
       ) {
         return index;
       }
     }
   }
   return NONE;
+}
+
+/**
+ * Whether a pool lets a host (address, in the zone with this index) keep what a mapping gave it: an address
+ * that is the pool's, a port that is no forward's and, where ports are given to hosts, is this host's. The
+ * pool's range counts when a port is chosen, and no longer.
+ */
+export function mayKeep(mapping: Mapping, pool: PoolRecord, zoneIndex: u32, host: u32): bool {
+  const external = mapping.external;
+  const address = mapping.externalAddress.address;
+  const port: u32 = mapping.port;
+  if (!active.hasExternal(pool, external, address)) return false;
+  if (forwardedUpTo(external, pool.zone, mapping.protocol, port) != NONE) return false;
+  if (mapping.which == <u16>None.Short) return true;
+  switch (<u32>pool.allocation) {
+    case Allocation.Block:
+      return mapping.host != NONE && blockWith(mapping.host, external, port) != NONE;
+    case Allocation.Deterministic:
+      return mayHave(pool, zoneIndex, host, address, port);
+    default:
+      return true;
+  }
 }
 
 /** The mapping of an external port that many share; NONE when it is not such a port. */

@@ -4,12 +4,11 @@
  * yet used towards the conn's destination.
  */
 
-import { Allocation, Reason } from "../abi";
+import { Reason } from "../abi";
 import { PoolRecord } from "../config/records";
 import { CONTINUE, Packet } from "../packet";
 import { NONE } from "../table/none";
 import { Conn } from "./conn";
-import { mayHave } from "./deterministic";
 import { notePoolExhausted, noteQuota } from "./event";
 import { bitmapOf, External } from "./external";
 import { Host, releaseHost, takeHost } from "./host";
@@ -35,7 +34,7 @@ export function takeMapping(conn: Conn, packet: Packet, pool: PoolRecord): u32 {
 
 function takeOwn(conn: Conn, packet: Packet, pool: PoolRecord, which: u32): u32 {
   const known = findOwn(pool, which, packet.zoneIndex, packet);
-  if (known != NONE && isStillDue(pool, packet, Mapping.at(known))) {
+  if (known != NONE) {
     const mapping = Mapping.at(known);
     conn.mapping = known;
     conn.reply.destination = mapping.externalAddress.address;
@@ -47,13 +46,6 @@ function takeOwn(conn: Conn, packet: Packet, pool: PoolRecord, which: u32): u32 
   const verdict = mapHost(conn, packet, pool, which, host);
   if (verdict != CONTINUE) releaseHost(host);
   return verdict;
-}
-
-/** Whether the ports that the pool gives a host still include this mapping's. */
-function isStillDue(pool: PoolRecord, packet: Packet, mapping: Mapping): bool {
-  if (pool.allocation != Allocation.Deterministic) return true;
-  const address = mapping.externalAddress.address;
-  return mayHave(pool, packet.zoneIndex, packet.source, address, mapping.port);
 }
 
 function mapHost(conn: Conn, packet: Packet, pool: PoolRecord, which: u32, host: u32): u32 {

@@ -22,6 +22,7 @@ import { mix64, sipHash } from "../table/hash";
 import { NONE } from "../table/none";
 import {
   Block,
+  blockWith,
   externalOf,
   firstPort,
   giveBack,
@@ -152,22 +153,13 @@ function mayWant(pool: PoolRecord, external: u32, host: u32, original: Tuple, po
   return mayHave(pool, zoneIndex, original.source, External.at(external).address, port);
 }
 
-/** The host's block that has a port of an external address (NONE: of any); NONE when none has. */
-function blockWith(host: u32, external: u32, port: u32): u32 {
-  for (let name = Host.at(host).blocks; name != NONE; name = Block.named(name).next) {
-    if (external != NONE && externalOf(name) != external) continue;
-    if (firstPort(name) <= port && port <= lastPort(name)) return name;
-  }
-  return NONE;
-}
-
 /** Takes an address for a conn of a protocol without ports: no other conn has the remote end there. */
 export function takeAddress(pool: PoolRecord, original: Tuple, reply: Tuple): u32 {
   const first = firstAddress(pool, original);
   for (let n: u32 = 0; n < pool.addressCount; n++) {
     const external = externalFrom(pool, first, n);
     reply.destination = External.at(external).address;
-    if (forwardedUpTo(external, pool.zone, reply) != NONE || !isFree(reply)) continue;
+    if (forwardedUpTo(external, pool.zone, reply.protocol, 0) != NONE || !isFree(reply)) continue;
     External.at(external).countUse(NONE, 1);
     taken = external;
     return CONTINUE;
@@ -233,7 +225,7 @@ function search(
     const port = takeNext(bitmap, start, low, high, parity);
     if (port == NONE) return false;
     reply.destinationPort = <u16>port;
-    const forwarded = forwardedUpTo(external, pool.zone, reply);
+    const forwarded = forwardedUpTo(external, pool.zone, reply.protocol, port);
     if (forwarded == NONE && isFree(reply)) return true;
     bitmap.give(port);
     const next = (forwarded == NONE ? port : min(forwarded, high)) + 1;
@@ -264,7 +256,7 @@ function takeFromBlocks(
     if (takeOf(pool, which, name, original, reply)) return CONTINUE;
   }
   if (blocks >= pool.blocksPerHost) return Reason.HostPortLimit;
-  const name = anotherBlock(pool, host, original, reply);
+  const name = anotherBlock(pool, host, original);
   if (name == NONE) return Reason.PoolExhausted;
   if (takeOf(pool, which, name, original, reply)) return CONTINUE;
   // Conns that came in by forwards have what is left of it.
@@ -290,13 +282,12 @@ function isOf(pool: PoolRecord, name: u32): bool {
   );
 }
 
-function anotherBlock(pool: PoolRecord, host: u32, original: Tuple, reply: Tuple): u32 {
+function anotherBlock(pool: PoolRecord, host: u32, original: Tuple): u32 {
   const first = firstAddress(pool, original);
   const random = <u32>draw();
   for (let n: u32 = 0; n < pool.addressCount; n++) {
     const external = externalFrom(pool, first, n);
-    reply.destination = External.at(external).address;
-    const name = takeBlock(host, external, pool, reply, random);
+    const name = takeBlock(host, external, pool, original.protocol, random);
     if (name != NONE) return name;
   }
   return NONE;

@@ -82,7 +82,8 @@ function serves(external: u32, pool: PoolRecord, port: u16, reply: Tuple): bool 
   if (index == NONE) return false;
   reply.destination = External.at(external).address;
   reply.destinationPort = port;
-  if (forwardedUpTo(external, pool.zone, reply) != NONE || !isFree(reply)) return false;
+  if (forwardedUpTo(external, pool.zone, reply.protocol, port) != NONE || !isFree(reply))
+    return false;
   shared = index;
   return true;
 }

@@ -4,6 +4,7 @@ import t from "tap";
 import { EventClass, EventKind } from "../../assembly/abi.js";
 import { formatAddress } from "../../host/config/address.js";
 import { externalOf, ownerOf, planOf } from "../../host/config/deterministic.js";
+import { TcpFlags } from "../harness/frame.js";
 import { EXTERNAL, Host, SERVER, TENANT } from "../harness/host.js";
 import { begin, endpointOf, isProhibited, nat, portOf, SECOND, THIRD } from "../harness/nat.js";
 
@@ -83,6 +84,21 @@ t.test("RFC 8158 S5: a block is freed when the last of its ports has rested", as
     [EventKind.BlockFreed],
   );
   t.same(router.hosts(), []);
+});
+
+t.test("RFC 8158 S5: a block counts its ports however many it has", async (t) => {
+  const block = { allocation: "block", block: { ports: 32_768, perHost: 1 } };
+  const capacity = { conns: 131_072, neighbors: 256, poolAddresses: 16, imageBytes: 65_536 };
+  const { router, a } = nat({ ...block, ports: "32768-65535" }, { capacity });
+  // Together one more than 16 bits hold.
+  for (let n = 0; n < 32_768; n++) {
+    a.udp(SERVER, n, 53);
+    a.tcp(SERVER, n, 80, TcpFlags.Syn);
+  }
+  a.ping(SERVER, 7);
+  t.equal(router.conns().length, 65_537);
+  router.wait(2_000_000);
+  t.same([router.conns(), router.hosts()], [[], []]);
 });
 
 t.test("RFC 6888 R14: a block whose ports forwards have is passed over", async (t) => {

@@ -518,6 +518,29 @@ t.test("RFC 4787 R10: TFTP's answers from another port arrive", async (t) => {
   }
 });
 
+t.test("RFC 8158 S5: what one tenant announces pushes out nothing of another's", async (t) => {
+  const request = "\0\x01file\0octet\0";
+  for (const [port, step] of [
+    [7000, 0],
+    [7000, 1],
+  ] as const) {
+    const capacity = { conns: 4096, neighbors: 256, poolAddresses: 16, imageBytes: 65_536 };
+    const strict = { filtering: "address-and-port-dependent" };
+    const router = new Router(gateways({ tftp: true }, strict, { capacity }));
+    const { a, b, server } = around(router);
+    const [sent] = b.udp(SERVER, 5000, 69, request);
+    for (let n = 0; n < 1100; n++) a.udp(SERVER, port + n * step, 69, request);
+    const [last] = a.udp(SERVER, 9000, 69, request);
+    for (const [{ ip } = {}, device] of [
+      [sent, b.device],
+      [last, a.device],
+    ] as const) {
+      const [block] = server.udp(EXTERNAL, 40000, ip?.sourcePort ?? 0);
+      t.equal(block?.device, device, `${step === 0 ? "one conn" : "many conns"}`);
+    }
+  }
+});
+
 t.test("RFC 5382 R6: mangled lines do no harm, and the conn goes on", async (t) => {
   const router = new Router(gateways({ ftp: true }));
   const { a, server } = around(router);

@@ -168,3 +168,69 @@ t.test(
     t.equal(router.mappings().length, 1);
   },
 );
+
+t.test(
+  "RFC 4787 R1; peers P29: a port that has become a forward's is its old user's no more",
+  async (t) => {
+    const pool = { filtering: "endpoint-independent" };
+    const { router, a, third } = nat(pool);
+    const port = portOf(a.udp(SERVER, 1, 53));
+    const to = { zone: "b", address: TENANT, port };
+    const forward = { protocol: "udp", zone: "public", address: EXTERNAL, port, to };
+    router.reconfigure(pooled(pool, { forwards: [forward] }));
+    t.not(portOf(a.udp(SECOND, 1, 53)), port, "before the sweep, too");
+    router.wait(0);
+    t.equal(third.udp(EXTERNAL, 9, port)[0]?.device, "lan-b");
+  },
+);
+
+t.test(
+  "peers P28: a pool's filtering made looser ends nobody, and lets in who may come",
+  async (t) => {
+    const { router, a, server, third } = nat({ filtering: "address-dependent" });
+    const port = portOf(a.udp(SERVER, 1, 53));
+    t.equal(server.udp(EXTERNAL, 99, port).length, 1);
+    router.reconfigure(pooled({ filtering: "endpoint-independent" }));
+    router.wait(0);
+    t.equal(server.udp(EXTERNAL, 99, port).length, 1, "who had come in stays");
+    t.equal(server.udp(EXTERNAL, 98, port).length, 1, "and others come as they could before");
+    t.same(third.udp(EXTERNAL, 9, port), [], "an old mapping filters as it was made");
+  },
+);
+
+t.test("RFC 6888 R8: an address that comes back finds its ports resting", async (t) => {
+  const pool = { allocation: "preserve" };
+  const { router, a, b } = nat(pool);
+  t.equal(portOf(a.udp(SERVER, 4562, 53)), 4562);
+  router.reconfigure(pooled({ ...pool, addresses: ["203.0.113.8"] }));
+  router.wait(0);
+  router.reconfigure(pooled(pool));
+  t.not(portOf(b.udp(SERVER, 4562, 53)), 4562);
+  router.wait(121_000);
+  t.equal(portOf(a.udp(SERVER, 4562, 54)), 4562, "until they have rested");
+});
+
+t.test("RFC 6888 R8: nor does it begin anew before its conns are swept", async (t) => {
+  const { router, a, b } = nat({ ports: "5000-5001" });
+  const port = portOf(a.udp(SERVER, 1, 53));
+  router.reconfigure(pooled({ addresses: ["203.0.113.8"] }));
+  router.reconfigure(pooled({ ports: "5000-5001" }));
+  t.not(portOf(b.udp(SERVER, 1, 53)), port);
+  t.ok(isProhibited(b.udp(SERVER, 2, 53)));
+  router.wait(0);
+});
+
+t.test("RFC 7422 S1: who had a port before its pool gave them by hosts gets another", async (t) => {
+  const block = { allocation: "block", block: { ports: 64, perHost: 1 } };
+  const hosts = [{ zone: "a", prefix: "192.168.0.0/26" }];
+  const deterministic = { allocation: "deterministic", deterministic: { hosts, portsPerHost: 64 } };
+  for (const policy of [block, deterministic]) {
+    const { router, a } = nat({ ports: "20000-30000" });
+    const port = portOf(a.udp(SERVER, 1, 53));
+    router.reconfigure(pooled({ ...policy, ports: "1024-9999" }));
+    const next = portOf(a.udp(SECOND, 1, 53));
+    t.not(next, port);
+    router.wait(0);
+    for (let n = 0; n < 4; n++) t.equal(portOf(a.udp(`8.8.4.${n + 1}`, 1, 53)), next);
+  }
+});

@@ -1,7 +1,7 @@
 /** RFC 4787: UDP behind a pool. Mapping, filtering, timers and hairpin. */
 
 import t from "tap";
-import { udp } from "../harness/frame.js";
+import { TcpFlags, udp } from "../harness/frame.js";
 import { EXTERNAL, Host, SERVER, TENANT } from "../harness/host.js";
 import {
   BEHAVIOURS,
@@ -140,6 +140,18 @@ t.test(
     }
   },
 );
+
+t.test("RFC 4787 R6: an end that is announced from outside counts in any case", async (t) => {
+  for (const inboundRefresh of [true, false]) {
+    const { router, a, server } = nat({ inboundRefresh });
+    const port = portOf(a.tcp(SERVER, 1, 80, TcpFlags.Syn));
+    server.tcp(EXTERNAL, 80, port, TcpFlags.Syn | TcpFlags.Ack);
+    a.tcp(SERVER, 1, 80, TcpFlags.Ack);
+    server.tcp(EXTERNAL, 80, port, TcpFlags.Rst | TcpFlags.Ack);
+    router.wait(241_000);
+    t.same(router.conns(), [], `${inboundRefresh}`);
+  }
+});
 
 t.test("RFC 4787 R7: inside and outside may have the same addresses", async (t) => {
   const { router, a } = nat(

@@ -183,12 +183,12 @@ t.test("a pool's address that is taken away and comes back before the sweep", as
     given.add(sent?.ip?.sourcePort);
   }
   t.equal(given.size, 300, "no port is given twice");
-  t.same(server.answer(fromA), []);
-  t.same(router.ended, { ConnRevoked: 1 });
+  t.equal(server.answer(fromA)[0]?.ip?.destination, TENANT, "who had one has it still");
+  given.add(fromA?.ip?.sourcePort);
   router.wait(0);
-  t.equal(router.conns().length, 300);
+  t.equal(router.conns().length, 302);
   for (let port = 400; port < 800; port++) given.add(b.udp(SERVER, port, 53)[0]?.ip?.sourcePort);
-  t.equal(given.size, 700, "nor after the sweep has given the old ones back");
+  t.equal(given.size, 701, "nor after the sweep");
 });
 
 t.test(

@@ -96,6 +96,8 @@ export class ImageRefused extends Error {
   }
 }
 
+const NO_ROWS = new Uint8Array();
+
 /** Compiles the datapath's release build. */
 export function loadModule(): WebAssembly.Module {
   return new WebAssembly.Module(readFileSync(new URL("../datapath.wasm", import.meta.url)));
@@ -274,6 +276,7 @@ export class Datapath implements Offload {
   /** Takes the oldest events, up to Limit.Rows: copies of rows of abi's EventAt. */
   takeEvents(): Uint8Array {
     const rows = this.exports.takeEvents();
+    if (rows === 0) return NO_ROWS;
     return new Uint8Array(this.memory.buffer, Exchange.Rows, rows * EventAt.Bytes).slice();
   }
 

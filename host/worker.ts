@@ -45,6 +45,8 @@ class Forwarding {
   /** Windows of interfaces that are closed, none of them mapped by the kernel. */
   private readonly spare: Window[] = [];
   private checkedAt = clock();
+  /** Events that were lost, as far as that has been told. */
+  private lostEvents = 0;
   private stopped = false;
 
   constructor(
@@ -65,7 +67,10 @@ class Forwarding {
     try {
       while (!this.stopped) {
         const now = clock();
-        if (this.loop.turn(now) === 0) this.sleep(now);
+        const received = this.loop.turn(now);
+        // A batch makes fewer events than find a place, so none is lost while each is told after its turn.
+        this.tellEvents();
+        if (received === 0) this.sleep(now);
         if (now - this.checkedAt >= CHECK_MS) this.check(now);
         this.takeOrders();
       }
@@ -88,7 +93,7 @@ class Forwarding {
 
   private check(now: number): void {
     this.checkedAt = now;
-    this.tellEvents();
+    this.tellLosses();
     for (const [index, { order, device }] of this.opened.entries()) {
       const event = device.check();
       if (event === undefined) continue;
@@ -109,6 +114,13 @@ class Forwarding {
     ) {
       this.answer({ kind: "events", configuration, rows });
     }
+  }
+
+  private tellLosses(): void {
+    const lost = this.datapath.lostEvents - this.lostEvents;
+    if (lost === 0) return;
+    this.lostEvents += lost;
+    this.warn(`${lost} events found no place and are lost`);
   }
 
   private takeOrders(): void {

@@ -1,5 +1,7 @@
 /** The main thread's handle on the forwarding thread, here in one process with the test. */
+import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
+import { EventKind } from "../../assembly/abi.js";
 import type { Config } from "../../host/config/model.js";
 import { parseConfig } from "../../host/config/parse.js";
 import { Lab, labSupport } from "../../host/demo/lab.js";
@@ -8,6 +10,23 @@ import { inside } from "../harness/inside.js";
 
 const reason = labSupport();
 const SEED = new Uint8Array(16);
+
+/** More hosts than events that may wait. */
+const HOSTS = 3000;
+/** A datagram of each, all within a moment, but none that the interface has no place for. */
+const BURST = `
+import socket, struct, time
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(("eth0", 0))
+for n in range(${HOSTS}):
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28, 0, 0, 64, 17, 0, struct.pack("!I", 0x0A000100 + n), bytes([8, 8, 8, 8]))
+    total = sum(struct.unpack("!10H", ip))
+    total = (total & 0xFFFF) + (total >> 16)
+    ip = ip[:10] + struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF) + ip[12:]
+    wire.send(bytes([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9, 8, 0]) + ip + struct.pack("!HHHH", 1000, 53, 8, 0))
+    if n % 64 == 0:
+        time.sleep(0.001)
+`;
 
 function parse(document: object): Config {
   return parseConfig(JSON.stringify(document), "test");
@@ -75,6 +94,50 @@ t.test("a forwarder", { skip: reason ?? false }, async (t) => {
     const refused = here(() => forwarder.reconfigure(configuration(3, 65)));
     await t.rejects(refused, /^capacity\.conns: 65 wanted, 64 set aside at the start/);
     t.strictSame(Object.keys((await forwarder.counters()).devices), ["a0", "lan"]);
+  });
+
+  t.test("every event of a burst is told", async (t) => {
+    const { lab, near, far, here } = await site(t);
+    await lab.veth(near, "eth1", far, "eth1");
+    const lan = { port: 1, zone: "a", interface: "eth0", mac: "02:00:00:00:00:01" };
+    const wan = { port: 2, zone: "public", interface: "eth1", addresses: ["203.0.113.2/24"] };
+    const config = parse({
+      version: 1,
+      zones: [
+        { id: 10, name: "a" },
+        { id: 20, name: "public" },
+      ],
+      devices: [
+        { ...lan, name: "lan", addresses: ["10.0.255.254/16"] },
+        { ...wan, name: "wan" },
+      ],
+      routes: [{ zone: "public", to: "0.0.0.0/0", via: "203.0.113.1" }],
+      neighbors: [{ zone: "public", address: "203.0.113.1", mac: "02:00:00:00:00:02" }],
+      pools: [
+        {
+          name: "p1",
+          zone: "public",
+          addresses: ["203.0.113.64-203.0.113.67"],
+          allocation: "block",
+          block: { ports: 64, perHost: 1 },
+        },
+      ],
+      nat: [{ from: ["a"], to: "public", pool: "p1" }],
+      capacity: { conns: 8192 },
+    });
+    const forwarder = await here(() => Forwarder.start(config, SEED));
+    t.teardown(() => forwarder.stop());
+    const told = new Set<string>();
+    const warnings: string[] = [];
+    forwarder.on(
+      "event",
+      ({ kind, address }) => kind === EventKind.BlockAllocated && told.add(address),
+    );
+    forwarder.on("warning", (text) => warnings.push(text));
+    await far.run("python3", ["-c", BURST]);
+    for (let n = 0; n < 50 && told.size < HOSTS; n++) await sleep(100);
+    t.equal(told.size, HOSTS);
+    t.same(warnings, []);
   });
 
   t.test("interfaces come and go over the same windows", async (t) => {

@@ -12,7 +12,7 @@
  * Where the conn hides hit.source behind other.destination, every hop on that side is hidden as well.
  *
  * What leaves therefore quotes the packet byte for byte as its sender sent it, but for the TTL that the hops
- * since have counted down. Only types that still mean something pass: source quench (RFC 6633) and redirects,
+ * since have counted down and the identification. Only types that still mean something pass: source quench (RFC 6633) and redirects,
  * which concern one link, do not.
  */
 

@@ -68,13 +68,13 @@ export function describeEvent(event: EventView): string {
     case EventKind.PortsExhausted:
       return `pool ${event.pool}: nothing left for ${event.protocol} of ${event.address} in ${zone}${again}`;
     case EventKind.QuotaExceeded:
-      return `${zone}: ${Reason[event.value]} reached by ${event.address}${again}`;
+      return `${zone}: ${Reason[event.value]} reached by ${event.address}, ${event.protocol}${again}`;
     case EventKind.TableFull:
       return `${Reason[event.value]}: ${event.address} of ${zone} was refused${again}`;
     case EventKind.ThresholdReached:
       return `${subject(event)}: ${event.value} % in use`;
     case EventKind.ThresholdCleared:
-      return `${subject(event)}: ${event.value} % in use again`;
+      return `${subject(event)}: ${event.value} % in use, the alarm is over`;
     case EventKind.BlockAllocated:
     case EventKind.BlockFreed: {
       const what = event.kind === EventKind.BlockAllocated ? "has" : "gave back";

@@ -85,7 +85,7 @@ export async function accept(options: Options): Promise<Outcome> {
     const topology = await timed("build", () => build(lab, options.form, options.tenants));
     const gateway = await timed("gateway", () => startGateway(options.gateway, topology));
     const captures = await timed("start captures", () => startCaptures(topology, gateway));
-    wrong.ping = await timed("ping", () => ping(topology));
+    wrong.ping = await timed("ping", () => ping(topology, gateway.takesAllAtOnce));
     const programs = await timed("start tenants", () => startTenants(topology));
     wrong.tcp = await timed("tcp", () => exchange("tcp", topology, programs));
     wrong.udp = await timed("udp", () => exchange("udp", topology, programs));
@@ -119,8 +119,11 @@ function startCaptures({ server, tenants }: Topology, gateway: Running): Promise
   ]);
 }
 
-/** Step 1: every tenant pings three times at once, and gets its three replies, not one frame more. */
-async function ping(topology: Topology): Promise<string[]> {
+/**
+ * Step 1: every tenant pings three times, all at once or each after the first reply to the one before, and gets
+ * its three replies, not one frame more.
+ */
+async function ping(topology: Topology, atOnce: boolean): Promise<string[]> {
   const { server, tenants, linkBytes } = topology;
   const request = `ip saddr ${PUBLIC_ADDRESS} ip daddr ${SERVER_ADDRESS} icmp type echo-request`;
   const reply = `ip saddr ${SERVER_ADDRESS} ip daddr ${TENANT_ADDRESS} icmp type echo-reply`;
@@ -131,7 +134,10 @@ async function ping(topology: Topology): Promise<string[]> {
     const options = `-n -c ${PINGS} -i 0.3 -W 5 -e ${PING_IDENTIFIER} -p ${pattern}`.split(" ");
     return host.spawn("ping", [...options, SERVER_ADDRESS], { gate: true });
   });
-  for (const each of pings) each.write("go\n");
+  for (const each of pings) {
+    each.write("go\n");
+    if (!atOnce) await each.line("stdout", /icmp_seq=1 /);
+  }
   await Promise.all(pings.map((each) => each.exited));
   const wrong = pings.flatMap(({ stdout }, index) => {
     const summary = /\d+ packets transmitted.*/.exec(stdout.toString())?.[0] ?? "no summary";

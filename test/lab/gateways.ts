@@ -20,6 +20,11 @@ const WAN_PORT = 1000;
 const PROTOCOLS = ["tcp", "udp", "icmp"];
 
 export interface Running {
+  /**
+   * Whether the first packets of two tenants may come at the same instant. In the kernel both may choose one
+   * external endpoint then, and one is dropped when its conn is entered (insert_failed of nf_conntrack).
+   */
+  readonly takesAllAtOnce: boolean;
   /** MAC of the frames it sends through the router's interface of that name. */
   mac(routerInterface: string): string;
   /** Undefined where it is the kernel. */
@@ -92,7 +97,12 @@ export async function startGateway(kind: GatewayKind, topology: Topology): Promi
   if (kind === "kernel") return startKernel(topology);
   const { router, form, tenants } = topology;
   const gateway = await Gateway.start(router, configuration(form, tenants, kind));
-  return { mac: virtualMac, conns: () => gateway.conns(), stop: () => gateway.stop() };
+  return {
+    takesAllAtOnce: true,
+    mac: virtualMac,
+    conns: () => gateway.conns(),
+    stop: () => gateway.stop(),
+  };
 }
 
 /**
@@ -145,6 +155,7 @@ table inet zones {
     address: string;
   }[];
   return {
+    takesAllAtOnce: false,
     mac: (interfaceName) => links.find((each) => each.ifname === interfaceName)?.address ?? "",
     conns: async () => undefined,
     stop: async () => 0,

@@ -13,7 +13,7 @@ const SEED = new Uint8Array(16);
 
 /** More hosts than events that may wait. */
 const HOSTS = 3000;
-/** A datagram of each, all within a moment, but none that the interface has no place for. */
+/** A datagram of each, all within a moment. */
 const BURST = `
 import socket, struct, time
 wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
@@ -134,8 +134,11 @@ t.test("a forwarder", { skip: reason ?? false }, async (t) => {
       ({ kind, address }) => kind === EventKind.BlockAllocated && told.add(address),
     );
     forwarder.on("warning", (text) => warnings.push(text));
-    await far.run("python3", ["-c", BURST]);
-    for (let n = 0; n < 50 && told.size < HOSTS; n++) await sleep(100);
+    // A busy machine may have no place for some frames. Who has a block is not told again.
+    for (let burst = 0; burst < 10 && told.size < HOSTS; burst++) {
+      await far.run("python3", ["-c", BURST]);
+      for (let n = 0; n < 20 && told.size < HOSTS; n++) await sleep(100);
+    }
     t.equal(told.size, HOSTS);
     t.same(warnings, []);
   });

@@ -22,6 +22,12 @@ function gateways(on: Document, pool: Document = {}, changes: Document = {}): Do
   });
 }
 
+/** The forward to the FTP server that a tenant has. */
+function toServer(zone: string): Document {
+  const to = { zone, address: TENANT, port: 21 };
+  return { protocol: "tcp", zone: "public", address: EXTERNAL, port: 21, to };
+}
+
 /** A control conn between a client and a server, each as it sees the other. */
 class Control {
   /** What the server knows of the client. */
@@ -307,15 +313,7 @@ t.test("RFC 5382 R6: what is no whole line of its own passes as it is", async (t
 });
 
 t.test("RFC 5382 R6: a server inside says 227 and 229 of the external endpoint", async (t) => {
-  const forwards = [
-    {
-      protocol: "tcp",
-      zone: "public",
-      address: EXTERNAL,
-      port: 21,
-      to: { zone: "a", address: TENANT, port: 21 },
-    },
-  ];
+  const forwards = [toServer("a")];
   const router = new Router(gateways({ ftp: true }, {}, { forwards }));
   const { a, server: client } = around(router);
   const control = new Control(client, a, CONTROL, EXTERNAL).open();
@@ -359,15 +357,7 @@ t.test("RFC 5382 R6: a whole forwarded address keeps the port", async (t) => {
 });
 
 t.test("RFC 5382 R6: a server in another zone, by its external address", async (t) => {
-  const forwards = [
-    {
-      protocol: "tcp",
-      zone: "public",
-      address: EXTERNAL,
-      port: 21,
-      to: { zone: "b", address: TENANT, port: 21 },
-    },
-  ];
+  const forwards = [toServer("b")];
   const router = new Router(gateways({ ftp: true }, {}, { forwards }));
   const { a, b } = around(router);
   const control = new Control(a, b, CONTROL, EXTERNAL).open();

@@ -24,7 +24,8 @@ t.test("a round can be repeated", async (t) => {
   t.same(isolationRound(SEED), isolationRound(SEED));
 });
 
-t.test("the oracle notices a packet that leaves in the wrong zone", async (t) => {
+/** A tenant's first packet on its way out, marked for the oracle. */
+function sentOut() {
   const router = new Router(edge());
   const oracle = new Oracle(router.config, 1000);
   const { a, server } = around(router);
@@ -38,6 +39,11 @@ t.test("the oracle notices a packet that leaves in the wrong zone", async (t) =>
   const data = oracle.mark(router.device("lan-a"), wire, 0);
   const [out] = a.send(SERVER, udp({ sourcePort: 4562, destinationPort: 53, data }));
   if (out === undefined) throw new Error("nothing left");
+  return { router, oracle, server, wire, out };
+}
+
+t.test("the oracle notices a packet that leaves in the wrong zone", async (t) => {
+  const { router, oracle, server, wire, out } = sentOut();
   t.throws(() => oracle.check({ ...out, device: "lan-b" }), Violation, "not the public zone");
   t.doesNotThrow(() => oracle.check(out));
   const back = {
@@ -83,19 +89,7 @@ t.test("the oracle notices one endpoint given to two tenants", async (t) => {
 t.test(
   "the oracle notices an error that leaves in the wrong zone, or un-translated wrongly",
   async (t) => {
-    const router = new Router(edge());
-    const oracle = new Oracle(router.config, 1000);
-    const { a, server } = around(router);
-    const wire = {
-      protocol: 17,
-      source: numberOf(TENANT),
-      destination: numberOf(SERVER),
-      sourcePort: 4562,
-      destinationPort: 53,
-    };
-    const data = oracle.mark(router.device("lan-a"), wire, 0);
-    const [out] = a.send(SERVER, udp({ sourcePort: 4562, destinationPort: 53, data }));
-    if (out === undefined) throw new Error("nothing left");
+    const { router, oracle, server, out } = sentOut();
     oracle.check(out);
     const quoted = packetOf(out);
     const extension = oracle.markError(router.device("wan"), quoted, 0);

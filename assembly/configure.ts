@@ -26,7 +26,7 @@ import {
 import { NeighborRecord } from "./config/records";
 import { arena, EXTERNAL_BITMAPS, neighborSlab, slotBytes } from "./memory";
 import { forgetDatagrams } from "./nat/datagram";
-import { External } from "./nat/external";
+import { BLOCKS, External } from "./nat/external";
 import { linkForwards } from "./nat/forward";
 import { recountGrants } from "./nat/grant";
 import { forgetResting } from "./nat/rest";
@@ -312,6 +312,7 @@ function listExternal(next: Configuration, pool: u32, external: External): void 
   for (let which: u32 = 0; which < EXTERNAL_BITMAPS; which++) {
     next.poolState(pool).countUse(which, external.bitmap(which).count);
   }
+  next.poolState(pool).countUse(BLOCKS, external.blockPorts);
 }
 
 /** A static neighbor takes the place of a learned one. Room was checked. */

@@ -83,12 +83,16 @@ export class PoolState {
   private used0: u32;
   private used1: u32;
   private used2: u32;
-  /** Bits of the bitmaps of which 80 % are in use. */
+  /** Ports of blocks that hosts have. */
+  private used3: u32;
+  /** Bits of these four of which 80 % are in use. */
   high: u32;
   /** When its last alarm was noted, and how many were left out since (nat/event.ts). */
   alarmAt: u32;
   alarmRepeats: u32;
+  private pad: u32;
 
+  /** Of a bitmap's protocol, or of BLOCKS (nat/external.ts). */
   used(which: u32): u32 {
     return load<u32>(changetype<usize>(this) + ((<usize>which) << 2));
   }
@@ -112,12 +116,12 @@ export class DeviceState {
 }
 
 const ZONE_STATE_BYTES: usize = 80;
-const POOL_STATE_BYTES: usize = 24;
+const POOL_STATE_BYTES: usize = 32;
 const DEVICE_STATE_BYTES: usize = 24;
 const CONFIGURATION_BYTES: usize = 256;
 
 if (offsetof<ZoneState>() != ZONE_STATE_BYTES) ERROR("a ZoneState is 80 bytes");
-if (offsetof<PoolState>() != POOL_STATE_BYTES) ERROR("a PoolState is 24 bytes");
+if (offsetof<PoolState>() != POOL_STATE_BYTES) ERROR("a PoolState is 32 bytes");
 if (offsetof<ZoneState>("dropped") != ZoneCounterAt.Dropped)
   ERROR("ZoneState begins as ZoneCounterAt");
 if (offsetof<DeviceState>() != DEVICE_STATE_BYTES) ERROR("a DeviceState is 24 bytes");

@@ -16,8 +16,8 @@ import { EventKind, Limit } from "../abi";
 import { PoolRecord } from "../config/records";
 import { EXTERNAL_BLOCKS } from "../memory";
 import { NONE } from "../table/none";
-import { noteBlock } from "./event";
-import { External } from "./external";
+import { noteBlock, watchPool } from "./event";
+import { BLOCKS, External } from "./external";
 import { hasAllForwarded } from "./forward";
 import { Host, releaseHost } from "./host";
 
@@ -120,7 +120,9 @@ function give(host: u32, external: u32, at: u32, ports: u32): u32 {
   }
   owner.blocks = (external << NAME_SHIFT) | first;
   const address = External.at(external);
+  address.countBlock(ports);
   noteBlock(EventKind.BlockAllocated, owner.zone, owner.address, address, at, at + ports - 1);
+  watchPool(address, BLOCKS, 0);
   return owner.blocks;
 }
 
@@ -165,7 +167,9 @@ export function giveBack(name: u32): void {
     Block.of(external, unit).host = NONE;
   }
   const address = External.at(external);
+  address.countBlock(<i32>firstPort(name) - <i32>last - 1);
   noteBlock(EventKind.BlockFreed, owner.zone, owner.address, address, firstPort(name), last);
+  watchPool(address, BLOCKS, 0);
   releaseHost(index);
 }
 

@@ -4,12 +4,12 @@
  * and again are noted once a second, with how many were left out (RFC 8158 section 5: rate limits).
  */
 
-import { EventAt, EventClass, EventKind, Limit, None, Reason } from "../abi";
+import { Allocation, EventAt, EventClass, EventKind, Limit, None, Reason } from "../abi";
 import { active } from "../config/configuration";
 import { PoolRecord } from "../config/records";
 import { arena, connSlab, events } from "../memory";
 import { NONE } from "../table/none";
-import { External } from "./external";
+import { BLOCKS, External } from "./external";
 import { Tuple } from "./tuple";
 
 /** Equal alarms are at least so far apart. */
@@ -130,12 +130,17 @@ export function watchConns(zoneIndex: u32): void {
   state.connsHigh ^= 1;
 }
 
-/** To be called when a port of an external address was taken or became free: 80 % of its pool. */
+/**
+ * To be called when a port of an external address was taken or became free: 80 % of its pool. For a block of
+ * ports, which belongs to all protocols, `which` is BLOCKS and `protocol` 0.
+ */
 export function watchPool(external: External, which: u32, protocol: u32): void {
   if (external.pool == <u32>None.Short) return;
   const pool = active.pool(external.pool);
   const state = active.poolState(external.pool);
-  const all = <u64>pool.addressCount * (<u64>pool.portHigh - pool.portLow + 1);
+  const ports = which == BLOCKS ? wholeBlocks(pool) : <u64>pool.portHigh - pool.portLow + 1;
+  const all = <u64>pool.addressCount * ports;
+  if (all == 0) return;
   const bit: u32 = 1 << which;
   const high = (state.high & bit) != 0;
   if (!crossing(state.used(which), all, high)) return;
@@ -146,6 +151,15 @@ export function watchPool(external: External, which: u32, protocol: u32): void {
     store<u16>(at, active.zone(pool.zone).number, EventAt.ExternalZone);
   }
   state.high ^= bit;
+}
+
+/** Ports of an external address that the pool gives in blocks. */
+function wholeBlocks(pool: PoolRecord): u64 {
+  if (pool.allocation != <u8>Allocation.Block) return 0;
+  const size: u32 = pool.blockPorts;
+  const first = (pool.portLow + size - 1) / size;
+  const end = (<u32>pool.portHigh + 1) / size;
+  return end > first ? (end - first) * size : 0;
 }
 
 /** A host was given a block of ports, or has given it up. */

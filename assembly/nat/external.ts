@@ -20,7 +20,10 @@ import { NONE } from "../table/none";
 import { IpProtocol } from "../wire/ipv4";
 import { Tuple } from "./tuple";
 
-const BLOCKS: usize = <usize>RecordBytes.ExternalHeader + <usize>EXTERNAL_BITMAPS * BITMAP_BYTES;
+/** What a PoolState counts beside the bitmaps: ports of blocks. */
+export const BLOCKS: u32 = EXTERNAL_BITMAPS;
+
+const BLOCKS_AT: usize = <usize>RecordBytes.ExternalHeader + <usize>EXTERNAL_BITMAPS * BITMAP_BYTES;
 
 @final
 @unmanaged
@@ -30,6 +33,8 @@ export class External {
   used: u32;
   /** Those that rest. */
   resting: u32;
+  /** Ports of its blocks that hosts have. */
+  blockPorts: u32;
   /** The last configuration that lists it, 0 for none yet. */
   listed: u32;
   /** Index of the first of its forwards in the configuration in force, NONE for none (nat/forward.ts). */
@@ -55,6 +60,7 @@ export class External {
     this.pool = <u16>None.Short;
     this.used = 0;
     this.resting = 0;
+    this.blockPorts = 0;
     this.forwards = NONE;
     for (let which: u32 = 0; which < EXTERNAL_BITMAPS; which++) this.bitmap(which).clear();
     memory.fill(this.block(0), 0xff, EXTERNAL_BLOCKS * RecordBytes.Block);
@@ -68,7 +74,7 @@ export class External {
 
   /** Where the record of a unit of ports stands (nat/block.ts). */
   block(unit: u32): usize {
-    return changetype<usize>(this) + BLOCKS + <usize>unit * RecordBytes.Block;
+    return changetype<usize>(this) + BLOCKS_AT + <usize>unit * RecordBytes.Block;
   }
 
   /** Counts a use of the bitmap's protocol more, or less; NONE for protocols without ports. */
@@ -77,6 +83,12 @@ export class External {
     if (which != NONE && this.pool != None.Short) {
       active.poolState(this.pool).countUse(which, change);
     }
+  }
+
+  /** Counts a block that a host has got, or has given back. */
+  countBlock(ports: i32): void {
+    this.blockPorts += ports;
+    if (this.pool != None.Short) active.poolState(this.pool).countUse(BLOCKS, ports);
   }
 }
 if (offsetof<External>() > <usize>RecordBytes.ExternalHeader)

@@ -86,8 +86,10 @@ export function describeEvent(event: EventView): string {
   }
 }
 
-/** What a threshold is about: a pool, a zone's limit of conns, or the table. */
+/** What a threshold is about: a pool's ports of a protocol, its blocks, a zone's limit of conns, or the table. */
 function subject(event: EventView): string {
-  if (event.pool !== "") return `pool ${event.pool}, ${event.protocol}`;
+  if (event.pool !== "") {
+    return `pool ${event.pool}, ${event.protocol === "0" ? "blocks" : event.protocol}`;
+  }
   return event.zone === 0 ? "the conn table" : `conns of zone ${event.zone}`;
 }

@@ -2,9 +2,9 @@
 
 import t from "tap";
 import { EventKind, Reason } from "../../assembly/abi.js";
-import { SERVER } from "../harness/host.js";
-import { nat } from "../harness/nat.js";
-import type { Document } from "../harness/router.js";
+import { Host, SERVER } from "../harness/host.js";
+import { nat, pooled } from "../harness/nat.js";
+import { type Document, Router } from "../harness/router.js";
 
 function zones(limits: Document): Document {
   return {
@@ -85,3 +85,28 @@ t.test("RFC 6888 R11c: 80 % of a pool's ports, and of the conn table", async (t)
     { kind: EventKind.ThresholdCleared, value: 60, zone: 0, pool: "" },
   ]);
 });
+
+t.test(
+  "RFC 6888 R11c: 80 % of a pool's blocks, though hardly a port of them is in use",
+  async (t) => {
+    const blocks = { ports: "1024-1663", allocation: "block", block: { ports: 64 } };
+    const document = pooled(blocks, { timeouts: { udp: 10 } });
+    const router = new Router(document);
+    const begin = (n: number) =>
+      new Host(router, "lan-a", `192.168.0.${100 + n}`).udp(SERVER, 4000, 53);
+    for (let n = 0; n < 7; n++) begin(n);
+    router.reconfigure(document);
+    t.same(thresholds(router), []);
+    begin(7);
+    t.same(thresholds(router), [
+      { kind: EventKind.ThresholdReached, value: 80, zone: 0, pool: "p1" },
+    ]);
+    begin(8);
+    begin(9);
+    t.same(thresholds(router), [], "not again");
+    router.wait(500_000);
+    t.same(thresholds(router), [
+      { kind: EventKind.ThresholdCleared, value: 60, zone: 0, pool: "p1" },
+    ]);
+  },
+);

@@ -40,6 +40,8 @@ export interface Libc {
   read(fd: number, buffer: Pointer, bytes: number): number;
   write(fd: number, buffer: Pointer, bytes: number): number;
   close(fd: number): number;
+  /** bpf(2), which the C library has no function for. */
+  bpf(command: number, attribute: Pointer, bytes: number): number;
 }
 
 export type Pointer = number | NodeJS.ArrayBufferView;
@@ -87,6 +89,15 @@ function explain(call: string, errno: number): string {
   return known === undefined ? `${call}: errno ${errno}` : `${call}: ${known[1]} (${known[0]})`;
 }
 
+/** asm/unistd_64.h of x86-64; asm-generic/unistd.h of the others. */
+const SYS_BPF = process.arch === "x64" ? 321 : 280;
+
+type Syscall = (number: number, command: number, attribute: Pointer, bytes: number) => number;
+
+function bpfOf(syscall: Syscall): Libc["bpf"] {
+  return (command, attribute, bytes) => syscall(SYS_BPF, command, attribute, bytes);
+}
+
 interface Library {
   readonly calls: Libc;
   errno(): number;
@@ -125,6 +136,7 @@ function load(): Library {
       read: c.func("intptr_t read(int fd, void *buffer, size_t bytes)"),
       write: c.func("intptr_t write(int fd, void *buffer, size_t bytes)"),
       close: c.func("int close(int fd)"),
+      bpf: bpfOf(c.func("long syscall(long number, int command, void *attribute, uint32_t bytes)")),
     },
   };
   return library;

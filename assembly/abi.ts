@@ -266,6 +266,8 @@ export enum DescriptorFlag {
   VlanBeside = 1,
   /** In: that tag is a service tag (0x88a8), not a customer tag (0x8100). */
   ServiceTag = 2,
+  /** In: its sender may have left the checksum of TCP or UDP to a network card, and nobody says so (AF_XDP). */
+  ChecksumUnsure = 4,
 }
 
 // ---------------------------------------------------------------------------------------------------

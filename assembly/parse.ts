@@ -24,6 +24,7 @@ import { sameMac } from "./wire/bytes";
 import { Ethernet, EtherType } from "./wire/ethernet";
 import { Icmp, isError, isReply, isRequest } from "./wire/icmp";
 import { IpProtocol, Ipv4 } from "./wire/ipv4";
+import { completeUnsure } from "./wire/offload";
 import { Sctp } from "./wire/sctp";
 import { Tcp } from "./wire/tcp";
 import { Udp } from "./wire/udp";
@@ -43,7 +44,11 @@ export function parse(packet: Packet, input: u32): u32 {
   packet.output = <u16>None.Short;
   if (packet.frameBytes < Ethernet.BYTES) return Reason.FrameTruncated;
   if (packet.frameBytes > <u32>Limit.FrameBytes) return Reason.FrameTooLong;
-  return parseLink(packet, descriptor);
+  const verdict = parseLink(packet, descriptor);
+  const isUnsure = (load<u16>(descriptor, DescriptorAt.Flags) & DescriptorFlag.ChecksumUnsure) != 0;
+  // A fragment's checksum is its sender's own work: no card knows the other fragments.
+  if (isUnsure && verdict == CONTINUE && packet.kind == PacketKind.Ipv4) completeUnsure(packet.ip);
+  return verdict;
 }
 
 /** Tags, device, destination MAC and EtherType. */

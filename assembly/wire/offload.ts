@@ -16,8 +16,9 @@ import { Vlan } from "./vlan";
 
 /** Writable bytes in front of every frame that `segment` makes, as the hosts leave everywhere. */
 const HEADROOM: usize = 32;
-/** Of UDP: what the checksum is stored at, and how it is recognised. */
+/** Where the checksum is stored; that of UDP is recognised by it. */
 const UDP_CHECKSUM: u32 = 6;
+const TCP_CHECKSUM: u32 = 16;
 
 /**
  * Completes the checksum that covers `start` to the frame's end and is stored at `start + offset`, where the
@@ -29,6 +30,18 @@ export function completeChecksum(frame: usize, size: u32, start: u32, offset: u3
   // only UDP has its checksum here; there 0 would say that there is none (RFC 768)
   Be.store16(frame + start + offset, !checksum && offset == UDP_CHECKSUM ? 0xffff : checksum);
   return true;
+}
+
+/**
+ * Completes a TCP or UDP checksum in whose place the sum of the pseudo-header stands, which is what a sender leaves
+ * to its card. A checksum that is complete and looks the same by chance stays as it is.
+ */
+export function completeUnsure(ip: Ipv4): void {
+  if (!transportBytes(ip)) return;
+  const offset: u32 = ip.protocol == IpProtocol.Udp ? UDP_CHECKSUM : TCP_CHECKSUM;
+  const bytes = ip.payloadBytes;
+  const left = fold(pseudoHeader(ip.source, ip.destination, ip.protocol, bytes));
+  if (Be.load16(ip.payload + offset) == left) completeChecksum(ip.payload, bytes, 0, offset);
 }
 
 /** Bytes of the Ethernet header and up to two tags; 0 when IPv4 does not follow. */

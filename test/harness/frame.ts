@@ -21,6 +21,8 @@ export function macOf(text: string): Buffer {
   return Buffer.from(text.replaceAll(":", ""), "hex");
 }
 
+const NOTHING = new Uint8Array();
+
 /** RFC 1071. 0 over bytes that hold their own checksum. */
 export function checksum(bytes: Uint8Array, initial = 0): number {
   let sum = initial;
@@ -50,10 +52,15 @@ export function dataOf(data: string | number | Uint8Array | undefined): Buffer {
   return Buffer.from(data ?? "");
 }
 
-/** `data` as text, as bytes, or as how many. `checksum: 0` sends none. */
-export function udp(
-  fields: Ports & { data?: string | number | Uint8Array; checksum?: 0; length?: number },
-): Payload {
+export interface UdpExtras {
+  readonly data?: string | number | Uint8Array;
+  /** None, or the sum of the pseudo-header, as a sender leaves it to its card. */
+  readonly checksum?: 0 | "pseudo";
+  readonly length?: number;
+}
+
+/** `data` as text, as bytes, or as how many. */
+export function udp(fields: Ports & UdpExtras): Payload {
   const data = dataOf(fields.data);
   return {
     protocol: Protocol.Udp,
@@ -65,7 +72,9 @@ export function udp(
       const message = Buffer.concat([udp, data]);
       if (fields.checksum === 0) return message;
       const start = pseudo(source, destination, Protocol.Udp, message.length);
-      message.writeUInt16BE(checksum(message, start) || 0xffff, 6);
+      const isLeft = fields.checksum === "pseudo";
+      const sum = isLeft ? ~checksum(NOTHING, start) & 0xffff : checksum(message, start) || 0xffff;
+      message.writeUInt16BE(sum, 6);
       return message;
     },
   };

@@ -146,6 +146,7 @@ interface Wire {
     source: number,
     destination: number,
   ): void;
+  unsureComplete(packet: number): void;
   completeChecksum(frame: number, size: number, start: number, offset: number): number;
   segment(
     frame: number,

@@ -130,7 +130,15 @@ export class Router {
 
   /** A frame whose outer tag the kernel has taken off. */
   sendBeside(device: string, beside: Beside, bytes: Uint8Array): Sent[] {
-    return this.take([{ on: this.device(device).interface.index, bytes, beside }]);
+    const on = this.device(device).interface.index;
+    const service = beside.service === true ? DescriptorFlag.ServiceTag : 0;
+    return this.take([{ on, bytes, tci: beside.tci, flags: DescriptorFlag.VlanBeside | service }]);
+  }
+
+  /** A frame of which nobody says whether its sender left the checksum to a card. */
+  sendUnsure(device: string, bytes: Uint8Array): Sent[] {
+    const on = this.device(device).interface.index;
+    return this.take([{ on, bytes, flags: DescriptorFlag.ChecksumUnsure }]);
   }
 
   /** Frames of several devices in one batch. */
@@ -158,12 +166,10 @@ export class Router {
   private batch(frames: readonly Input[]): Sent[] {
     const { inputs } = this.datapath;
     const places = frames.map((input, i) => this.place(input, i));
-    for (const [i, { on, bytes, beside }] of frames.entries()) {
+    for (const [i, { on, bytes, tci = 0, flags = 0 }] of frames.entries()) {
       inputs.interface = on;
       inputs.limit = Limit.Batch;
-      const service = beside?.service === true ? DescriptorFlag.ServiceTag : 0;
-      const flags = beside === undefined ? 0 : DescriptorFlag.VlanBeside | service;
-      inputs.push(places[i] as number, bytes.length, beside?.tci ?? 0, flags);
+      inputs.push(places[i] as number, bytes.length, tci, flags);
     }
     const sent = this.drain(this.datapath.process(this.now));
     for (const [i, { bytes }] of frames.entries()) this.checkCanary(places[i] as number, bytes);
@@ -320,7 +326,9 @@ export class Router {
 interface Input {
   readonly on: number;
   readonly bytes: Uint8Array;
-  readonly beside?: Beside;
+  readonly tci?: number;
+  /** DescriptorFlag */
+  readonly flags?: number;
   readonly atEnd?: boolean;
 }
 

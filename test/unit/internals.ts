@@ -16,6 +16,7 @@ import { sum as checksumSum } from "../../assembly/wire/checksum";
 import { Ethernet } from "../../assembly/wire/ethernet";
 import { Icmp } from "../../assembly/wire/icmp";
 import { Ipv4 } from "../../assembly/wire/ipv4";
+import { completeUnsure } from "../../assembly/wire/offload";
 import { Tcp } from "../../assembly/wire/tcp";
 import { Udp } from "../../assembly/wire/udp";
 import { Vlan } from "../../assembly/wire/vlan";
@@ -34,6 +35,10 @@ export {
   update32,
 } from "../../assembly/wire/checksum";
 export { completeChecksum, segment } from "../../assembly/wire/offload";
+
+export function unsureComplete(packet: usize): void {
+  completeUnsure(Ipv4.view(packet));
+}
 
 // --- checksum
 

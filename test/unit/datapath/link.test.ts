@@ -199,6 +199,19 @@ t.test("a frame that its sender could not have meant to be answered is not", asy
   }
 });
 
+t.test(
+  "a checksum that a sender left to its card is completed, if there may be such",
+  async (t) => {
+    const router = new Router(edge());
+    const { a } = around(router);
+    const ports = { sourcePort: 4562, destinationPort: 53 };
+    const left = a.frame(SERVER, udp({ ...ports, data: "data", checksum: "pseudo" }));
+    t.equal(router.sendUnsure("lan-a", left)[0]?.ip?.sound, true);
+    t.equal(router.sendUnsure("lan-a", a.frame(SERVER, PAYLOAD))[0]?.ip?.sound, true);
+    t.throws(() => router.send("lan-a", left), /a checksum is wrong/, "else a wrong one stays so");
+  },
+);
+
 t.test("counters of devices and zones", async (t) => {
   const router = new Router(edge());
   const { a, server } = around(router);

@@ -73,6 +73,29 @@ t.test("a checksum outside the frame is refused and nothing written", async (t) 
   t.equal(wasm.completeChecksum(FRAME, 60, 34, 24), 1, "the last two bytes");
 });
 
+t.test("a checksum that was left to a card is known by the pseudo-header's sum", async (t) => {
+  for (const protocol of [6, 17] as const) {
+    for (const data of [0, 1, 7, 1000]) {
+      const size = put({ protocol, data, partial: true });
+      wasm.unsureComplete(FRAME + 14);
+      const completed = wasm.bytes.slice(FRAME, FRAME + size);
+      t.ok(sumIsRight(completed), `${protocol}, ${data} bytes`);
+      wasm.unsureComplete(FRAME + 14);
+      t.same(wasm.bytes.slice(FRAME, FRAME + size), completed, "and left alone from then on");
+    }
+  }
+});
+
+t.test("a checksum that is wrong, or not there, stays so", async (t) => {
+  for (const checksum of [0, 0x1234]) {
+    const size = put({ protocol: 17, data: 40 });
+    wasm.store16(FRAME + 40, checksum);
+    const before = wasm.bytes.slice(FRAME, FRAME + size);
+    wasm.unsureComplete(FRAME + 14);
+    t.same(wasm.bytes.slice(FRAME, FRAME + size), before);
+  }
+});
+
 t.test("TCP is cut into segments that carry on where the one before ended", async (t) => {
   const flags = FIN | PSH | ACK | CWR;
   const size = put({

@@ -30,7 +30,8 @@ interface Events {
   link: [name: string, event: string];
   /** What an operator must hear of; at most a second old. */
   event: [event: EventView];
-  warning: [text: string];
+  /** What an operator should know of how an interface works. */
+  notice: [text: string];
   /** The thread ended without being told to. */
   failure: [error: Error];
 }
@@ -192,7 +193,7 @@ export class Forwarder extends EventEmitter<Events> {
     else if (answer.kind === "events") this.tellEvents(answer.configuration, answer.rows);
     else if (answer.kind === "link") {
       this.tell(() => this.emit("link", answer.interface, answer.event));
-    } else if (answer.kind === "warning") this.tell(() => this.emit("warning", answer.text));
+    } else if (answer.kind === "notice") this.tell(() => this.emit("notice", answer.text));
     else if (answer.kind === "failed") this.fail(new Error(answer.text));
   }
 

@@ -57,4 +57,4 @@ export type Answer =
   /** Rows of abi's EventAt, and the number of the configuration whose pools they name. */
   | { kind: "events"; configuration: number; rows: Uint8Array }
   | { kind: "link"; interface: string; event: LinkEvent }
-  | { kind: "warning"; text: string };
+  | { kind: "notice"; text: string };

@@ -11,26 +11,16 @@ import {
 } from "node:worker_threads";
 import { ConnRowAt } from "../assembly/abi.js";
 import { Datapath, ImageRefused } from "./datapath.js";
-import { type Interface, StillMapped, type Window } from "./device/device.js";
 import { poll, ready, WakeUp } from "./device/libc.js";
-import { type InterfaceOrder, openInterface, windowBytesOf } from "./device/open.js";
+import { type InterfaceOrder, type Opened, Opener, windowBytes } from "./device/open.js";
 import { Loop } from "./loop.js";
 import type { Answer, ConfigurationOrder, Order, RawCounters, WorkerStart } from "./orders.js";
 
 /** Looks after links, and ends a sleep, at least this often. */
 const CHECK_MS = 1000;
 
-/** Windows for interfaces that later configurations add: as many as at the start, and so many more. */
-const SPARE_INTERFACES = 4;
-
 /** Rows of conns in one answer, in calls of the datapath's listing. */
 const LIST_CALLS = 16;
-
-interface Opened {
-  readonly order: InterfaceOrder;
-  readonly window: Window;
-  readonly device: Interface;
-}
 
 /** Milliseconds that never run backwards. */
 function clock(): number {
@@ -40,10 +30,9 @@ function clock(): number {
 class Forwarding {
   private readonly datapath: Datapath;
   private readonly loop: Loop;
+  private readonly opener: Opener;
   private inForce: ConfigurationOrder;
   private opened: Opened[] = [];
-  /** Windows of interfaces that are closed, none of them mapped by the kernel. */
-  private readonly spare: Window[] = [];
   private checkedAt = clock();
   /** Events that were lost, as far as that has been told. */
   private lostEvents = 0;
@@ -58,6 +47,7 @@ class Forwarding {
     const options = { capacity, seed, windowBytes: windowBytes(first.interfaces) };
     this.datapath = new Datapath(options, clock());
     this.loop = new Loop(this.datapath, []);
+    this.opener = new Opener(this.datapath, first.interfaces, (text) => this.notice(text));
     this.inForce = first;
     this.configure(first);
   }
@@ -80,7 +70,7 @@ class Forwarding {
   }
 
   close(): void {
-    for (const each of this.opened) this.retire(each);
+    for (const each of this.opened) this.opener.close(each);
     this.opened = [];
   }
 
@@ -120,7 +110,7 @@ class Forwarding {
     const lost = this.datapath.lostEvents - this.lostEvents;
     if (lost === 0) return;
     this.lostEvents += lost;
-    this.warn(`${lost} events found no place and are lost`);
+    this.notice(`${lost} events found no place and are lost`);
   }
 
   private takeOrders(): void {
@@ -154,8 +144,8 @@ class Forwarding {
     this.port.postMessage(answer);
   }
 
-  private warn(text: string): void {
-    this.answer({ kind: "warning", text });
+  private notice(text: string): void {
+    this.answer({ kind: "notice", text });
   }
 
   private tryConfigure(next: ConfigurationOrder): string | undefined {
@@ -175,14 +165,14 @@ class Forwarding {
       next = configuration.interfaces.map((order) => {
         const kept = this.opened.find((each) => sameOrder(each.order, order));
         if (kept) return kept;
-        fresh.push(this.open(order));
+        fresh.push(this.opener.open(order));
         return fresh[fresh.length - 1] as Opened;
       });
       // Events name pools of the configuration that they happened in.
       if (this.opened.length > 0) this.tellEvents();
       this.datapath.configure(configuration.image, clock());
     } catch (error) {
-      for (const each of fresh) this.retire(each);
+      for (const each of fresh) this.opener.close(each);
       throw error;
     }
     // The switch is made. First what forwarding needs, then what may fail.
@@ -191,34 +181,7 @@ class Forwarding {
     this.opened = next;
     this.loop.interfaces = next.map(({ device }) => device);
     this.datapath.announce();
-    for (const each of gone) this.retire(each);
-  }
-
-  private open(order: InterfaceOrder): Opened {
-    const bytes = windowBytesOf(order);
-    const fits = this.spare.findIndex((window) => window.bytes >= bytes);
-    const window =
-      fits < 0
-        ? this.datapath.window(bytes, order.name)
-        : (this.spare.splice(fits, 1)[0] as Window);
-    const warn = (text: string) => this.warn(text);
-    try {
-      return { order, window, device: openInterface(order, window, this.datapath, warn) };
-    } catch (error) {
-      if (!(error instanceof StillMapped)) this.spare.push(window);
-      throw error;
-    }
-  }
-
-  /** A window whose interface does not close is never used again. */
-  private retire({ order, window, device }: Opened): void {
-    try {
-      device.close();
-    } catch (error) {
-      this.warn(`interface ${order.name} does not close: ${messageOf(error)}`);
-      return;
-    }
-    this.spare.push(window);
+    for (const each of gone) this.opener.close(each);
   }
 
   private counters(): RawCounters {
@@ -251,14 +214,6 @@ function messageOf(error: unknown): string {
 function lastIndex(rows: Uint8Array): number {
   const last = rows.length - ConnRowAt.Bytes + ConnRowAt.Index;
   return new DataView(rows.buffer).getUint32(last, true);
-}
-
-function windowBytes(orders: readonly InterfaceOrder[]): number {
-  const sizes = orders.map(windowBytesOf);
-  const largest = Math.max(0, ...sizes);
-  const each = sizes.map((size) => Math.ceil(size / 65536) * 65536);
-  const spare = (orders.length + SPARE_INTERFACES) * (Math.ceil(largest / 65536) * 65536);
-  return each.reduce((sum, size) => sum + size, 0) + spare;
 }
 
 function sameOrder(a: InterfaceOrder, b: InterfaceOrder): boolean {

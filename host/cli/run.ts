@@ -56,7 +56,7 @@ Example:
 
 async function start(config: Config): Promise<Forwarder> {
   const forwarder = await Forwarder.start(config, randomBytes(16));
-  forwarder.on("warning", (text) => log(text));
+  forwarder.on("notice", (text) => log(text));
   forwarder.on("event", (event) => log(`${new Date().toISOString()} ${describeEvent(event)}`));
   forwarder.on("link", (name, event) => log(`interface ${name}: ${event}`));
   log("running");

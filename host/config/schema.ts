@@ -129,8 +129,8 @@ export const DeviceSchema = v.strictObject(
     ),
     driver: v.optional(
       supported(
-        ["afpacket", "pcap", "loopback"],
-        ["afxdp", "sdk"],
+        ["afpacket", "afxdp", "pcap", "loopback"],
+        ["sdk"],
         "How the host moves its frames.",
       ),
       "afpacket",

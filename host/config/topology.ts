@@ -128,6 +128,7 @@ export interface Topology {
 
 const DRIVERS = {
   afpacket: Driver.Afpacket,
+  afxdp: Driver.Afxdp,
   pcap: Driver.Pcap,
   loopback: Driver.Loopback,
 } as const;

@@ -50,7 +50,7 @@ export interface AfpacketOptions extends AfpacketSize {
   readonly offload: Offload;
   /** Passes the queueing discipline by: less work, but tcpdump does not see what is sent. */
   readonly qdiscBypass?: boolean;
-  readonly onWarning?: (text: string) => void;
+  readonly onNotice?: (text: string) => void;
 }
 
 const SLOTS_DEFAULT = 1024;
@@ -313,6 +313,6 @@ class Afpacket implements Interface {
   private warn(text: string): void {
     if (text === this.lastWarning) return;
     this.lastWarning = text;
-    this.options.onWarning?.(`${this.who}: ${text}`);
+    this.options.onNotice?.(`${this.who}: ${text}`);
   }
 }

@@ -65,6 +65,7 @@ export enum Errno {
   Perm = 1,
   Intr = 4,
   Again = 11,
+  Busy = 16,
   Nodev = 19,
   Netdown = 100,
   Nobufs = 105,

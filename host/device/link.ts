@@ -25,9 +25,34 @@ const NAME_BYTES = 16;
 /** IFF_UP and IFF_RUNNING: switched on, and with a carrier. */
 const OPERATIONAL = 0x1 | 0x40;
 
-/** ETHTOOL_GFLAGS and ETH_FLAG_LRO. */
-const ETHTOOL_GET_FLAGS = 0x25;
-const FLAG_LRO = 1 << 15;
+/** Commands of SIOCETHTOOL. */
+enum Ethtool {
+  DriverInfo = 0x03,
+  GetFlags = 0x25,
+  SetFlags = 0x26,
+  GetChannels = 0x3c,
+}
+
+/** ETH_FLAG_RXVLAN, ETH_FLAG_LRO */
+enum EthtoolFlag {
+  TagsOff = 1 << 8,
+  MergesReceived = 1 << 15,
+}
+
+/** struct ethtool_drvinfo: text, with a closing zero. */
+enum DriverInfoAt {
+  Driver = 4,
+  BusInfo = 100,
+  Bytes = 196,
+}
+const INFO_TEXT_BYTES = 32;
+
+/** struct ethtool_channels: u32 command, four maxima, then what is in use. */
+enum ChannelsAt {
+  Receive = 5,
+  Combined = 8,
+  Words = 9,
+}
 
 /** Asks about one interface; it need not exist. */
 export class Link {
@@ -73,11 +98,57 @@ export class Link {
 
   /** Whether the card merges received TCP segments (LRO), which loses what a router must forward. */
   mergesReceived(): boolean {
+    return (this.flags() & EthtoolFlag.MergesReceived) !== 0;
+  }
+
+  /** Whether the card takes VLAN tags off the frames that it receives. */
+  takesTagsOff(): boolean {
+    return (this.flags() & EthtoolFlag.TagsOff) !== 0;
+  }
+
+  /** False when it goes on as it did. */
+  setTakesTagsOff(wanted: boolean): boolean {
+    const others = this.flags() & ~EthtoolFlag.TagsOff;
     // struct ethtool_value: u32 command, u32 data.
-    const value = new Uint32Array([ETHTOOL_GET_FLAGS, 0]);
-    this.request.writeBigUInt64LE(BigInt(addressOfView(value)), IfreqAt.Value);
-    if (libc().ioctl(this.fd, Request.Ethtool, this.request) < 0) return false;
-    return ((value[1] ?? 0) & FLAG_LRO) !== 0;
+    const value = new Uint32Array([Ethtool.SetFlags, others | (wanted ? EthtoolFlag.TagsOff : 0)]);
+    return this.ethtool(value) && this.takesTagsOff() === wanted;
+  }
+
+  /** Queues that it receives by, 1 where it does not say. */
+  receiveQueues(): number {
+    const channels = new Uint32Array(ChannelsAt.Words);
+    channels[0] = Ethtool.GetChannels;
+    if (!this.ethtool(channels)) return 1;
+    return Math.max(1, (channels[ChannelsAt.Receive] ?? 0) + (channels[ChannelsAt.Combined] ?? 0));
+  }
+
+  /** The name of its driver, "" where it does not say. */
+  driver(): string {
+    return this.driverInfo(DriverInfoAt.Driver);
+  }
+
+  /** Where the card is plugged in, "" for what is no card. */
+  busInfo(): string {
+    return this.driverInfo(DriverInfoAt.BusInfo);
+  }
+
+  private driverInfo(at: DriverInfoAt): string {
+    const info = Buffer.alloc(DriverInfoAt.Bytes);
+    info.writeUInt32LE(Ethtool.DriverInfo, 0);
+    if (!this.ethtool(info)) return "";
+    const text = info.subarray(at, at + INFO_TEXT_BYTES);
+    return text.toString("latin1", 0, text.indexOf(0));
+  }
+
+  private flags(): number {
+    const value = new Uint32Array([Ethtool.GetFlags, 0]);
+    return this.ethtool(value) ? (value[1] ?? 0) : 0;
+  }
+
+  private ethtool(argument: NodeJS.ArrayBufferView): boolean {
+    this.request.fill(0, IfreqAt.Value);
+    this.request.writeBigUInt64LE(BigInt(addressOfView(argument)), IfreqAt.Value);
+    return libc().ioctl(this.fd, Request.Ethtool, this.request) >= 0;
   }
 
   close(): void {

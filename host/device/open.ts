@@ -1,9 +1,11 @@
-/** Opens interfaces by their driver: the one place that knows them all. */
+/** Opens and closes interfaces by their driver: the one place that knows them all, and what they share. */
 
-import { Driver } from "../../assembly/abi.js";
+import { Driver, Limit } from "../../assembly/abi.js";
 import { afpacketWindowBytes, openAfpacket } from "./afpacket.js";
-import type { Interface, Offload, Window } from "./device.js";
+import { afxdpWindowBytes, openAfxdp } from "./afxdp.js";
+import { type Interface, type Offload, StillMapped, type Window } from "./device.js";
 import { Link } from "./link.js";
+import { chunkBytesFor, Umem } from "./umem.js";
 
 /** An interface that a configuration asks for. Travels between threads. */
 export interface InterfaceOrder {
@@ -20,46 +22,138 @@ const SLOTS_TOTAL = 16384;
 const SLOTS_MAX = 1024;
 const SLOTS_MIN = 128;
 
+/** Room for interfaces that later configurations add: as many as at the start, and so many more. */
+const SPARE_INTERFACES = 4;
+
+const PAGE_BYTES = 65536;
+
 /** Slots for each of so many interfaces: kernel memory stays bounded when they are many. */
 export function slotsFor(interfaces: number): number {
   const share = 2 ** Math.floor(Math.log2(SLOTS_TOTAL / Math.max(1, interfaces)));
   return Math.min(SLOTS_MAX, Math.max(SLOTS_MIN, share));
 }
 
-/** Bytes of the window that the interface needs. */
-export function windowBytesOf(order: InterfaceOrder): number {
-  refuseOthers(order);
-  return afpacketWindowBytes(sizeOf(order));
-}
-
-export function openInterface(
-  order: InterfaceOrder,
-  window: Window,
-  offload: Offload,
-  onWarning: (text: string) => void,
-): Interface {
-  refuseOthers(order);
-  return openAfpacket({ ...sizeOf(order), macs: order.macs, window, offload, onWarning });
-}
-
-function sizeOf({ name, slots }: InterfaceOrder) {
-  return { name, receiveSlots: slots, transmitSlots: slots };
-}
-
 /** The kernel's MAC of an interface, undefined where there is none of this name. */
 export function kernelMac(name: string): Uint8Array | undefined {
+  return asking(name, (link) => link.mac());
+}
+
+function asking<Answer>(name: string, ask: (link: Link) => Answer): Answer {
   const link = new Link("interface", name);
   try {
-    return link.mac();
+    return ask(link);
   } finally {
     link.close();
   }
 }
 
-function refuseOthers(order: InterfaceOrder): void {
-  if (order.driver === Driver.Afpacket) return;
-  const driver = Driver[order.driver]?.toLowerCase();
+/** Bytes of linear memory to set aside for these interfaces, and for those that may be added. */
+export function windowBytes(orders: readonly InterfaceOrder[]): number {
+  const sizes = orders.map((order) => wholePages(windowBytesOf(order)));
+  const spare = (orders.length + SPARE_INTERFACES) * Math.max(0, ...sizes);
+  return sizes.reduce((sum, size) => sum + size, 0) + spare + umemPlan(orders).bytes;
+}
+
+function wholePages(bytes: number): number {
+  return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
+}
+
+function windowBytesOf(order: InterfaceOrder): number {
+  refuseOthers(order);
+  const { name, slots } = order;
+  if (order.driver === Driver.Afxdp) return afxdpWindowBytes({ name, slots });
+  return afpacketWindowBytes({ name, receiveSlots: slots, transmitSlots: slots });
+}
+
+function refuseOthers({ driver, name }: InterfaceOrder): void {
+  if (driver === Driver.Afpacket || driver === Driver.Afxdp) return;
   throw new Error(
-    `${driver} ${order.name}: only afpacket interfaces can run live; see replay, demo`,
+    `${Driver[driver]?.toLowerCase()} ${name}: only afpacket and afxdp interfaces can run live; ` +
+      "see replay, demo",
   );
+}
+
+/**
+ * The frames that AF_XDP interfaces share: for each as many as its rings hold both ways, and those that one turn lends.
+ * A chunk holds the longest packet of the interfaces at the start; longer ones come by their packet sockets.
+ */
+function umemPlan(orders: readonly InterfaceOrder[]): { bytes: number; chunkBytes: number } {
+  const ours = orders.filter(({ driver }) => driver === Driver.Afxdp);
+  if (ours.length === 0) return { bytes: 0, chunkBytes: 0 };
+  const mtu = Math.max(...ours.map(({ name }) => asking(name, (link) => link.mtu())));
+  const chunkBytes = chunkBytesFor(mtu);
+  const slots = Math.max(...ours.map((order) => order.slots));
+  const chunks = 2 * slots * (ours.length + SPARE_INTERFACES) + Limit.Batch;
+  return { bytes: wholePages(chunks * chunkBytes), chunkBytes };
+}
+
+/** What lends windows of the linear memory and the helpers that work in it: the datapath. */
+export interface Memory extends Offload {
+  window(bytes: number, name?: string): Window;
+}
+
+export interface Opened {
+  readonly order: InterfaceOrder;
+  readonly window: Window;
+  readonly device: Interface;
+}
+
+export class Opener {
+  /** Windows of interfaces that are closed, none of them mapped by the kernel. */
+  private readonly spare: Window[] = [];
+  private umem: Umem | undefined;
+
+  /** @param first  the interfaces that `windowBytes` was asked for */
+  constructor(
+    private readonly memory: Memory,
+    private readonly first: readonly InterfaceOrder[],
+    private readonly onNotice: (text: string) => void,
+  ) {}
+
+  /** @throws SystemError, RangeError when there is no such interface, no permission, or no memory left */
+  open(order: InterfaceOrder): Opened {
+    const bytes = windowBytesOf(order);
+    const window = this.windowOf(bytes, order.name);
+    try {
+      return { order, window, device: this.openIn(window, order) };
+    } catch (error) {
+      if (!(error instanceof StillMapped)) this.spare.push(window);
+      throw error;
+    }
+  }
+
+  /** A window whose interface does not close is never used again. */
+  close({ order, window, device }: Opened): void {
+    try {
+      device.close();
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      this.onNotice(`interface ${order.name} does not close: ${why}`);
+      return;
+    }
+    this.spare.push(window);
+  }
+
+  private windowOf(bytes: number, name: string): Window {
+    const fits = this.spare.findIndex((window) => window.bytes >= bytes);
+    if (fits < 0) return this.memory.window(bytes, name);
+    return this.spare.splice(fits, 1)[0] as Window;
+  }
+
+  private openIn(window: Window, order: InterfaceOrder): Interface {
+    const { name, macs, slots } = order;
+    const { memory: offload, onNotice } = this;
+    if (order.driver === Driver.Afxdp) {
+      this.umem ??= this.makeUmem(order);
+      return openAfxdp({ name, slots, macs, window, umem: this.umem, offload, onNotice });
+    }
+    const size = { name, receiveSlots: slots, transmitSlots: slots };
+    return openAfpacket({ ...size, macs, window, offload, onNotice });
+  }
+
+  private makeUmem(order: InterfaceOrder): Umem {
+    const planned = umemPlan(this.first);
+    const { bytes, chunkBytes } = planned.bytes > 0 ? planned : umemPlan([order]);
+    return new Umem(this.memory.window(bytes, `afxdp ${order.name}`), chunkBytes, Limit.Batch);
+  }
 }

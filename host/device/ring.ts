@@ -103,16 +103,20 @@ export function ringRequest(slotBytes: number, slots: number): Uint32Array {
   return new Uint32Array([BLOCK_BYTES, (slots * slotBytes) / BLOCK_BYTES, slotBytes, slots]);
 }
 
-/** Maps both rings of the socket over the first `bytes` of the range. */
+/**
+ * Maps rings of the socket over the first `bytes` of the range.
+ * @param from  where they begin for mmap(2)
+ */
 export function mapRings(
   who: string,
   memory: WebAssembly.Memory,
   at: number,
   bytes: number,
   fd: number,
+  from = 0,
 ) {
   const flags = MapFlag.Shared | MapFlag.Fixed;
-  map(who, "mmap of the rings", memory, at, bytes, flags, fd);
+  map(who, "mmap of the rings", memory, at, bytes, flags, fd, from);
 }
 
 /**
@@ -122,7 +126,7 @@ export function mapRings(
 export function unmapRings(who: string, memory: WebAssembly.Memory, at: number, bytes: number) {
   const flags = MapFlag.Private | MapFlag.Fixed | MapFlag.Anonymous;
   try {
-    map(who, "mmap of plain memory", memory, at, bytes, flags, -1);
+    map(who, "mmap of plain memory", memory, at, bytes, flags, -1, 0);
   } catch (error) {
     throw new StillMapped(error instanceof Error ? error.message : String(error));
   }
@@ -136,6 +140,7 @@ function map(
   bytes: number,
   flags: number,
   fd: number,
+  from: number,
 ): void {
   // MAP_FIXED replaces whatever is there: outside of the linear memory that is somebody else's.
   if (at % BLOCK_BYTES !== 0 || at + bytes > memory.buffer.byteLength) {
@@ -144,7 +149,11 @@ function map(
     );
   }
   const address = addressOf(memory) + at;
-  check(libc().mmap(address, bytes, Protection.Read | Protection.Write, flags, fd, 0), who, call);
+  check(
+    libc().mmap(address, bytes, Protection.Read | Protection.Write, flags, fd, from),
+    who,
+    call,
+  );
 }
 
 /** The slots of one ring, used in order; `next` is the address of the one whose turn it is. */

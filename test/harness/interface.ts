@@ -1,28 +1,41 @@
-/** An `afpacket` interface in a namespace of the test's own, with the datapath's offload helpers. */
+/** Interfaces in namespaces of the test's own, by any driver, with the datapath's offload helpers. */
 import { readFileSync } from "node:fs";
 import { instantiate } from "@assemblyscript/loader";
+import { DescriptorFlag, Limit } from "../../assembly/abi.js";
 import type { Namespace } from "../../host/demo/lab.js";
 import {
   type AfpacketOptions,
   afpacketWindowBytes,
   openAfpacket,
 } from "../../host/device/afpacket.js";
+import { afxdpWindowBytes, openAfxdp } from "../../host/device/afxdp.js";
 import type { InputBatch, Interface, Offload } from "../../host/device/device.js";
 import { check, libc, poll } from "../../host/device/libc.js";
 import { Socket } from "../../host/device/packet.js";
+import { Umem } from "../../host/device/umem.js";
 import { inside } from "./inside.js";
 
 /** In front of the first window: where the test puts what it sends. */
 const SCRATCH = 512 * 1024;
+const PAGE_BYTES = 65536;
+const IPV4 = 0x0800;
 const FIRST_WINDOW = 1 << 20;
-const MEMORY_PAGES = 1024;
+const MEMORY_PAGES = 2048;
+const CHUNK_BYTES = 2048;
+const UMEM_BYTES = 8192 * CHUNK_BYTES;
+
+/** Those that open interfaces of the kernel. */
+export const DRIVERS = ["afpacket", "afxdp"] as const;
+export type DriverName = (typeof DRIVERS)[number];
 
 type Helpers = {
   completeChecksum(frame: number, size: number, start: number, offset: number): number;
   segment: Offload["segment"];
+  unsureComplete(packet: number): void;
 };
 
-type Options = Pick<AfpacketOptions, "name"> & Partial<AfpacketOptions>;
+type Options = Pick<AfpacketOptions, "name"> &
+  Partial<AfpacketOptions> & { readonly driver?: DriverName };
 
 /** A linear memory with windows given out one after the other. */
 export class Arena {
@@ -31,10 +44,11 @@ export class Arena {
   /** Checksums that were completed. */
   completed = 0;
   private next = FIRST_WINDOW;
+  private umem: Umem | undefined;
 
   private constructor(
     readonly memory: WebAssembly.Memory,
-    helpers: Helpers,
+    private readonly helpers: Helpers,
   ) {
     this.bytes = new Uint8Array(memory.buffer);
     this.offload = {
@@ -58,11 +72,25 @@ export class Arena {
   }
 
   openHere(options: Options): Interface {
-    const bytes = afpacketWindowBytes(options);
-    const window = { memory: this.memory, at: this.next, bytes };
-    const device = openAfpacket({ macs: [], window, offload: this.offload, ...options });
-    this.next += bytes;
-    return device;
+    return options.driver === "afxdp" ? this.openAfxdp(options) : this.openAfpacket(options);
+  }
+
+  private openAfpacket(options: Options): Interface {
+    const window = this.window(afpacketWindowBytes(options));
+    return openAfpacket({ macs: [], window, offload: this.offload, ...options });
+  }
+
+  private openAfxdp({ receiveSlots: slots = 1024, ...options }: Options): Interface {
+    this.umem ??= new Umem(this.window(UMEM_BYTES), CHUNK_BYTES, Limit.Batch);
+    const window = this.window(afxdpWindowBytes({ ...options, slots }));
+    const { umem, offload } = this;
+    return openAfxdp({ macs: [], window, umem, offload, slots, ...options });
+  }
+
+  private window(bytes: number) {
+    const at = this.next;
+    this.next += Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
+    return { memory: this.memory, at, bytes };
   }
 
   /** Sends one frame that stands outside of every window. */
@@ -77,7 +105,19 @@ export class Arena {
     const batch = new Copies(this.bytes, room);
     if (poll(device.fds, timeoutMs) > 0) device.receive(batch);
     device.release();
-    return batch.frames;
+    return batch.frames.map((frame) => this.sure(frame));
+  }
+
+  /** A frame as the datapath takes it: with a checksum that its sender left to a card. */
+  private sure(frame: Received): Received {
+    if ((frame.flags & DescriptorFlag.ChecksumUnsure) === 0) return frame;
+    const flags = frame.flags & ~DescriptorFlag.ChecksumUnsure;
+    if (Buffer.from(frame.bytes).readUInt16BE(12) !== IPV4) return { ...frame, flags };
+    this.bytes.set(frame.bytes, SCRATCH);
+    this.helpers.unsureComplete(SCRATCH + 14);
+    const bytes = this.bytes.slice(SCRATCH, SCRATCH + frame.bytes.length);
+    if (Buffer.compare(bytes, frame.bytes) !== 0) this.completed++;
+    return { ...frame, bytes, flags };
   }
 
   /** Turns until `count` frames have come, or none comes for `timeoutMs`. */

@@ -133,7 +133,7 @@ t.test("a forwarder", { skip: reason ?? false }, async (t) => {
       "event",
       ({ kind, address }) => kind === EventKind.BlockAllocated && told.add(address),
     );
-    forwarder.on("warning", (text) => warnings.push(text));
+    forwarder.on("notice", (text) => warnings.push(text));
     // A busy machine may have no place for some frames. Who has a block is not told again.
     for (let burst = 0; burst < 10 && told.size < HOSTS; burst++) {
       await far.run("python3", ["-c", BURST]);
@@ -163,7 +163,7 @@ t.test("a forwarder", { skip: reason ?? false }, async (t) => {
     const forwarder = await here(() => Forwarder.start(on(["eth0"]), SEED));
     t.teardown(() => forwarder.stop());
     const warnings: string[] = [];
-    forwarder.on("warning", (text) => warnings.push(text));
+    forwarder.on("notice", (text) => warnings.push(text));
     for (let i = 0; i < 14; i++) await switchTo([names[i % 7] ?? "", names[(i + 1) % 7] ?? ""]);
     await t.rejects(
       switchTo(names),
@@ -192,7 +192,7 @@ t.test("a forwarder", { skip: reason ?? false }, async (t) => {
     const forwarder = await here(() => Forwarder.start(config, SEED));
     t.teardown(() => forwarder.stop());
     const [text] = await new Promise<[string]>((resolve) =>
-      forwarder.once("warning", (...said) => resolve(said)),
+      forwarder.once("notice", (...said) => resolve(said)),
     );
     t.match(text, /more than 64 MACs/);
   });

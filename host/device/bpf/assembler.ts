@@ -26,7 +26,7 @@ export enum Size {
   Long = 0x18,
 }
 
-/** 64-bit, unsigned. */
+/** Unsigned. */
 export enum Compare {
   Equal = 0x10,
   Above = 0x20,
@@ -57,9 +57,10 @@ enum Code {
   Load = 0x61,
   StoreImmediate = 0x62,
   Store = 0x63,
-  /** Of 64-bit arithmetic and jumps; with FROM_REGISTER the source register, else the value. */
+  /** Of 64-bit arithmetic and jumps, and of jumps on the lower 32 bits; with FROM_REGISTER the source register, else the value. */
   Arithmetic = 0x07,
   Jump = 0x05,
+  JumpWord = 0x06,
   Call = 0x85,
   Exit = 0x95,
   Set = 0xb7,
@@ -129,6 +130,16 @@ export function jumpIf(
   target: string,
 ): Instruction {
   return { code: Code.Jump | compare, to: register, value, target };
+}
+
+/** By the lower 32 bits: what a function of the kernel returns as an `int`. */
+export function jumpIfWord(
+  register: Register,
+  compare: Compare,
+  value: number,
+  target: string,
+): Instruction {
+  return { code: Code.JumpWord | compare, to: register, value, target };
 }
 
 export function jumpIfRegister(

@@ -13,7 +13,7 @@
  * beside a frame (a virtual cable), the program must be able to ask for it; a card has its tag offload switched
  * off instead, and on again when the interface is closed.
  *
- * States are those of `afpacket`; while an interface is down or lost it has no AF_XDP sockets.
+ * States are those of `afpacket`; while an interface is switched off or lost it has no AF_XDP sockets.
  *
  * Not supported: frames in several buffers, more than 64 MACs. Such an interface works as `afpacket`, with a notice.
  */
@@ -172,10 +172,10 @@ class Afxdp implements Interface {
 
   check(): LinkEvent | undefined {
     const event = this.slow.check();
-    const mustStop = event === "down" || event === "lost";
-    if (mustStop || this.sockets.some(({ isDown }) => isDown)) this.stop();
+    const isUp = this.link.isUp();
+    if (event === "lost" || !isUp || this.sockets.some(({ isDown }) => isDown)) this.stop();
     if (event === "returned") this.isUnfit = false;
-    if (this.sockets.length === 0 && !this.isUnfit) this.start();
+    if (isUp && this.sockets.length === 0 && !this.isUnfit) this.start();
     this.flush();
     for (const socket of this.sockets) socket.refill();
     this.missedNow = this.sockets.reduce((sum, { missed }) => sum + missed, 0);
@@ -195,7 +195,7 @@ class Afxdp implements Interface {
     }
   }
 
-  /** Opens the sockets and sends frames to them, or says why it cannot; waits for the link where it is down. */
+  /** Opens the sockets and sends frames to them, or says why it cannot; not while it is switched off. */
   private start(): void {
     try {
       this.open();
@@ -214,7 +214,7 @@ class Afxdp implements Interface {
       throw new Unfit(`${this.who}: more than ${XDP_MACS_MAX} MACs`);
     }
     const interfaceIndex = this.link.index();
-    if (interfaceIndex === 0 || !this.link.operational()) return;
+    if (interfaceIndex === 0 || !this.link.isUp()) return;
     const queues = Math.min(this.link.receiveQueues(), QUEUES_MAX);
     const map = createMap(this.who, MapType.XskMap, 4, 4, queues);
     try {

@@ -22,8 +22,11 @@ enum IfreqAt {
 /** IFNAMSIZ, the closing zero included. */
 const NAME_BYTES = 16;
 
-/** IFF_UP and IFF_RUNNING: switched on, and with a carrier. */
-const OPERATIONAL = 0x1 | 0x40;
+/** IFF_UP, IFF_RUNNING */
+enum LinkFlag {
+  Up = 0x1,
+  Running = 0x40,
+}
 
 /** Commands of SIOCETHTOOL. */
 enum Ethtool {
@@ -90,10 +93,19 @@ export class Link {
     return new Uint8Array(this.request.subarray(IfreqAt.Value + 2, IfreqAt.Value + 8));
   }
 
+  /** Switched on, whether or not it has a carrier. */
+  isUp(): boolean {
+    return this.has(LinkFlag.Up);
+  }
+
   /** Switched on and with a carrier. */
   operational(): boolean {
+    return this.has(LinkFlag.Up | LinkFlag.Running);
+  }
+
+  private has(flags: number): boolean {
     if (!this.ask(Request.Flags, "SIOCGIFFLAGS")) return false;
-    return (this.request.readUInt16LE(IfreqAt.Value) & OPERATIONAL) === OPERATIONAL;
+    return (this.request.readUInt16LE(IfreqAt.Value) & flags) === flags;
   }
 
   /** Whether the card merges received TCP segments (LRO), which loses what a router must forward. */

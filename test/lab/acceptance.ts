@@ -11,6 +11,7 @@ import { Capture, checksums, merge } from "./capture.js";
 import { type Arrivals, countArrivals } from "./counters.js";
 import { foreign, mark } from "./foreign.js";
 import {
+  type DriverName,
   type GatewayKind,
   PUBLIC_ZONE,
   type Running,
@@ -42,6 +43,8 @@ const PING_IDENTIFIER = 7;
 export interface Options {
   form: Form;
   gateway: GatewayKind;
+  /** Crosszone's, "afpacket" by default. */
+  driver?: DriverName;
   tenants: number;
   /** Tenants and server leave it to the gateway to cut their segments. */
   senderOffload?: boolean;
@@ -83,7 +86,9 @@ export async function accept(options: Options): Promise<Outcome> {
   };
   try {
     const topology = await timed("build", () => build(lab, options.form, options.tenants));
-    const gateway = await timed("gateway", () => startGateway(options.gateway, topology));
+    const gateway = await timed("gateway", () =>
+      startGateway(options.gateway, topology, options.driver),
+    );
     const captures = await timed("start captures", () => startCaptures(topology, gateway));
     wrong.ping = await timed("ping", () => ping(topology, gateway.takesAllAtOnce));
     const programs = await timed("start tenants", () => startTenants(topology));

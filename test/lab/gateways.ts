@@ -15,6 +15,8 @@ import {
 
 export type GatewayKind = "nat" | "flows" | "kernel";
 
+export type DriverName = "afpacket" | "afxdp";
+
 export const PUBLIC_ZONE = 1000;
 const WAN_PORT = 1000;
 const PROTOCOLS = ["tcp", "udp", "icmp"];
@@ -43,12 +45,18 @@ function virtualMac(name: string): string {
   return `02:cc:00:00:00:${Number(number).toString(16).padStart(2, "0")}`;
 }
 
-export function configuration(form: Form, tenants: Tenant[], kind: "nat" | "flows") {
+export function configuration(
+  form: Form,
+  tenants: Tenant[],
+  kind: "nat" | "flows",
+  driver: DriverName = "afpacket",
+) {
   const inside = tenants.map((tenant) => ({
     name: `lan${tenant.number}`,
     port: tenant.number,
     zone: tenantZone(tenant),
     interface: routerInterface(form, tenant),
+    driver,
     ...(form === "vlans" ? { vlan: tenant.number } : {}),
     mac: virtualMac(routerInterface(form, tenant)),
     addresses: [`${TENANT_GATEWAY}/24`],
@@ -58,6 +66,7 @@ export function configuration(form: Form, tenants: Tenant[], kind: "nat" | "flow
     port: WAN_PORT,
     zone: PUBLIC_ZONE,
     interface: "wan",
+    driver,
     mac: virtualMac("wan"),
     addresses: [`${PUBLIC_ADDRESS}/24`],
   };
@@ -93,10 +102,14 @@ function flows(tenants: Tenant[]): string[] {
   ]);
 }
 
-export async function startGateway(kind: GatewayKind, topology: Topology): Promise<Running> {
+export async function startGateway(
+  kind: GatewayKind,
+  topology: Topology,
+  driver?: DriverName,
+): Promise<Running> {
   if (kind === "kernel") return startKernel(topology);
   const { router, form, tenants } = topology;
-  const gateway = await Gateway.start(router, configuration(form, tenants, kind));
+  const gateway = await Gateway.start(router, configuration(form, tenants, kind, driver));
   return {
     takesAllAtOnce: true,
     mac: virtualMac,

@@ -1,7 +1,7 @@
 /**
  * The acceptance scenario, again and again:
  *
- *     node dist/test/lab/repeat.js [--form interfaces|vlans] [--gateway nat|flows|kernel] [--tenants N] [--times N] [--senderOffload]
+ *     node dist/test/lab/repeat.js [--form interfaces|vlans] [--gateway nat|flows|kernel] [--driver afpacket|afxdp] [--tenants N] [--times N] [--senderOffload]
  */
 import { parseArgs } from "node:util";
 import { accept, type Options } from "./acceptance.js";
@@ -10,6 +10,7 @@ const { values } = parseArgs({
   options: {
     form: { type: "string", default: "interfaces" },
     gateway: { type: "string", default: "nat" },
+    driver: { type: "string", default: "afpacket" },
     tenants: { type: "string", default: "100" },
     senderOffload: { type: "boolean", default: false },
     times: { type: "string", default: "20" },

@@ -32,8 +32,20 @@ enum Kind {
 const FIXED: readonly number[] = [0, 4, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 4, 0, 0];
 const EACH: readonly number[] = [0, 0, 0, 0, 12, 12, 8, 0, 0, 0, 0, 0, 0, 8, 0, 12, 0, 0, 0, 12];
 
+/** What was found: the kernel's types are 5 MB, and stay as they are while it runs. */
+const known = new Map<string, number>();
+
 /** The kernel's number of one of its functions, 0 where it has none of this name or says nothing of itself. */
 export function kernelFunction(name: string): number {
+  let id = known.get(name);
+  if (id === undefined) {
+    id = read(name);
+    known.set(name, id);
+  }
+  return id;
+}
+
+function read(name: string): number {
   try {
     return functionIn(readFileSync(KERNEL_TYPES), name);
   } catch {

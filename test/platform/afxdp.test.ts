@@ -1,0 +1,167 @@
+/** What is driver `afxdp`'s own: the program in the kernel, what goes round it, and when it does not work. */
+
+import { fileURLToPath } from "node:url";
+import t, { type Test } from "tap";
+import { Limit } from "../../assembly/abi.js";
+import { Lab, labSupport, type Namespace } from "../../host/demo/lab.js";
+import { assemble, exit, Register, set } from "../../host/device/bpf/assembler.js";
+import { AttachType, createLink, loadProgram, ProgramType } from "../../host/device/bpf/system.js";
+import { libc } from "../../host/device/libc.js";
+import { Link } from "../../host/device/link.js";
+import { inside } from "../harness/inside.js";
+import { Arena, etherFrame, macOf } from "../harness/interface.js";
+
+const OURS = macOf("02:00:5e:00:00:01");
+const THEIRS = macOf("02:00:5e:00:00:02");
+const HOLD = fileURLToPath(new URL("../harness/hold.js", import.meta.url));
+
+const reason = labSupport();
+
+/** A cable; `open` opens its near end by the driver and gathers what it says. */
+async function cable(t: Test) {
+  const lab = await Lab.create();
+  t.teardown(() => lab.close());
+  const [near, far] = await Promise.all([lab.namespace("near"), lab.namespace("far")]);
+  await lab.veth(near, "eth0", far, "eth0");
+  const arena = await Arena.create();
+  const notices: string[] = [];
+  const open = (name = "eth0") => {
+    const onNotice = (text: string) => notices.push(text);
+    const device = arena.open(near, { driver: "afxdp", name, macs: [OURS], onNotice });
+    t.teardown(() => device.close());
+    return device;
+  };
+  return { lab, near, far, arena, notices, open };
+}
+
+function frame(mark: number, bytes = 46): Uint8Array {
+  return etherFrame(OURS, THEIRS, [], 0x0800, new Uint8Array(bytes).fill(mark));
+}
+
+async function programs(at: Namespace): Promise<number> {
+  const text = await at.must("ip", ["-d", "link", "show", "eth0"]);
+  return text.split("prog/xdp").length - 1;
+}
+
+t.test("driver afxdp", { skip: reason ?? false }, async (t) => {
+  t.test("the kernel goes on with what is its own", async (t) => {
+    const { near, far, arena, open } = await cable(t);
+    await near.ip("address add 10.0.0.1/24 dev eth0");
+    await far.ip("address add 10.0.0.2/24 dev eth0");
+    const ours = open();
+    const { stdout } = await far.run("ping", ["-n", "-c", "3", "-i", "0.05", "10.0.0.1"]);
+    t.match(stdout, /3 received/);
+    const frames = arena.receiveAll(ours, 9, 100);
+    t.ok(
+      frames.every(({ bytes }) => bytes[0] === 0xff),
+      "we saw at most who asked for whom",
+    );
+  });
+
+  t.test("the program goes with the interface, and with the process", async (t) => {
+    const { near, open } = await cable(t);
+    t.equal(await programs(near), 0);
+    const ours = open();
+    t.equal(await programs(near), 1);
+    ours.close();
+    t.equal(await programs(near), 0);
+    const child = near.spawn(process.execPath, [HOLD, "afxdp"]);
+    await child.line("stdout", /open/);
+    t.equal(await programs(near), 1);
+    child.signal("SIGKILL");
+    await child.exited;
+    t.equal(await programs(near), 0);
+  });
+
+  t.test("where another program is attached it works as afpacket, and says so", async (t) => {
+    const { near, far, arena, notices, open } = await cable(t);
+    const other = inside(near.pid, () => {
+      const code = assemble([set(Register.R0, 2), exit()]);
+      const program = loadProgram("other", ProgramType.Xdp, code, { name: "other" });
+      const link = new Link("other", "eth0");
+      const attached = createLink("other", program, link.index(), AttachType.Xdp);
+      link.close();
+      libc().close(program);
+      return attached;
+    });
+    t.teardown(() => libc().close(other));
+    const ours = open();
+    t.match(notices, [/^afxdp eth0: bpf\(BPF_LINK_CREATE\): .*EBUSY.*; works as afpacket$/]);
+    const theirs = arena.open(far, { name: "eth0", macs: [THEIRS] });
+    t.teardown(() => theirs.close());
+    arena.send(theirs, frame(1));
+    t.same(arena.receive(ours)[0]?.bytes, frame(1));
+  });
+
+  t.test("where frames are too long for XDP it works as afpacket, and says so", async (t) => {
+    const { near, far, arena, notices, open } = await cable(t);
+    for (const at of [near, far]) await at.ip("link set eth0 mtu 9000");
+    const ours = open();
+    t.match(notices, [/; works as afpacket$/]);
+    const theirs = arena.open(far, { name: "eth0", macs: [THEIRS] });
+    t.teardown(() => theirs.close());
+    arena.send(theirs, frame(1, 9000));
+    t.same(arena.receive(ours)[0]?.bytes, frame(1, 9000));
+  });
+
+  t.test("what no chunk holds comes by the packet socket, and goes by it", async (t) => {
+    const { near, far, arena, open } = await cable(t);
+    for (const at of [near, far]) await at.ip("link set eth0 mtu 3000");
+    const ours = open();
+    const theirs = arena.open(far, { name: "eth0", macs: [THEIRS] });
+    t.teardown(() => theirs.close());
+    for (const bytes of [46, 1770, 1800, 3000]) {
+      arena.send(theirs, frame(bytes & 0xff, bytes));
+      t.same(arena.receive(ours)[0]?.bytes, frame(bytes & 0xff, bytes), `${bytes} in`);
+      const back = etherFrame(THEIRS, OURS, [], 0x0800, new Uint8Array(bytes).fill(7));
+      arena.send(ours, back);
+      t.same(arena.receive(theirs)[0]?.bytes, back, `${bytes} out`);
+    }
+    t.same(ours.counters, { rxMissed: 0, rxRefused: 0, txDropped: 0 });
+  });
+
+  t.test("a frame crosses from one interface to another where it stands", async (t) => {
+    const { lab, near, far, arena, open } = await cable(t);
+    await lab.veth(near, "eth1", far, "eth1");
+    const ours = [open("eth0"), open("eth1")] as const;
+    const theirs = ["eth0", "eth1"].map((name) => arena.open(far, { name, macs: [THEIRS] }));
+    for (const each of theirs) t.teardown(() => each.close());
+    const [from, to] = theirs as [(typeof theirs)[0], (typeof theirs)[0]];
+    const back = etherFrame(THEIRS, OURS, [], 0x0800, new Uint8Array(46).fill(9));
+    // More often than there are chunks: each is given back to somebody who fills it again.
+    for (let i = 0; i < 20_000; i++) {
+      arena.send(from, frame(i & 0xff));
+      let lent = 0;
+      ours[0].receive({
+        room: 1,
+        push(at) {
+          lent = at;
+          arena.bytes.set(back.subarray(0, 12), at);
+          ours[1].send(at, 60);
+        },
+      });
+      ours[1].flush();
+      // Whatever is written there now is another frame's: the kernel has this one.
+      if (lent > 0) arena.bytes.fill(0, lent, lent + 60);
+      for (const each of ours) each.release();
+      const [received] = arena.receive(to, 1, 1000);
+      if (received?.bytes[14] !== (i & 0xff)) return t.fail(`frame ${i}`);
+    }
+    for (const { counters } of ours) {
+      t.same(counters, { rxMissed: 0, rxRefused: 0, txDropped: 0 });
+    }
+  });
+
+  t.test("a hundred thousand frames sent from elsewhere use no chunk up", async (t) => {
+    const { arena, open } = await cable(t);
+    const ours = open();
+    const back = etherFrame(THEIRS, OURS, [], 0x0800, new Uint8Array(46).fill(9));
+    arena.bytes.set(back, 4096);
+    for (let i = 0; i < 100_000; i += Limit.Batch) {
+      for (let n = 0; n < Limit.Batch; n++) ours.send(4096, back.length);
+      ours.flush();
+      ours.release();
+    }
+    t.equal(ours.counters.txDropped, 0);
+  });
+});

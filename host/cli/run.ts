@@ -13,8 +13,8 @@ export const run: Command = {
   summary: "forward packets",
   help: `crosszone run CONFIG [--stats]
 
-Opens the interfaces of the configuration and forwards until it is stopped. Needs CAP_NET_RAW. CONFIG is
-a JSON file, or - for standard input.
+Opens the interfaces of the configuration and forwards until it is stopped. Needs CAP_NET_RAW; for
+driver afxdp CAP_BPF and CAP_NET_ADMIN, too. CONFIG is a JSON file, or - for standard input.
 
   --stats  print a line of counters every second
 

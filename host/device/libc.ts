@@ -85,7 +85,10 @@ export class SystemError extends Error {
 
 function explain(call: string, errno: number): string {
   if (errno === Errno.Nodev) return `no such interface (${call})`;
-  if (errno === Errno.Perm) return `${call} needs CAP_NET_RAW (run as root)`;
+  if (errno === Errno.Perm) {
+    const needed = call.startsWith("bpf(") ? "CAP_BPF and CAP_NET_ADMIN" : "CAP_NET_RAW";
+    return `${call} needs ${needed} (run as root)`;
+  }
   const known = getSystemErrorMap().get(-errno);
   return known === undefined ? `${call}: errno ${errno}` : `${call}: ${known[1]} (${known[0]})`;
 }

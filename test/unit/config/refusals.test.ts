@@ -139,10 +139,10 @@ refusals("shape", example, [
 refusals("what this version does not do yet", example, [
   {
     title: "drivers",
-    changes: { "devices[2].driver": "afxdp" },
+    changes: { "devices[2].driver": "sdk" },
     lines: [
-      'devices[2].driver: expected one of "afpacket", "pcap", "loopback" ' +
-        '(not supported yet: "afxdp", "sdk"), found "afxdp"',
+      'devices[2].driver: expected one of "afpacket", "afxdp", "pcap", "loopback" ' +
+        '(not supported yet: "sdk"), found "sdk"',
     ],
   },
 ]);

@@ -9,7 +9,7 @@ import { NamelessFile } from "./nameless.js";
 const LIST_SIGNAL = "SIGUSR2";
 
 /** Interfaces are put back as they were, one by one; on a busy machine that takes its time. */
-const STOP_GRACE_MS = 15_000;
+const STOP_GRACE_MS = 45_000;
 
 const MAIN = fileURLToPath(new URL("../main.js", import.meta.url));
 

@@ -109,13 +109,27 @@ export async function startGateway(
 ): Promise<Running> {
   if (kind === "kernel") return startKernel(topology);
   const { router, form, tenants } = topology;
-  const gateway = await Gateway.start(router, configuration(form, tenants, kind, driver));
+  const config = configuration(form, tenants, kind, driver);
+  const gateway = await Gateway.start(router, config);
+  if (driver === "afxdp") await throughXdp(gateway, new Set(config.devices.map(interfaceOf)).size);
   return {
     takesAllAtOnce: true,
     mac: virtualMac,
     conns: () => gateway.conns(),
     stop: () => gateway.stop(),
   };
+}
+
+function interfaceOf(device: { interface: string }): string {
+  return device.interface;
+}
+
+/** Every interface works by AF_XDP, none as afpacket instead. */
+async function throughXdp(gateway: Gateway, interfaces: number): Promise<void> {
+  const notice = /^crosszone: afxdp \S+: by the driver's own XDP/;
+  // Behind the line that says it runs; nothing else is said at the start.
+  await gateway.child.line("stderr", notice, 5000, interfaces);
+  if (gateway.child.stderr.includes("works as afpacket")) throw new Error(gateway.child.stderr);
 }
 
 /**

@@ -143,11 +143,11 @@ export class Forwarder extends EventEmitter<Events> {
 
   /** Gives a configuration its number. */
   private order(config: Config): ConfigurationOrder {
-    const { devices, flows } = config;
+    const { devices, flows, busyPoll } = config;
     const compiled = compile(config);
     const number = this.nextNumber++;
     this.configs.set(number, config);
-    return { number, ...compiled, devices: devices.length, flows: flows.length };
+    return { number, ...compiled, busyPoll, devices: devices.length, flows: flows.length };
   }
 
   private ask<K extends Answer["kind"]>(

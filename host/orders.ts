@@ -19,6 +19,8 @@ export interface ConfigurationOrder {
   readonly number: number;
   readonly image: Uint8Array;
   readonly interfaces: readonly InterfaceOrder[];
+  /** Microseconds, see host/patience.ts. */
+  readonly busyPoll: number;
   /** Rows of counters that belong to it. */
   readonly devices: number;
   readonly flows: number;

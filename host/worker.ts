@@ -15,6 +15,7 @@ import { poll, ready, WakeUp } from "./device/libc.js";
 import { type InterfaceOrder, type Opened, Opener, windowBytes } from "./device/open.js";
 import { Loop } from "./loop.js";
 import type { Answer, ConfigurationOrder, Order, RawCounters, WorkerStart } from "./orders.js";
+import { Patience } from "./patience.js";
 
 /** Looks after links, and ends a sleep, at least this often. */
 const CHECK_MS = 1000;
@@ -31,6 +32,7 @@ class Forwarding {
   private readonly datapath: Datapath;
   private readonly loop: Loop;
   private readonly opener: Opener;
+  private patience = new Patience(0);
   private inForce: ConfigurationOrder;
   private opened: Opened[] = [];
   private checkedAt = clock();
@@ -60,7 +62,8 @@ class Forwarding {
         const received = this.loop.turn(now);
         // A batch makes fewer events than find a place, so none is lost while each is told after its turn.
         this.tellEvents();
-        if (received === 0) this.sleep(now);
+        if (received > 0) this.patience.found(performance.now());
+        else if (!this.patience.looksOn(performance.now())) this.sleep(now);
         if (now - this.checkedAt >= CHECK_MS) this.check(now);
         this.takeOrders();
       }
@@ -178,6 +181,7 @@ class Forwarding {
     // The switch is made. First what forwarding needs, then what may fail.
     const gone = this.opened.filter((each) => !next.includes(each));
     this.inForce = configuration;
+    this.patience = new Patience(configuration.busyPoll / 1000);
     this.opened = next;
     this.loop.interfaces = next.map(({ device }) => device);
     this.datapath.announce();

@@ -40,6 +40,8 @@ export interface Sections {
   readonly icmp: schema.IcmpEntry;
   readonly gateways: schema.GatewaysEntry;
   readonly capacity: schema.CapacityEntry;
+  /** Microseconds. */
+  readonly busyPoll: number;
   readonly broken: Broken;
 }
 
@@ -67,6 +69,7 @@ export function readDocument(value: unknown, problems: Problems): Sections {
     icmp: single("icmp", schema.IcmpSchema),
     gateways: single("gateways", schema.GatewaysSchema),
     capacity: salvage(schema.CapacitySchema, section("capacity")) ?? {},
+    busyPoll: salvage(schema.BusyPollSchema, section("busyPoll")) ?? schema.BUSY_POLL,
     broken: {
       zones: brokenNames(section("zones"), schema.ZoneSchema, ["id", "name"]),
       devices: brokenNames(section("devices"), schema.DeviceSchema, ["port", "name"]),

@@ -231,6 +231,8 @@ export interface Config extends Switches {
   readonly flows: readonly FlowRule[];
   readonly timeouts: Timeouts;
   readonly capacity: RequestedCapacity;
+  /** Microseconds for which to look for the next frame before sleeping. */
+  readonly busyPoll: number;
 }
 
 /** Freezes a value with everything that it leads to. */

@@ -68,6 +68,7 @@ export function checkConfig(value: unknown): Config {
     icmp: sections.icmp,
     gateways: sections.gateways,
     capacity: requestedCapacity(sections),
+    busyPoll: sections.busyPoll,
   };
   pools.checkTotal();
   const pathOf = (pool: Pool) => pools.pathOf(pool);

@@ -223,6 +223,17 @@ export const ForwardSchema = v.strictObject(
 
 export const FlowSchema = text("a flow", "A flow in the syntax of docs/config.md.");
 
+/** Microseconds: about what it costs to be woken, and twenty times that. */
+export const BUSY_POLL = 50;
+const BUSY_POLL_MAX = 1000;
+
+export const BusyPollSchema = whole(
+  "microseconds",
+  0,
+  BUSY_POLL_MAX,
+  "How long to look for the next frame before sleeping, as long as that pays; 0: not at all.",
+);
+
 export const CapacitySchema = v.strictObject(
   {
     conns: v.optional(whole("a number of conns", 1, 1 << 24, "Conns in all. Default: 65536.")),
@@ -278,6 +289,7 @@ export const DocumentSchema = v.pipe(
       icmp: v.optional(IcmpSchema, {}),
       gateways: v.optional(GatewaysSchema, {}),
       capacity: v.optional(CapacitySchema, {}),
+      busyPoll: v.optional(BusyPollSchema, BUSY_POLL),
     },
     "an object",
   ),

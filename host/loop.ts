@@ -34,18 +34,28 @@ export class Loop {
     return received;
   }
 
-  /** Fills one batch, beginning with another interface each time. */
+  /** Fills one batch, beginning with another interface each time: a share for each, then what is left of it. */
   private receive(): number {
+    const { length } = this.interfaces;
+    if (length === 0) return 0;
+    if (this.take(SHARE)) this.take(Limit.Batch);
+    this.first = (this.first + 1) % length;
+    return this.datapath.inputs.count;
+  }
+
+  /** Up to `share` frames from each interface. Whether one of them has had its share, and the batch has room. */
+  private take(share: number): boolean {
     const { inputs } = this.datapath;
     const { length } = this.interfaces;
+    let hasMore = false;
     for (let n = 0; n < length && inputs.count < Limit.Batch; n++) {
       const index = (this.first + n) % length;
       inputs.interface = index;
-      inputs.limit = Math.min(inputs.count + SHARE, Limit.Batch);
+      inputs.limit = Math.min(inputs.count + share, Limit.Batch);
       this.interfaces[index]?.receive(inputs);
+      hasMore ||= inputs.room === 0;
     }
-    this.first = length === 0 ? 0 : (this.first + 1) % length;
-    return inputs.count;
+    return hasMore && inputs.count < Limit.Batch;
   }
 
   private send(outputs: number): void {

@@ -28,8 +28,8 @@ import {
 } from "../assembly/abi.js";
 import type { InputBatch, Offload, Window } from "./device/device.js";
 
-/** The exports of assembly/index.ts. Unsigned results come as signed numbers. */
-interface Exports extends Record<string, unknown> {
+/** The exports of assembly/index.ts. Unsigned results may come as signed numbers. */
+export interface Exports extends Record<string, unknown> {
   abiVersion(): number;
   arenaBytes(): number;
   start(now: number): void;
@@ -63,6 +63,9 @@ interface Exports extends Record<string, unknown> {
   ): number;
 }
 
+/** Makes an instance of the datapath's code that works in this memory. */
+export type Instantiate = (memory: WebAssembly.Memory) => Exports;
+
 /** Windows begin at multiples of this: the largest page size of the kernels that we run on. */
 const PAGE_BYTES = 65536;
 
@@ -82,6 +85,8 @@ export interface DatapathOptions {
   readonly windowBytes: number;
   /** The compiled module; the release build beside this file's package by default. */
   readonly module?: WebAssembly.Module;
+  /** The same code in another form, instead of a module (test/bench/native.ts). */
+  readonly instantiate?: Instantiate;
 }
 
 /** A refused image. The image in force stays in force. */
@@ -114,13 +119,13 @@ export class Datapath implements Offload {
   private nextWindow: number;
 
   constructor(options: DatapathOptions, now: number) {
-    const module = options.module ?? loadModule();
-    const arenaBytes = measureArena(module, options.capacity);
+    const instantiate = options.instantiate ?? instantiatorOf(options.module ?? loadModule());
+    const arenaBytes = measureArena(instantiate, options.capacity);
     const windowsAt = roundUp(arenaBytes, PAGE_BYTES);
     const pages = (windowsAt + roundUp(options.windowBytes, PAGE_BYTES)) / PAGE_BYTES;
     if (pages > 65536) throw new RangeError("capacity: needs more than 4 GiB of memory");
     this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
-    this.exports = instantiate(module, this.memory);
+    this.exports = speakingOurs(instantiate(this.memory));
     this.words = new Uint32Array(this.memory.buffer);
     this.halves = new Uint16Array(this.memory.buffer);
     this.view = new DataView(this.memory.buffer);
@@ -347,8 +352,12 @@ function roundUp(bytes: number, to: number): number {
   return Math.ceil(bytes / to) * to;
 }
 
-function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Exports {
-  const { exports } = instantiateSync<Exports & ASUtil>(module, { env: { memory } });
+/** Makes instances of a compiled module. */
+export function instantiatorOf(module: WebAssembly.Module): Instantiate {
+  return (memory) => instantiateSync<Exports & ASUtil>(module, { env: { memory } }).exports;
+}
+
+function speakingOurs(exports: Exports): Exports {
   if (exports.abiVersion() !== Abi.Version) {
     throw new Error(`datapath: version ${exports.abiVersion()}, this host speaks ${Abi.Version}`);
   }
@@ -364,10 +373,13 @@ function writeStart(memory: WebAssembly.Memory, capacity: ArenaCapacity, seed?: 
   if (seed) new Uint8Array(memory.buffer, Exchange.Start + StartAt.Seed, 16).set(seed);
 }
 
-/** Asks the datapath itself, in a memory of one page, how much it needs. */
-function measureArena(module: WebAssembly.Module, capacity: ArenaCapacity): number {
+/**
+ * Bytes of the exchange area and an arena of this capacity: asks the datapath itself, in a memory of one page.
+ * @throws RangeError when that is more than a linear memory has
+ */
+export function measureArena(instantiate: Instantiate, capacity: ArenaCapacity): number {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
-  const { arenaBytes } = instantiate(module, memory);
+  const { arenaBytes } = speakingOurs(instantiate(memory));
   writeStart(memory, capacity);
   const bytes = arenaBytes() >>> 0;
   if (bytes === 0) throw new RangeError("capacity: needs more than 4 GiB of memory");

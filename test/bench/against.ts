@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Core, type CoreOptions, type CoreRow, rowsOf } from "./core.js";
-import { median, round } from "./measure.js";
+import { list, median, round } from "./measure.js";
 
 export interface AgainstRow {
   readonly name: CoreRow["name"];
@@ -21,18 +21,19 @@ export interface AgainstRow {
 }
 
 /** One repetition, as rows of one value each. */
-type Repeat = (conns: number, packets: number) => CoreRow[];
+export type Repeat = (conns: number, packets: number) => CoreRow[];
 
 /** A checkout of this version, or one from before repetitions could be driven one at a time. */
 type Other = Partial<typeof import("./core.js")>;
 
 export class AgainstError extends Error {}
 
+export function repeatBy(core: Core, rows = rowsOf): Repeat {
+  return (conns, packets) => rows(conns, packets, [core.repeat(conns, packets)]);
+}
+
 function repeatOf({ Core: Repetitions, rowsOf: rows, benchCore }: Other): Repeat {
-  if (Repetitions !== undefined && rows !== undefined) {
-    const core = new Repetitions();
-    return (conns, packets) => rows(conns, packets, [core.repeat(conns, packets)]);
-  }
+  if (Repetitions !== undefined && rows !== undefined) return repeatBy(new Repetitions(), rows);
   if (benchCore === undefined) throw new AgainstError("its test/bench/core.js has no benchCore");
   return (conns, packets) => [...benchCore({ conns: [conns], repetitions: 1, packets })];
 }
@@ -44,8 +45,11 @@ export async function openOther(folder: string): Promise<Repeat> {
   return repeatOf((await import(pathToFileURL(path).href)) as Other);
 }
 
-export function* benchAgainst(other: Repeat, options: CoreOptions): Generator<AgainstRow> {
-  const own = repeatOf({ Core, rowsOf });
+export function* benchAgainst(
+  other: Repeat,
+  options: CoreOptions,
+  own = repeatBy(new Core()),
+): Generator<AgainstRow> {
   for (const conns of options.conns) {
     const old: CoreRow[] = [];
     const now: CoreRow[] = [];
@@ -73,4 +77,14 @@ export function compare(
     const newNs = round(median(newRaw));
     return [{ name, conns, oldNs, newNs, ratio: round(newNs / oldNs), oldRaw, newRaw }];
   });
+}
+
+export function printAgainst(rows: readonly AgainstRow[]): void {
+  for (const { name, conns, oldNs, newNs, ratio, oldRaw, newRaw } of rows) {
+    const figures = [oldNs, newNs].map((ns) => ns.toFixed(1).padStart(8)).join(" → ");
+    console.log(
+      `${name.padEnd(11)} ${String(conns).padStart(8)} conns ${figures} ns  × ${ratio.toFixed(2)}` +
+        `  (${list(oldRaw)} → ${list(newRaw)})`,
+    );
+  }
 }

@@ -7,9 +7,9 @@
  */
 
 import { Limit } from "../../assembly/abi.js";
-import { loadModule } from "../../host/datapath.js";
-import { batches, Edge, LAN, Pristine, shuffled, WAN } from "./edge.js";
-import { round, sampleOf, timeNs } from "./measure.js";
+import { type Instantiate, instantiatorOf, loadModule } from "../../host/datapath.js";
+import { batches, Edge, EdgePlan, LAN, Pristine, shuffled, WAN } from "./edge.js";
+import { list, round, sampleOf, timeNs } from "./measure.js";
 
 export interface CoreRow {
   readonly name: "steady-out" | "steady-in" | "set-up" | "expiry";
@@ -34,7 +34,12 @@ export interface Repetition {
 const SET_UP_CONNS_MIN = 1000;
 
 /** Nanoseconds a packet over all frames, as often as gives at least `packets`. */
-function steady(edge: Edge, from: Pristine, carrier: number, packets: number): [number, number] {
+export function steady(
+  edge: Edge,
+  from: Pristine,
+  carrier: number,
+  packets: number,
+): [number, number] {
   const rounds = Math.max(1, Math.ceil(packets / from.count));
   // A batch is always full, so that one conn is not measured as batches of one.
   const perBatch = from.count < Limit.Batch ? Limit.Batch : 0;
@@ -57,7 +62,7 @@ function steady(edge: Edge, from: Pristine, carrier: number, packets: number): [
 }
 
 /** All conns made, timed; the answers' frames are gathered outside of the time. */
-function setUp(edge: Edge, out: Pristine, back: Pristine): number {
+export function setUp(edge: Edge, out: Pristine, back: Pristine): number {
   let ns = 0;
   for (const [first, frames] of batches(out.count)) {
     edge.copy(out, first, frames);
@@ -72,30 +77,30 @@ function setUp(edge: Edge, out: Pristine, back: Pristine): number {
 }
 
 /** Makes and ends enough conns for the compiler to have seen every path. */
-function warmUp(module: WebAssembly.Module): void {
+export function warmUp(code: Instantiate): void {
   const conns = 20_000;
+  const plan = new EdgePlan({ conns });
   for (let round = 0; round < 5; round++) {
-    const edge = new Edge(conns, module);
+    const edge = new Edge(plan, code);
     setUp(edge, Pristine.outward(shuffled(conns)), new Pristine(conns));
     edge.expire();
   }
 }
 
 /**
- * Repetitions one at a time, so that those of two builds can take turns. One module for all: its code is
+ * Repetitions one at a time, so that those of two builds can take turns. One code for all: it is
  * optimised by then, as that of a daemon that has run for a second.
  */
 export class Core {
-  private readonly module = loadModule();
   private out = new Pristine(0);
 
-  constructor() {
-    warmUp(this.module);
+  constructor(private readonly code = instantiatorOf(loadModule())) {
+    warmUp(code);
   }
 
   repeat(conns: number, packets: number): Repetition {
     if (this.out.count !== conns) this.out = Pristine.outward(shuffled(conns));
-    const edge = new Edge(conns, this.module);
+    const edge = new Edge(new EdgePlan({ conns }), this.code);
     const back = new Pristine(conns);
     const setUpNs = setUp(edge, this.out, back);
     const [outNs, copyNs] = steady(edge, this.out.widened(), LAN, packets);
@@ -157,5 +162,13 @@ export function* benchCore({ conns, repetitions, packets }: CoreOptions): Genera
   for (const each of conns) {
     const all = Array.from({ length: repetitions }, () => core.repeat(each, packets));
     yield* rowsOf(each, packets, all);
+  }
+}
+
+export function printCore(rows: readonly CoreRow[]): void {
+  for (const { name, conns, nsPerPacket, raw } of rows) {
+    console.log(
+      `${name.padEnd(11)} ${String(conns).padStart(8)} conns ${nsPerPacket.toFixed(1).padStart(8)} ns  (${list(raw)})`,
+    );
   }
 }

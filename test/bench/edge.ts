@@ -1,60 +1,27 @@
 /**
- * What the benchmarks of the datapath share: an edge with one tenant behind one pool, frames of its conns, and
- * batches of them. 60-byte UDP frames; every inside endpoint is one conn's.
+ * What the benchmarks of the datapath share: an edge as a plan has it, frames of its conns, and batches of them.
+ * 60-byte UDP frames; every inside endpoint is one conn's.
  *
  * The datapath rewrites frames where they stand, so each batch is copied afresh from a pristine one.
  */
 
 import { Limit } from "../../assembly/abi.js";
-import { compileImage } from "../../host/config/compile.js";
-import { checkConfig } from "../../host/config/parse.js";
-import { Datapath } from "../../host/datapath.js";
+import { Datapath, type Instantiate } from "../../host/datapath.js";
 import { ipv4Packet, udp } from "../harness/frame.js";
+import { type EdgePlan, LAN_MAC, ROUTER_MAC, SERVER, UDP_SECONDS } from "./plan.js";
 
-const ROUTER_MAC = "02:00:5e:00:00:01";
-const LAN_MAC = "02:00:00:00:0a:01";
-const WAN_MAC = "02:00:00:00:14:01";
-const SERVER = "198.51.100.10";
+export { EdgePlan } from "./plan.js";
+
 /** Bytes from one frame to the next. */
-const STRIDE = 128;
+export const STRIDE = 128;
 const BATCH_BYTES = Limit.Batch * STRIDE;
 export const FRAME_BYTES = 60;
-/** Conns beyond the measured ones, so that the last is not made in a full table. */
-const SPARE = 1024;
 /** Interfaces, by index. */
 export const LAN = 0;
 export const WAN = 1;
 
-const UDP_SECONDS = 300;
 /** Longer than a freed port may rest (RFC 6888 REQ-8). */
 const REST_MS = 130_000;
-
-function configuration(conns: number, addresses: string) {
-  const device = { driver: "loopback", mac: ROUTER_MAC };
-  return checkConfig({
-    version: 1,
-    zones: [
-      { id: 10, name: "tenant" },
-      { id: 20, name: "public" },
-    ],
-    devices: [
-      { ...device, name: "lan", zone: "tenant", interface: "lan", addresses: ["192.168.0.1/24"] },
-      { ...device, name: "wan", zone: "public", interface: "wan", addresses: ["203.0.113.2/24"] },
-    ],
-    routes: [
-      { zone: "tenant", to: "10.0.0.0/8", via: "192.168.0.2" },
-      { zone: "public", to: "0.0.0.0/0", via: "203.0.113.1" },
-    ],
-    neighbors: [
-      { zone: "tenant", address: "192.168.0.2", mac: LAN_MAC },
-      { zone: "public", address: "203.0.113.1", mac: WAN_MAC },
-    ],
-    pools: [{ name: "p", zone: "public", addresses: [addresses] }],
-    nat: [{ from: ["tenant"], to: "public", pool: "p" }],
-    timeouts: { udp: UDP_SECONDS },
-    capacity: { conns: conns + SPARE },
-  });
-}
 
 /** Fisher-Yates with a fixed generator: every run measures the same order. */
 export function shuffled(count: number): Uint32Array {
@@ -78,13 +45,16 @@ export class Pristine {
     this.bytes = new Uint8Array(count * STRIDE);
   }
 
-  static outward(order: Uint32Array): Pristine {
+  /** @param tenants  as in EdgeShape: conn i is the (i mod tenants)-th one's */
+  static outward(order: Uint32Array, tenants?: number): Pristine {
     const all = new Pristine(order.length);
     order.forEach((conn, i) => {
+      const tag = tenants === undefined ? "" : tagOf((conn % tenants) + 1);
       const host = 0x0a000000 + (conn >>> 4);
-      const payload = udp({ sourcePort: 1024 + (conn & 15), destinationPort: 53, data: 18 });
+      const data = FRAME_BYTES - (14 + tag.length / 2 + 20 + 8);
+      const payload = udp({ sourcePort: 1024 + (conn & 15), destinationPort: 53, data });
       const packet = ipv4Packet({ source: host, destination: SERVER, payload });
-      all.bytes.set(frame(ROUTER_MAC, LAN_MAC, packet), i * STRIDE);
+      all.bytes.set(frame(ROUTER_MAC, LAN_MAC, tag, packet), i * STRIDE);
     });
     return all;
   }
@@ -101,26 +71,27 @@ export class Pristine {
   }
 }
 
-function frame(to: string, from: string, packet: Uint8Array): Buffer {
-  const hex = `${to}${from}`.replaceAll(":", "");
+/** A customer tag, in hexadecimal. */
+function tagOf(vlan: number): string {
+  return `8100${vlan.toString(16).padStart(4, "0")}`;
+}
+
+function frame(to: string, from: string, tag: string, packet: Uint8Array): Buffer {
+  const hex = `${to}${from}${tag}`.replaceAll(":", "");
   return Buffer.concat([Buffer.from(`${hex}0800`, "hex"), packet]);
 }
 
-/** The datapath with room for so many conns, and a batch of frames in its memory. */
+/** The datapath under a plan, and a batch of frames in its memory. */
 export class Edge {
   readonly datapath: Datapath;
   private readonly memory: Uint8Array;
   private readonly at: number;
   now = 0;
 
-  /** `addresses` of the pool. */
-  constructor(conns: number, module: WebAssembly.Module, addresses = "203.0.113.64/26") {
-    const config = configuration(conns, addresses);
-    const capacity = { conns: conns + SPARE, neighbors: 64, poolAddresses: 128, imageBytes: 65536 };
-    const options = { capacity, seed: new Uint8Array(16), windowBytes: BATCH_BYTES, module };
+  constructor({ capacity, image }: EdgePlan, instantiate: Instantiate) {
+    const options = { capacity, seed: new Uint8Array(16), windowBytes: BATCH_BYTES, instantiate };
     this.datapath = new Datapath(options, 0);
-    const small = { ...config, capacity: { ...config.capacity, neighbors: 64 } };
-    this.datapath.configure(compileImage(small), 0);
+    this.datapath.configure(image, 0);
     this.memory = new Uint8Array(this.datapath.memory.buffer);
     this.at = this.datapath.window(BATCH_BYTES).at;
   }

@@ -1,58 +1,74 @@
-/** `npm run bench -- core|pool …`: measures and prints; judges nothing. docs/performance.md says what it means. */
+/** `npm run bench -- NAME …`: measures and prints; judges nothing. docs/performance.md says what it means. */
 
 import { parseArgs } from "node:util";
-import { AgainstError, type AgainstRow, benchAgainst, openOther } from "./against.js";
-import { benchCore, type CoreOptions, type CoreRow } from "./core.js";
+import { AgainstError, benchAgainst, openOther, printAgainst } from "./against.js";
+import { benchCore, type CoreOptions, printCore } from "./core.js";
 import { machine } from "./measure.js";
-import { benchPool, type PoolResult } from "./pool.js";
+import { benchNative, FORMS, type Form, NativeError, printNative } from "./native.js";
+import { benchPool, printPool } from "./pool.js";
 
-const USAGE = `npm run bench -- core [--against DIR] [--json] [--quick]
+const USAGE = `npm run bench -- core [--against DIR | --native [--form FORM]] [--json] [--quick]
 npm run bench -- pool [--json] [--quick]
 
   core     the datapath in memory: steady packets, set-up and expiry by the number of conns
   pool     every port of one address: what the first costs, and the last
   --against DIR  another checkout, built: both are measured in turns, with the ratio new by old
+  --native       the same module as C by wasm2c and gcc: both in turns, with the ratio Wasm by native
+  --form FORM    how that reaches its memory, the fastest first: ${FORMS.join(", ")}
   --json   header and rows as JSON, raw repetitions included
   --quick  fewer conns and repetitions`;
+
+interface Options {
+  readonly json: boolean;
+  readonly quick: boolean;
+  readonly against?: string;
+  readonly native?: boolean;
+  readonly form?: string;
+}
+
+class UsageError extends Error {}
+
+/** What a benchmark takes beside --json and --quick, and what runs it. */
+interface Benchmark {
+  readonly options: readonly (keyof Options)[];
+  run(options: Options): void | Promise<void>;
+}
+
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  core: { options: ["against", "native", "form"], run: runCore },
+  pool: {
+    options: [],
+    run: (options) => report(options, benchPool(options.quick ? 5 : 21), printPool),
+  },
+};
+
+async function runCore(options: Options): Promise<void> {
+  const { against, native, form, quick } = options;
+  if (against !== undefined && native) throw new UsageError();
+  if (form !== undefined && !native) throw new UsageError();
+  if (against !== undefined) {
+    const other = await openOther(against);
+    report(options, [...benchAgainst(other, coreOptions(quick))], printAgainst);
+  } else if (native) {
+    report(options, benchNative(coreOptions(quick), formOf(form)), printNative);
+  } else {
+    report(options, [...benchCore(coreOptions(quick))], printCore);
+  }
+}
 
 function coreOptions(quick: boolean): CoreOptions {
   if (quick) return { conns: [1, 1000, 60_000], repetitions: 3, packets: 500_000 };
   return { conns: [1, 1000, 60_000, 1_000_000], repetitions: 5, packets: 2_000_000 };
 }
 
-function list(values: readonly number[]): string {
-  return values.map((each) => each.toFixed(1)).join(" ");
-}
-
-function printCore(rows: readonly CoreRow[]): void {
-  for (const { name, conns, nsPerPacket, raw } of rows) {
-    console.log(
-      `${name.padEnd(11)} ${String(conns).padStart(8)} conns ${nsPerPacket.toFixed(1).padStart(8)} ns  (${list(raw)})`,
-    );
-  }
-}
-
-function printAgainst(rows: readonly AgainstRow[]): void {
-  for (const { name, conns, oldNs, newNs, ratio, oldRaw, newRaw } of rows) {
-    const figures = [oldNs, newNs].map((ns) => ns.toFixed(1).padStart(8)).join(" → ");
-    console.log(
-      `${name.padEnd(11)} ${String(conns).padStart(8)} conns ${figures} ns  × ${ratio.toFixed(2)}` +
-        `  (${list(oldRaw)} → ${list(newRaw)})`,
-    );
-  }
-}
-
-function printPool({ rows, lastByFirst }: PoolResult): void {
-  for (const { name, taken, nsPerAllocation, raw } of rows) {
-    console.log(
-      `${name.padEnd(9)} ${String(taken).padStart(6)} taken ${nsPerAllocation.toFixed(1).padStart(8)} ns  (${list(raw)})`,
-    );
-  }
-  console.log(`the last by the first: ${lastByFirst.toFixed(2)}`);
+function formOf(text: string | undefined): Form {
+  const found = FORMS.find((each) => each === (text ?? FORMS[0]));
+  if (found === undefined) throw new UsageError();
+  return found;
 }
 
 /** Prints what `show` makes of a result, or all of it as JSON. */
-function report<Result>(json: boolean, result: Result, show: (result: Result) => void): void {
+function report<Result>({ json }: Options, result: Result, show: (result: Result) => void): void {
   if (!json) show(result);
   else console.log(JSON.stringify({ machine: machine(), ...named(result) }, null, 2));
 }
@@ -61,30 +77,46 @@ function named(result: unknown): object {
   return Array.isArray(result) ? { rows: result } : Object(result);
 }
 
-const { values, positionals } = parseArgs({
-  options: {
-    against: { type: "string" },
-    json: { type: "boolean", default: false },
-    quick: { type: "boolean", default: false },
-  },
-  allowPositionals: true,
-});
-const { against, json, quick } = values;
-const what = positionals.length === 1 ? positionals[0] : undefined;
+/** @throws UsageError when there is no such benchmark, or it does not take what was said */
+function read(args: string[]): [Benchmark, Options] {
+  const { values, positionals } = parseArgs({
+    args,
+    options: {
+      against: { type: "string" },
+      form: { type: "string" },
+      native: { type: "boolean" },
+      json: { type: "boolean", default: false },
+      quick: { type: "boolean", default: false },
+    },
+    allowPositionals: true,
+  });
+  const benchmark = positionals.length === 1 ? BENCHMARKS[positionals[0] ?? ""] : undefined;
+  if (benchmark === undefined) throw new UsageError();
+  const taken = ["json", "quick", ...benchmark.options];
+  if (Object.keys(values).some((each) => !taken.includes(each))) throw new UsageError();
+  return [benchmark, values];
+}
+
+/** What to say of an error that is the caller's or the machine's; undefined for one of ours. */
+function explain(error: unknown): string | undefined {
+  if (error instanceof UsageError) return USAGE;
+  if (isParseError(error)) return `bench: ${error.message}\n${USAGE}`;
+  if (error instanceof AgainstError) return `bench: --against: ${error.message}`;
+  if (error instanceof NativeError) return `bench: --native: ${error.message}`;
+  return undefined;
+}
+
+/** Of util.parseArgs: an option that nobody knows, or one without its value. */
+function isParseError(error: unknown): error is Error {
+  return error instanceof Error && "code" in error && /^ERR_PARSE_ARGS/.test(String(error.code));
+}
+
 try {
-  if (what === "core" && against !== undefined) {
-    const other = await openOther(against);
-    report(json, [...benchAgainst(other, coreOptions(quick))], printAgainst);
-  } else if (what === "core") {
-    report(json, [...benchCore(coreOptions(quick))], printCore);
-  } else if (what === "pool" && against === undefined) {
-    report(json, benchPool(quick ? 5 : 21), printPool);
-  } else {
-    console.error(USAGE);
-    process.exitCode = 2;
-  }
+  const [benchmark, options] = read(process.argv.slice(2));
+  await benchmark.run(options);
 } catch (error) {
-  if (!(error instanceof AgainstError)) throw error;
-  console.error(`bench: --against: ${error.message}`);
+  const text = explain(error);
+  if (text === undefined) throw error;
+  console.error(text);
   process.exitCode = 2;
 }

@@ -20,6 +20,11 @@ export function sampleOf(raw: readonly number[]): Sample {
   return { raw: raw.map(round), median: round(median(raw)) };
 }
 
+/** Raw repetitions, as they are printed beside their median. */
+export function list(values: readonly number[]): string {
+  return values.map((each) => each.toFixed(1)).join(" ");
+}
+
 export function round(value: number): number {
   return Math.round(value * 100) / 100;
 }

@@ -8,9 +8,9 @@
  */
 
 import { Limit, Reason } from "../../assembly/abi.js";
-import { loadModule } from "../../host/datapath.js";
-import { Edge, LAN, Pristine, shuffled } from "./edge.js";
-import { round, type Sample, sampleOf, timeNs } from "./measure.js";
+import { instantiatorOf, loadModule } from "../../host/datapath.js";
+import { Edge, EdgePlan, LAN, Pristine, shuffled } from "./edge.js";
+import { list, round, type Sample, sampleOf, timeNs } from "./measure.js";
 
 /** 1024 to 65535. */
 export const PORTS = 64_512;
@@ -91,7 +91,8 @@ function exceed(edge: Edge, frames: Pristine): void {
 
 export function benchPool(repetitions: number): PoolResult {
   const frames = Pristine.outward(shuffled(PORTS + 1));
-  const edge = new Edge(PORTS + 1, loadModule(), "203.0.113.64");
+  const plan = new EdgePlan({ conns: PORTS + 1, addresses: "203.0.113.64" });
+  const edge = new Edge(plan, instantiatorOf(loadModule()));
   const raw = new Map(Array.from(GROUPS.keys(), (taken) => [taken, [] as number[]]));
   for (let n = -WARM_UPS; n < repetitions; n++) {
     const costs = fill(edge, frames);
@@ -110,4 +111,13 @@ function resultOf(samples: ReadonlyMap<number, Sample>, repetitions: number): Po
   const first = rows[0]?.nsPerAllocation ?? Number.NaN;
   const last = rows.at(-1)?.nsPerAllocation ?? Number.NaN;
   return { ports: PORTS, group: GROUP, repetitions, rows, lastByFirst: round(last / first) };
+}
+
+export function printPool({ rows, lastByFirst }: PoolResult): void {
+  for (const { name, taken, nsPerAllocation, raw } of rows) {
+    console.log(
+      `${name.padEnd(9)} ${String(taken).padStart(6)} taken ${nsPerAllocation.toFixed(1).padStart(8)} ns  (${list(raw)})`,
+    );
+  }
+  console.log(`the last by the first: ${lastByFirst.toFixed(2)}`);
 }

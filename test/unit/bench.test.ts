@@ -1,9 +1,11 @@
 /** What the benchmarks make of their figures; what they measure, they judge not. */
 
 import t from "tap";
+import { type Instantiate, instantiatorOf, loadModule } from "../../host/datapath.js";
 import { compare } from "../bench/against.js";
 import { type CoreRow, rowsOf } from "../bench/core.js";
 import { median } from "../bench/measure.js";
+import { compileNative, exportsOf, hasCompilers, refuseDifference } from "../bench/native.js";
 import { asked, GROUPS, PORTS } from "../bench/pool.js";
 
 t.test("the median of raw values", async (t) => {
@@ -61,4 +63,39 @@ t.test("every port is asked for once, and each measured group is a batch", async
   }
   t.equal(next, PORTS);
   t.same(measured, Array(6).fill(64));
+});
+
+t.test("native: exports and their types, as wasm2c writes them", async (t) => {
+  const header = `/* import: 'env' 'memory' */
+extern wasm_rt_memory_t* Z_envZ_memory(struct Z_env_instance_t*);
+/* export: 'start' */
+void Z_datapathZ_start(Z_datapath_instance_t*, u32);
+
+/* export: 'listZones' */
+u32 Z_datapathZ_listZ5Aones(Z_datapath_instance_t*, u32, u32);
+`;
+  t.same(
+    [...exportsOf(header)],
+    [
+      { name: "start", symbol: "Z_datapathZ_start", result: "void", parameters: 1 },
+      { name: "listZones", symbol: "Z_datapathZ_listZ5Aones", result: "uint32_t", parameters: 2 },
+    ],
+  );
+});
+
+t.test("native: a form of the code that does something else is refused", async (t) => {
+  const wasm = instantiatorOf(loadModule());
+  const late: Instantiate = (memory) => {
+    const exports = wasm(memory);
+    return { ...exports, process: (received, now) => exports.process(received, now + 1) };
+  };
+  t.doesNotThrow(() => refuseDifference(wasm, wasm, 500));
+  t.throws(() => refuseDifference(wasm, late, 500), /different memories/);
+});
+
+const skip = hasCompilers() ? false : "needs wasm2c and gcc";
+t.test("native: C does the same as Wasm, to the byte", { skip }, async (t) => {
+  const [native, build] = compileNative("register", "-O1");
+  t.doesNotThrow(() => refuseDifference(instantiatorOf(loadModule()), native, 2000));
+  t.equal(build.form, "register");
 });

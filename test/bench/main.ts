@@ -6,12 +6,15 @@ import { benchCore, type CoreOptions, printCore } from "./core.js";
 import { machine } from "./measure.js";
 import { benchNative, FORMS, type Form, NativeError, printNative } from "./native.js";
 import { benchPool, printPool } from "./pool.js";
+import { benchScale, printScale, type ScaleOptions } from "./scale.js";
 
 const USAGE = `npm run bench -- core [--against DIR | --native [--form FORM]] [--json] [--quick]
 npm run bench -- pool [--json] [--quick]
+npm run bench -- scale [--json] [--quick]
 
   core     the datapath in memory: steady packets, set-up and expiry by the number of conns
   pool     every port of one address: what the first costs, and the last
+  scale    the same costs by the number of conns, zones and flows, one at a time
   --against DIR  another checkout, built: both are measured in turns, with the ratio new by old
   --native       the same module as C by wasm2c and gcc: both in turns, with the ratio Wasm by native
   --form FORM    how that reaches its memory, the fastest first: ${FORMS.join(", ")}
@@ -40,6 +43,10 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
     options: [],
     run: (options) => report(options, benchPool(options.quick ? 5 : 21), printPool),
   },
+  scale: {
+    options: [],
+    run: (options) => report(options, benchScale(scaleOptions(options.quick)), printScale),
+  },
 };
 
 async function runCore(options: Options): Promise<void> {
@@ -59,6 +66,22 @@ async function runCore(options: Options): Promise<void> {
 function coreOptions(quick: boolean): CoreOptions {
   if (quick) return { conns: [1, 1000, 60_000], repetitions: 3, packets: 500_000 };
   return { conns: [1, 1000, 60_000, 1_000_000], repetitions: 5, packets: 2_000_000 };
+}
+
+function scaleOptions(quick: boolean): ScaleOptions {
+  if (quick) {
+    const zones = [1, 100];
+    const sizes = { conns: [1000, 60_000], zones, "nat zones": zones, flows: [1, 100] };
+    return { sizes, conns: 60_000, repetitions: 3, packets: 200_000 };
+  }
+  const zones = [1, 10, 100, 1000, 4000];
+  const sizes = {
+    conns: [1000, 10_000, 100_000, 1_000_000, 4_000_000],
+    zones,
+    "nat zones": zones,
+    flows: [1, 10, 100, 1000, 10_000],
+  };
+  return { sizes, conns: 60_000, repetitions: 5, packets: 1_000_000 };
 }
 
 function formOf(text: string | undefined): Form {

@@ -62,7 +62,8 @@ function tenantsOf({ tenants }: EdgeShape): Tenant[] {
   });
 }
 
-function documentOf(shape: EdgeShape, capacity: { conns: number; neighbors: number }) {
+/** @param capacity  as a configuration has it */
+export function documentOf(shape: EdgeShape, capacity: { conns: number; neighbors?: number }) {
   const tenants = tenantsOf(shape);
   const device = { driver: "loopback", mac: ROUTER_MAC };
   const wan = { ...device, name: "wan", zone: "public", interface: "wan" };

@@ -7,6 +7,7 @@ import { type CoreRow, rowsOf } from "../bench/core.js";
 import { median } from "../bench/measure.js";
 import { compileNative, exportsOf, hasCompilers, refuseDifference } from "../bench/native.js";
 import { asked, GROUPS, PORTS } from "../bench/pool.js";
+import { benchScale } from "../bench/scale.js";
 
 t.test("the median of raw values", async (t) => {
   t.equal(median([3, 1, 2]), 2);
@@ -98,4 +99,26 @@ t.test("native: C does the same as Wasm, to the byte", { skip }, async (t) => {
   const [native, build] = compileNative("register", "-O1");
   t.doesNotThrow(() => refuseDifference(instantiatorOf(loadModule()), native, 2000));
   t.equal(build.form, "register");
+});
+
+t.test("scale: every site that fits has its costs, one that does not says why", async (t) => {
+  const sizes = { conns: [1000, 16_000_000], zones: [1, 3], "nat zones": [2], flows: [1, 5] };
+  const { sites, rows } = benchScale({ sizes, conns: 1000, repetitions: 1, packets: 1000 });
+  t.same(
+    sites.map(({ dimension, tenants, flows }) => [dimension, tenants, flows]),
+    [
+      ["conns", 1, 2],
+      ["conns", 1, 2],
+      // A flow for each zone and one for all replies; with `nat` that is the same.
+      ["zones", 1, 2],
+      ["zones", 3, 4],
+      ["nat zones", 2, 3],
+      ["flows", 1, 3],
+      ["flows", 1, 7],
+    ],
+  );
+  t.match(sites[1]?.unfit, /4 GiB/);
+  t.equal(rows.length, 6 * 6);
+  t.ok(rows.every(({ size, raw: { length } }) => size < 16_000_000 && length === 1));
+  t.ok(rows.filter(({ size }) => size === 1).every(({ byFirst }) => byFirst === 1));
 });

@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { AgainstError, benchAgainst, openOther, printAgainst } from "./against.js";
 import { benchCore, type CoreOptions, printCore } from "./core.js";
 import { machine } from "./measure.js";
+import { benchMemory, type MemoryOptions, printMemory } from "./memory.js";
 import { benchNative, FORMS, type Form, NativeError, printNative } from "./native.js";
 import { benchPool, printPool } from "./pool.js";
 import { benchScale, printScale, type ScaleOptions } from "./scale.js";
@@ -11,10 +12,12 @@ import { benchScale, printScale, type ScaleOptions } from "./scale.js";
 const USAGE = `npm run bench -- core [--against DIR | --native [--form FORM]] [--json] [--quick]
 npm run bench -- pool [--json] [--quick]
 npm run bench -- scale [--json] [--quick]
+npm run bench -- memory [--json] [--quick]
 
   core     the datapath in memory: steady packets, set-up and expiry by the number of conns
   pool     every port of one address: what the first costs, and the last
   scale    the same costs by the number of conns, zones and flows, one at a time
+  memory   bytes of a conn, resident bytes of a process, and how long it takes to start
   --against DIR  another checkout, built: both are measured in turns, with the ratio new by old
   --native       the same module as C by wasm2c and gcc: both in turns, with the ratio Wasm by native
   --form FORM    how that reaches its memory, the fastest first: ${FORMS.join(", ")}
@@ -46,6 +49,10 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   scale: {
     options: [],
     run: (options) => report(options, benchScale(scaleOptions(options.quick)), printScale),
+  },
+  memory: {
+    options: [],
+    run: (options) => report(options, benchMemory(memoryOptions(options.quick)), printMemory),
   },
 };
 
@@ -82,6 +89,12 @@ function scaleOptions(quick: boolean): ScaleOptions {
     flows: [1, 10, 100, 1000, 10_000],
   };
   return { sizes, conns: 60_000, repetitions: 5, packets: 1_000_000 };
+}
+
+/** The first is what a configuration has by itself. */
+function memoryOptions(quick: boolean): MemoryOptions {
+  if (quick) return { conns: [65_536], starts: 3, fills: 1 };
+  return { conns: [65_536, 1_000_000], starts: 21, fills: 3 };
 }
 
 function formOf(text: string | undefined): Form {

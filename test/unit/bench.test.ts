@@ -4,7 +4,8 @@ import t from "tap";
 import { type Instantiate, instantiatorOf, loadModule } from "../../host/datapath.js";
 import { compare } from "../bench/against.js";
 import { type CoreRow, rowsOf } from "../bench/core.js";
-import { median } from "../bench/measure.js";
+import { median, quantile } from "../bench/measure.js";
+import { benchMemory } from "../bench/memory.js";
 import { compileNative, exportsOf, hasCompilers, refuseDifference } from "../bench/native.js";
 import { asked, GROUPS, PORTS } from "../bench/pool.js";
 import { benchScale } from "../bench/scale.js";
@@ -12,6 +13,12 @@ import { benchScale } from "../bench/scale.js";
 t.test("the median of raw values", async (t) => {
   t.equal(median([3, 1, 2]), 2);
   t.equal(median([4, 1, 2, 3]), 2.5);
+});
+
+t.test("a share of values is not beyond a quantile", async (t) => {
+  t.equal(quantile([5, 1, 4, 2, 3], 0.9), 5);
+  t.equal(quantile([10, 1, 9, 2, 8, 3, 7, 4, 6, 5], 0.9), 9);
+  t.equal(quantile([7], 0.5), 7);
 });
 
 t.test("repetitions become rows", async (t) => {
@@ -121,4 +128,22 @@ t.test("scale: every site that fits has its costs, one that does not says why", 
   t.equal(rows.length, 6 * 6);
   t.ok(rows.every(({ size, raw: { length } }) => size < 16_000_000 && length === 1));
   t.ok(rows.filter(({ size }) => size === 1).every(({ byFirst }) => byFirst === 1));
+});
+
+t.test("memory: what a process says of its start", async (t) => {
+  const { shares, connsMax, resident, starts } = benchMemory({
+    conns: [2000],
+    starts: 1,
+    fills: 1,
+  });
+  const share = shares.find(({ what }) => what === "conns")?.bytes ?? 0;
+  t.ok(connsMax * share < 2 ** 32);
+  t.same(
+    resident.map(({ name }) => name),
+    ["started", "full"],
+  );
+  t.ok(resident.every(({ bytes, arenaBytes }) => bytes > arenaBytes));
+  const total = starts.at(-1)?.ms ?? 0;
+  const parts = starts.slice(0, -1).reduce((sum, { ms }) => sum + ms, 0);
+  t.ok(Math.abs(total - parts) < 0.1, `${parts} of ${total} ms`);
 });

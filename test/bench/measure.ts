@@ -1,7 +1,7 @@
 /** Repetitions, medians and the header that says where figures come from. */
 
 import { readFileSync } from "node:fs";
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
 
 export interface Sample {
   /** Nanoseconds per packet, conn or whatever the row counts, of each repetition in order. */
@@ -35,6 +35,14 @@ export function round(value: number): number {
   return Math.round(value * 100) / 100;
 }
 
+/**
+ * Of the fastest repetitions, the one's by the other's. What disturbs a machine only ever adds, so on a busy one this
+ * is nearer to the truth than the ratio of the medians.
+ */
+export function bestRatio(of: readonly number[], by: readonly number[]): number {
+  return round(Math.min(...of) / Math.min(...by));
+}
+
 /** Nanoseconds that `work` takes. */
 export function timeNs(work: () => void): number {
   const began = process.hrtime.bigint();
@@ -49,6 +57,8 @@ export interface Machine {
   readonly node: string;
   readonly v8: string;
   readonly date: string;
+  /** Threads that wanted to run when the benchmark ended, averaged over the last minute; 1 is its own. */
+  readonly load: number;
 }
 
 export function machine(): Machine {
@@ -59,5 +69,6 @@ export function machine(): Machine {
     node: process.version,
     v8: process.versions.v8,
     date: new Date().toISOString().slice(0, 10),
+    load: round(loadavg()[0] ?? Number.NaN),
   };
 }

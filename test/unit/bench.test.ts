@@ -4,7 +4,7 @@ import t from "tap";
 import { type Instantiate, instantiatorOf, loadModule } from "../../host/datapath.js";
 import { compare } from "../bench/against.js";
 import { type CoreRow, rowsOf } from "../bench/core.js";
-import { median, quantile } from "../bench/measure.js";
+import { bestRatio, median, quantile } from "../bench/measure.js";
 import { benchMemory } from "../bench/memory.js";
 import { compileNative, exportsOf, hasCompilers, refuseDifference } from "../bench/native.js";
 import { asked, GROUPS, PORTS } from "../bench/pool.js";
@@ -13,6 +13,10 @@ import { benchScale } from "../bench/scale.js";
 t.test("the median of raw values", async (t) => {
   t.equal(median([3, 1, 2]), 2);
   t.equal(median([4, 1, 2, 3]), 2.5);
+});
+
+t.test("the ratio of the fastest repetitions", async (t) => {
+  t.equal(bestRatio([30, 12, 90], [11, 8, 9]), 1.5);
 });
 
 t.test("a share of values is not beyond a quantile", async (t) => {

@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
+import { type ClockName, clockName, nowNs } from "./clock.js";
 
 export interface Sample {
   /** Nanoseconds per packet, conn or whatever the row counts, of each repetition in order. */
@@ -43,11 +44,11 @@ export function bestRatio(of: readonly number[], by: readonly number[]): number 
   return round(Math.min(...of) / Math.min(...by));
 }
 
-/** Nanoseconds that `work` takes. */
+/** Nanoseconds that `work` takes, by the clock in use. */
 export function timeNs(work: () => void): number {
-  const began = process.hrtime.bigint();
+  const began = nowNs();
   work();
-  return Number(process.hrtime.bigint() - began);
+  return nowNs() - began;
 }
 
 export interface Machine {
@@ -59,6 +60,7 @@ export interface Machine {
   readonly date: string;
   /** Threads that wanted to run when the benchmark ended, averaged over the last minute; 1 is its own. */
   readonly load: number;
+  readonly clock: ClockName;
 }
 
 export function machine(): Machine {
@@ -70,5 +72,6 @@ export function machine(): Machine {
     v8: process.versions.v8,
     date: new Date().toISOString().slice(0, 10),
     load: round(loadavg()[0] ?? Number.NaN),
+    clock: clockName(),
   };
 }

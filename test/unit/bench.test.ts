@@ -3,6 +3,7 @@
 import t from "tap";
 import { type Instantiate, instantiatorOf, loadModule } from "../../host/datapath.js";
 import { compare } from "../bench/against.js";
+import { clockName, nowNs, useClock } from "../bench/clock.js";
 import { type CoreRow, rowsOf } from "../bench/core.js";
 import { bestRatio, median, quantile } from "../bench/measure.js";
 import { benchMemory } from "../bench/memory.js";
@@ -13,6 +14,17 @@ import { benchScale } from "../bench/scale.js";
 t.test("the median of raw values", async (t) => {
   t.equal(median([3, 1, 2]), 2);
   t.equal(median([4, 1, 2, 3]), 2.5);
+});
+
+t.test("the CPU's clock stands still while the thread waits", async (t) => {
+  t.equal(clockName(), "wall");
+  t.teardown(() => useClock("wall"));
+  useClock("cpu");
+  t.equal(clockName(), "cpu");
+  const [wall, cpu] = [process.hrtime.bigint(), nowNs()];
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+  const [waited, worked] = [Number(process.hrtime.bigint() - wall), nowNs() - cpu];
+  t.ok(worked > 0 && worked < waited / 2, `${worked} of ${waited} ns`);
 });
 
 t.test("the ratio of the fastest repetitions", async (t) => {

@@ -11,7 +11,7 @@
 /** What both sides must agree on before anything else is believed. */
 export enum Abi {
   /** Of the exports and the records below. */
-  Version = 2,
+  Version = 3,
   /** "CZIM", the first word of a config image. */
   ImageMagic = 0x4d495a43,
   /** "CZAR", the first word of an arena. */
@@ -391,7 +391,9 @@ export enum ZoneAt {
   Timeouts = 28,
   /** u16, bits of ZoneFlag. */
   Flags = 30,
-  Bytes = 32,
+  /** u32, the first of the flows that match this zone and no device, None.Word for none. */
+  Flows = 32,
+  Bytes = 36,
 }
 
 export enum ZoneFlag {

@@ -154,6 +154,7 @@ function checkZones(config: Configuration): ImageStatus {
     if (
       <i32>zone.number <= last ||
       <u32>zone.timeouts + config.portTimeoutCount >= config.timeoutSetCount ||
+      !isFlow(config, zone.flows) ||
       !isText(config, zone.name, zone.nameBytes, Limit.NameBytes)
     ) {
       return fault(config, changetype<usize>(zone), ImageStatus.BadRecord);
@@ -202,7 +203,7 @@ function isSoundDevice(config: Configuration, device: DeviceRecord): bool {
     device.mtu <= <u32>Limit.FrameBytes - 22 &&
     <u64>device.addresses + device.addressCount <= config.addressCount &&
     isText(config, device.name, device.nameBytes, Limit.NameBytes) &&
-    (device.flows == NONE || device.flows < config.flowCount)
+    isFlow(config, device.flows)
   );
 }
 

@@ -32,10 +32,13 @@ export class ZoneRecord {
   timeouts: u16;
   /** Bits of ZoneFlag. */
   flags: u16;
+  /** Index of the first flow that matches it and no device. */
+  flows: u32;
 }
 if (offsetof<ZoneRecord>("connsMax") != ZoneAt.ConnsMax) ERROR("ZoneRecord is not ZoneAt");
 if (offsetof<ZoneRecord>("timeouts") != ZoneAt.Timeouts) ERROR("ZoneRecord is not ZoneAt");
 if (offsetof<ZoneRecord>("flags") != ZoneAt.Flags) ERROR("ZoneRecord is not ZoneAt");
+if (offsetof<ZoneRecord>("flows") != ZoneAt.Flows) ERROR("ZoneRecord is not ZoneAt");
 if (offsetof<ZoneRecord>() != ZoneAt.Bytes) ERROR("ZoneRecord is not ZoneAt");
 
 @final

@@ -2,8 +2,9 @@
  * The flow table: which rule speaks for a packet that no cached verdict speaks for. Highest priority wins,
  * then the order of writing; records are stored in that order, so the smaller index wins.
  *
- * Flows with in_port stand in a list of their device, the others in one list; a search walks both side by
- * side. Flows that match +tracked form a third list, asked after a nat or route action was applied.
+ * Flows with in_port stand in a list of their device, those that match a zone in one of it, the others in one
+ * list; a search walks the three side by side. So what a packet costs does not grow with other tenants' flows.
+ * Flows that match +tracked form a list of their own, asked after a nat or route action was applied.
  */
 
 import { FlowMatch, None } from "../abi";
@@ -27,31 +28,44 @@ export class FlowQuery extends Tuple {
   icmpCode: u8;
 }
 
+/** Where a search stands in the three lists of the first pass. */
+let ofDevice: u32 = NONE;
+let ofZone: u32 = NONE;
+let ofAny: u32 = NONE;
+
+function beginSearch(query: FlowQuery): void {
+  ofDevice = query.device == None.Short ? NONE : active.device(query.device).flows;
+  ofZone = query.zoneIndex == None.Short ? NONE : active.zone(query.zoneIndex).flows;
+  ofAny = active.flowsAnyDevice;
+}
+
+/** The next flow of the three lists, NONE at the end of all. */
+function nextFlow(): u32 {
+  const index = min(min(ofDevice, ofZone), ofAny);
+  if (index == NONE) return NONE;
+  const next = active.flow(index).next;
+  if (index == ofDevice) ofDevice = next;
+  else if (index == ofZone) ofZone = next;
+  else ofAny = next;
+  return index;
+}
+
 /** The flow that decides in the first pass, NONE when none matches. */
 export function findFlow(query: FlowQuery): u32 {
-  let own = query.device == None.Short ? NONE : active.device(query.device).flows;
-  let any = active.flowsAnyDevice;
-  while (own != any) {
-    const index = min(own, any);
-    const flow = active.flow(index);
-    if (matches(flow, query)) return index;
-    if (index == own) own = flow.next;
-    else any = flow.next;
+  beginSearch(query);
+  for (let index = nextFlow(); index != NONE; index = nextFlow()) {
+    if (matches(active.flow(index), query)) return index;
   }
   return NONE;
 }
 
 /** The flow that decides wherever an endpoint sends to: those that ask for a destination do not count. */
 export function findGeneralFlow(query: FlowQuery): u32 {
-  let own = query.device == None.Short ? NONE : active.device(query.device).flows;
-  let any = active.flowsAnyDevice;
-  while (own != any) {
-    const index = min(own, any);
+  beginSearch(query);
+  for (let index = nextFlow(); index != NONE; index = nextFlow()) {
     const flow = active.flow(index);
     const isGeneral = flow.destinationMask == 0 && (flow.match & FlowMatch.DestinationPorts) == 0;
     if (isGeneral && matches(flow, query)) return index;
-    if (index == own) own = flow.next;
-    else any = flow.next;
   }
   return NONE;
 }

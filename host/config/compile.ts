@@ -72,6 +72,7 @@ export function compileImage(config: Config, options: CompileOptions = {}): Uint
     section(Section.Zones, config.zones, (view, zone) => {
       writeZone(view, zone, strings);
       view.setUint16(ZoneAt.Timeouts, timeouts.firstOf(zone), true);
+      view.setUint32(ZoneAt.Flows, lists.byZone.get(zone) ?? None.Word, true);
     }),
     ...topologySections(config, options.macOf, lists, strings),
     ...poolSections(config, strings),

@@ -4,13 +4,13 @@ import { FlowAction, FlowAt, FlowMatch, None } from "../../assembly/abi.js";
 import { type PortRange, type Prefix, prefixMask } from "./address.js";
 import { isTracked } from "./flowtext.js";
 import type { Strings } from "./layout.js";
-import type { Config, Device, FlowRule, RuleAction } from "./model.js";
+import type { Config, Device, FlowRule, RuleAction, Zone } from "./model.js";
 
 /** Heads of the lists, and each flow's successor in its own; None.Word where there is none. */
 export interface FlowLists {
-  /** First pass: flows with in_port. */
+  /** First pass: flows with in_port, those without that match a zone, and the others. */
   readonly byDevice: ReadonlyMap<Device, number>;
-  /** First pass: flows without. */
+  readonly byZone: ReadonlyMap<Zone, number>;
   readonly anyDevice: number;
   /** Second pass: flows that match +tracked. */
   readonly tracked: number;
@@ -19,21 +19,22 @@ export interface FlowLists {
 
 /** Every flow is in one list; the lists are in the order of the flows. */
 export function linkFlows({ flows }: Config): FlowLists {
-  const heads = new Map<Device | "any" | "tracked", number>();
-  const next = new Array<number>(flows.length).fill(None.Word);
-  for (const flow of flows.toReversed()) {
-    const list = isTracked(flow.state) ? "tracked" : (flow.device ?? "any");
-    next[flow.index] = heads.get(list) ?? None.Word;
-    heads.set(list, flow.index);
-  }
   const byDevice = new Map<Device, number>();
-  for (const [list, head] of heads) if (typeof list === "object") byDevice.set(list, head);
-  return {
-    byDevice,
-    anyDevice: heads.get("any") ?? None.Word,
-    tracked: heads.get("tracked") ?? None.Word,
-    next,
+  const byZone = new Map<Zone, number>();
+  const others = new Map<"any" | "tracked", number>();
+  const next = new Array<number>(flows.length).fill(None.Word);
+  const put = <Key>(heads: Map<Key, number>, key: Key, index: number): void => {
+    next[index] = heads.get(key) ?? None.Word;
+    heads.set(key, index);
   };
+  for (const { index, state, device, zone } of flows.toReversed()) {
+    if (isTracked(state)) put(others, "tracked", index);
+    else if (device !== undefined) put(byDevice, device, index);
+    else if (zone !== undefined) put(byZone, zone, index);
+    else put(others, "any", index);
+  }
+  const head = (list: "any" | "tracked") => others.get(list) ?? None.Word;
+  return { byDevice, byZone, anyDevice: head("any"), tracked: head("tracked"), next };
 }
 
 export function writeFlow(

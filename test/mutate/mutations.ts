@@ -350,9 +350,15 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "the highest priority wins over all lists of flows",
     file: "nat/flow.ts",
-    find: "    const index = min(own, any);\n    const flow = active.flow(index);\n    if (matches(flow, query)) return index;",
-    replace:
-      "    const index = own == NONE ? any : own;\n    const flow = active.flow(index);\n    if (matches(flow, query)) return index;",
+    find: "min(min(ofDevice, ofZone), ofAny)",
+    replace: "ofDevice != NONE ? ofDevice : min(ofZone, ofAny)",
+    tests: FLOWS,
+  },
+  {
+    name: "all flows of a zone are asked, not the first alone",
+    file: "nat/flow.ts",
+    find: "  else if (index == ofZone) ofZone = next;",
+    replace: "  else if (index == ofZone) ofZone = NONE;",
     tests: FLOWS,
   },
   {

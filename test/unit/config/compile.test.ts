@@ -399,11 +399,14 @@ t.test("flows are sorted, and every flow is in one list", async (t) => {
     "conn_state=+tracked actions=drop",
     "in_port(1),conn_state=+tracked actions=reject",
     "conn_state=-tracked actions=reject",
+    "zone=20,tcp actions=drop",
+    "in_port(2),zone=20 actions=drop",
+    "zone=20,conn_state=+tracked actions=drop",
   ];
   const config = checkConfig(changed(minimal(), { flows }));
   t.same(
     config.flows.map(({ origin }) => origin),
-    [1, 2, 4, 5, 6, 3, 0].map((at) => `flows[${at}]`),
+    [1, 2, 4, 5, 6, 7, 8, 9, 3, 0].map((at) => `flows[${at}]`),
     "highest priority first, then as written",
   );
   const { records, word } = compiled(changed(minimal(), { flows }));
@@ -414,10 +417,13 @@ t.test("flows are sorted, and every flow is in one list", async (t) => {
     return indices;
   };
   const [lan, wan] = records(Section.Devices);
-  t.same(list(long(lan, DeviceAt.Flows)), [1, 5]);
-  t.same(list(long(wan, DeviceAt.Flows)), [0]);
-  t.same(list(word(ImageAt.FlowsAnyDevice)), [4, 6]);
-  t.same(list(word(ImageAt.FlowsTracked)), [2, 3]);
+  t.same(list(long(lan, DeviceAt.Flows)), [1, 8]);
+  t.same(list(long(wan, DeviceAt.Flows)), [0, 6]);
+  const [tenant, outside] = records(Section.Zones);
+  t.same(list(long(tenant, ZoneAt.Flows)), []);
+  t.same(list(long(outside, ZoneAt.Flows)), [5]);
+  t.same(list(word(ImageAt.FlowsAnyDevice)), [4, 9]);
+  t.same(list(word(ImageAt.FlowsTracked)), [2, 3, 7]);
   const empty = compiled(minimal());
   t.equal(empty.word(ImageAt.FlowsAnyDevice), NO_FLOW);
   t.equal(empty.word(ImageAt.FlowsTracked), NO_FLOW);
@@ -517,7 +523,7 @@ t.test("a damaged image says what is wrong with it", async (t) => {
   );
   refused(
     image.map((byte, at) => (at === 4 ? 9 : byte)),
-    "version 9, and only 2 is known",
+    "version 9, and only 3 is known",
   );
   refused(
     image.map((byte, at) => (at === 500 ? byte ^ 1 : byte)),

@@ -131,6 +131,15 @@ t.test("the highest priority wins, then the order of writing, whatever the list"
     [["priority=2,in_port(lan-a) actions=drop", "priority=1,zone=a actions=reject"], "FlowDrop"],
     [["priority=9,in_port(lan-b) actions=drop", "priority=1,zone=a actions=reject"], "FlowReject"],
     [["priority=0,ip actions=drop", "priority=65535,udp actions=reject"], "FlowReject"],
+    [["zone=a actions=reject", "udp actions=drop"], "FlowReject"],
+    [["udp actions=drop", "zone=a actions=reject"], "FlowDrop"],
+    [["priority=1,udp actions=drop", "priority=2,zone=a actions=reject"], "FlowReject"],
+    [["priority=9,zone=b actions=drop", "priority=1,udp actions=reject"], "FlowReject"],
+    [
+      ["in_port(lan-a),tcp actions=drop", "zone=a,tcp actions=drop", "udp actions=reject"],
+      "FlowReject",
+    ],
+    [["udp actions=reject", "zone=a actions=drop", "in_port(lan-a) actions=drop"], "FlowReject"],
   ];
   for (const [flows, ended] of cases) t.equal(meets(flows, udpTo(53)), ended, flows.join(" | "));
 });

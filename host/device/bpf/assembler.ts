@@ -39,6 +39,7 @@ export enum Compare {
 export enum Operation {
   Add = 0x00,
   Subtract = 0x10,
+  Multiply = 0x20,
   Or = 0x40,
   And = 0x50,
   ShiftLeft = 0x60,
@@ -65,6 +66,7 @@ enum Code {
   Exit = 0x95,
   Set = 0xb7,
   Copy = 0xbf,
+  NetworkOrder = 0xdc,
 }
 
 const FROM_REGISTER = 0x08;
@@ -121,6 +123,11 @@ export function compute(operation: Operation, to: Register, value: number): Inst
 /** `to` = `to` `operation` `from`. */
 export function computeWith(operation: Operation, to: Register, from: Register): Instruction {
   return { code: Code.Arithmetic | FROM_REGISTER | operation, to, from };
+}
+
+/** The low 16 or 32 bits of `register` as they stand in a packet; those above become 0. */
+export function toNetworkOrder(bits: 16 | 32, register: Register): Instruction {
+  return { code: Code.NetworkOrder, to: register, value: bits };
 }
 
 export function jumpIf(

@@ -12,6 +12,7 @@ enum Command {
 export enum MapType {
   Hash = 1,
   Array = 2,
+  PerCpuArray = 6,
   XskMap = 17,
 }
 

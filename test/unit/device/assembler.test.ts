@@ -23,6 +23,7 @@ import {
   set,
   store,
   storeValue,
+  toNetworkOrder,
 } from "../../../host/device/bpf/assembler.js";
 
 const { R0, R1, R2, R3, R6, R7, R9, R10 } = Register;
@@ -42,6 +43,9 @@ t.test("each instruction is encoded as the standard says", async (t) => {
     ["r2 += 14", compute(Operation.Add, R2, 14), "070200000e000000"],
     ["r2 &= 255", compute(Operation.And, R2, 255), "57020000ff000000"],
     ["r9 ^= r3", computeWith(Operation.Xor, R9, R3), "af39000000000000"],
+    ["r3 *= r1", computeWith(Operation.Multiply, R3, R1), "2f13000000000000"],
+    ["r2 = be16 r2", toNetworkOrder(16, R2), "dc02000010000000"],
+    ["r1 = be32 r1", toNetworkOrder(32, R1), "dc01000020000000"],
     ["call 51", callHelper(51), "8500000033000000"],
     ["call a kernel's function", callKernel(258), "8520000002010000"],
     ["exit", exit(), "9500000000000000"],

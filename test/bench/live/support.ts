@@ -1,0 +1,48 @@
+/** What a machine must have for the live benchmark, and which versions of it. */
+
+import { spawnSync } from "node:child_process";
+import { cpus } from "node:os";
+import { ENVIRONMENT } from "../../../host/demo/child.js";
+import { labSupport } from "../../../host/demo/lab.js";
+import { type Machine, machine } from "../measure.js";
+import { CANDIDATE_CORE, GENERATOR_CORE } from "./plan.js";
+
+/** Programs where frames enter a namespace (TCX). */
+const KERNEL_MIN = [6, 6] as const;
+
+/** Why nothing can be measured here; undefined when it can. */
+export function whyNot(): string | undefined {
+  const reason = labSupport();
+  if (reason !== undefined) return reason;
+  const cores = Math.max(GENERATOR_CORE, CANDIDATE_CORE) + 1;
+  if (cpus().length < cores) return `${cores} cores are needed, there is ${cpus().length}`;
+  if (versionOf("taskset") === undefined) return "`taskset` is missing (Debian package util-linux)";
+  const [major = 0, minor = 0] = machine().kernel.split(/[.-]/).map(Number);
+  const isOld = major < KERNEL_MIN[0] || (major === KERNEL_MIN[0] && minor < KERNEL_MIN[1]);
+  return isOld ? `Linux ${KERNEL_MIN.join(".")} or later is needed, for TCX` : undefined;
+}
+
+/** The first line of what a command says of its version; undefined when it is missing. */
+export function versionOf(command: string): string | undefined {
+  const { status, stdout } = spawnSync(command, ["--version"], {
+    env: ENVIRONMENT,
+    encoding: "utf8",
+  });
+  return status === 0 ? stdout.split("\n")[0]?.trim() : undefined;
+}
+
+export interface LiveMachine extends Machine {
+  readonly nft: string;
+  readonly openVswitch: string;
+  readonly iperf3: string;
+}
+
+export function liveMachine(): LiveMachine {
+  const version = (command: string) => versionOf(command) ?? "not installed";
+  return {
+    ...machine(),
+    nft: version("nft"),
+    openVswitch: version("ovs-vswitchd"),
+    iperf3: version("iperf3"),
+  };
+}

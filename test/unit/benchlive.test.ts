@@ -4,11 +4,13 @@ import t from "tap";
 import { assemble } from "../../host/device/bpf/assembler.js";
 import { ByteAt, headerWords, onesSum, template } from "../bench/live/frame.js";
 import { generatorProgram, rateWord, strideOf } from "../bench/live/generatorprogram.js";
+import { latencyPlan, withDifferences } from "../bench/live/latency.js";
 import { busyNs } from "../bench/live/processor.js";
+import { quantile } from "../bench/live/quantile.js";
 import { rowsOf } from "../bench/live/result.js";
 import { highestRate, type Outcome, passes } from "../bench/live/search.js";
 import { echoProgram, sinkProgram } from "../bench/live/sinkprogram.js";
-import { liveText } from "../bench/live/table.js";
+import { latencyText, liveText } from "../bench/live/table.js";
 import { planOf } from "../bench/live/workload.js";
 
 /** A candidate that carries so much and drops the rest, and which rates it was asked for. */
@@ -133,11 +135,52 @@ t.test("ratios are those of the same repetition", async (t) => {
   t.same(rowsOf([measured("other", 0, 50)], "own")[0]?.ratio, {}, "no reference, no ratio");
 });
 
-t.test("the text has what was left out", async (t) => {
-  const machine = {
-    ...{ cpu: "c", cores: 2, kernel: "6.18", node: "v20", v8: "11", date: "2026-01-01" },
-    ...{ nft: "nft 1", openVswitch: "not installed", iperf3: "iperf 3" },
+t.test("a quantile is a value that was measured", async (t) => {
+  const hundred = Float64Array.from({ length: 100 }, (_, i) => i + 1);
+  t.equal(quantile(hundred, 0.5), 50);
+  t.equal(quantile(hundred, 0.99), 99);
+  t.equal(quantile(hundred, 0.999), 100);
+  t.equal(quantile([7], 0.5), 7);
+  t.ok(Number.isNaN(quantile([], 0.5)));
+});
+
+const machine = {
+  ...{ cpu: "c", cores: 2, kernel: "6.18", node: "v20", v8: "11", date: "2026-01-01" },
+  ...{ nft: "nft 1", openVswitch: "not installed", iperf3: "iperf 3" },
+};
+
+t.test("latency is also told as what is beyond the kernel's", async (t) => {
+  const measured = (candidate: string, p50: number, p99: number) => {
+    const figures = { p50, p99, p999: p99, lost: 0 };
+    return { workload: "w", candidate, repetition: 0, figures };
   };
+  const all = withDifferences([measured("linux zones", 10, 20), measured("other", 13, 50)]);
+  t.same(
+    all.map(({ figures }) => [figures.p50More, figures.p99More]),
+    [
+      [0, 0],
+      [3, 30],
+    ],
+  );
+  t.same(
+    withDifferences([measured("other", 1, 2)]),
+    [measured("other", 1, 2)],
+    "without the kernel",
+  );
+  const rows = rowsOf(all, "other");
+  const plan = latencyPlan(true);
+  const text = latencyText({
+    machine,
+    plan,
+    candidates: [],
+    reference: "other",
+    rows,
+    omissions: [],
+  });
+  t.match(text, /other +13\.0 +50\.0 +50\.0 +3\.0 +30\.0 +0/);
+});
+
+t.test("the text has what was left out", async (t) => {
   const figures = { highest: 250_000, overload: 500_000, nsPerFrame: 4000, wrong: 2 };
   const all = [{ workload: "w", candidate: "a", repetition: 0, figures }];
   const text = liveText({

@@ -2,6 +2,7 @@
 
 import { GENERATOR_CORE, SERVER } from "./plan.js";
 import type { Site } from "./site.js";
+import { versionOf } from "./support.js";
 
 const PORT = "5201";
 
@@ -22,6 +23,9 @@ export interface Bulk {
 
 /** Both ends on the generator's core: the candidate has its own for itself. */
 export async function measureBulk(site: Site, seconds: number): Promise<Bulk> {
+  if (versionOf("iperf3") === undefined) {
+    throw new Error("`iperf3` is missing (Debian package iperf3)");
+  }
   const pinned = ["-c", String(GENERATOR_CORE), "iperf3"];
   const service = site.server.spawn("taskset", [...pinned, "-s", "-1", "-p", PORT, "--forceflush"]);
   await service.line("stdout", /listening/);

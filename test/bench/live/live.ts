@@ -6,49 +6,24 @@
 import { measureBulk } from "./bulk.js";
 import type { Candidate } from "./candidate.js";
 import type { Sent } from "./generator.js";
-import { type Measured, type Row, rowsOf } from "./result.js";
-import { allCandidates, type Omission, progress, Rounds } from "./rounds.js";
-import { makeConntrackRoom } from "./setting.js";
-import { buildCeiling, closeLab, closeOnSignals, type Site } from "./site.js";
-import { type LiveMachine, liveMachine, whyNot } from "./support.js";
-import { liveText } from "./table.js";
+import { busyNs } from "./processor.js";
+import { type Measured, rowsOf } from "./result.js";
+import { allCandidates, progress, Rounds } from "./rounds.js";
+import { buildCeiling, closeLab, type Site } from "./site.js";
+import { type BenchOptions, liveMachine, onMachine } from "./support.js";
+import { type LiveResult, liveText } from "./table.js";
 import { type Figures, FULL_SPEED, order, Track } from "./trial.js";
 import { type Plan, planOf, TCP, type Workload } from "./workload.js";
-
-export interface LiveResult {
-  readonly machine: LiveMachine;
-  readonly plan: Plan;
-  readonly candidates: readonly { readonly name: string; readonly about: string }[];
-  /** What ratios are of. */
-  readonly reference: string;
-  readonly rows: readonly Row[];
-  readonly omissions: readonly Omission[];
-}
-
-export interface BenchOptions {
-  readonly quick: boolean;
-  readonly json: boolean;
-}
 
 /** The generator with nothing behind it, beside the candidates. */
 export const CEILING = "generator alone";
 
-/** Prints the result; the exit code is 2 when nothing can be measured here. */
-export async function benchLive({ quick, json }: BenchOptions): Promise<number> {
-  const reason = whyNot();
-  if (reason !== undefined) {
-    progress(`bench live: nothing can be measured: ${reason}`);
-    return 2;
-  }
-  const undo = makeConntrackRoom();
-  closeOnSignals();
-  try {
+export function benchLive({ quick, json }: BenchOptions): Promise<number> {
+  return onMachine("live", async () => {
     const result = await measureLive(planOf(quick), allCandidates());
     console.log(json ? JSON.stringify(result, null, 2) : liveText(result));
-    return result.rows.length > 0 ? 0 : 2;
-  } finally {
-    undo();
-  }
+    return result.rows.length;
+  });
 }
 
 export async function measureLive(plan: Plan, candidates: Candidate[]): Promise<LiveResult> {
@@ -94,13 +69,12 @@ async function ceiling(workload: Workload, seconds: number) {
   const { generator, gate, lab } = await buildCeiling();
   try {
     await order(generator, { prepare: workload });
-    const before = process.hrtime.bigint();
-    const { frames, idleNs } = await order<Sent>(generator, {
-      run: { perSecond: FULL_SPEED, seconds },
-    });
-    const ns = Number(process.hrtime.bigint() - before) - idleNs;
+    const before = busyNs();
+    const run = { perSecond: FULL_SPEED, seconds };
+    const { idleNs } = await order<Sent>(generator, { run });
+    const work = busyNs() - before - idleNs;
     const arrived = await gate.ask<number>("read");
-    return { overload: arrived / seconds, nsPerFrame: ns / frames };
+    return { overload: arrived / seconds, nsPerFrame: work / arrived };
   } finally {
     await closeLab(lab);
   }

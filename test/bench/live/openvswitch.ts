@@ -55,9 +55,9 @@ const RECEIVE_BYTES = 16 * 1024 * 1024;
 
 /** Folders that are there; a process that ends leaves none. */
 const folders = new Set<string>();
+process.once("exit", () => folders.forEach(removeFolder));
 
 function makeFolder(): string {
-  if (folders.size === 0) process.once("exit", () => folders.forEach(removeFolder));
   const folder = mkdtempSync(join(tmpdir(), "crosszone-ovs-"));
   folders.add(folder);
   return folder;

@@ -3,6 +3,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 
 const undos = new Set<() => void>();
+process.once("exit", undoAll);
 
 /**
  * @returns puts it back as it was; the end of the process does so as well
@@ -14,7 +15,6 @@ export function raiseSetting(path: string, least: number): () => void {
   const undo = () => {
     if (undos.delete(undo)) writeFileSync(path, before);
   };
-  if (undos.size === 0) process.once("exit", undoAll);
   undos.add(undo);
   return undo;
 }

@@ -92,9 +92,16 @@ async function helpEnds({ tenant, server }: Ends): Promise<void> {
 
 /** Labs that are up: a signal closes them. */
 const labs = new Set<Lab>();
+let interrupted = false;
+
+/** After a signal nothing goes on: what fails then fails because it was ended. */
+async function unlessInterrupted(): Promise<void> {
+  if (interrupted) await new Promise(() => {});
+}
 
 /** Stacks may cut their segments at the last moment: cut earlier, the ends would be the limit. */
 export async function openLab(purpose: Purpose): Promise<Lab> {
+  await unlessInterrupted();
   const lab = await Lab.create({ senderOffload: purpose === "stacks" });
   labs.add(lab);
   return lab;
@@ -102,6 +109,7 @@ export async function openLab(purpose: Purpose): Promise<Lab> {
 
 export async function closeLab(lab: Lab): Promise<void> {
   await lab.close();
+  await unlessInterrupted();
   labs.delete(lab);
 }
 
@@ -112,6 +120,7 @@ export function closeOnSignals(): void {
     ["SIGTERM", 143],
   ] as const) {
     process.once(signal, async () => {
+      interrupted = true;
       await Promise.all([...labs].map((lab) => lab.close()));
       process.exit(status);
     });

@@ -6,9 +6,36 @@ import { ENVIRONMENT } from "../../../host/demo/child.js";
 import { labSupport } from "../../../host/demo/lab.js";
 import { type Machine, machine } from "../measure.js";
 import { CANDIDATE_CORE, GENERATOR_CORE } from "./plan.js";
+import { makeConntrackRoom } from "./setting.js";
+import { closeOnSignals } from "./site.js";
 
 /** Programs where frames enter a namespace (TCX). */
 const KERNEL_MIN = [6, 6] as const;
+
+export interface BenchOptions {
+  readonly quick: boolean;
+  readonly json: boolean;
+}
+
+/**
+ * Measures with all that it needs, and leaves nothing behind, whatever ends it.
+ * @param measure  prints, and returns how many rows there are
+ * @returns the exit code: 2 when nothing can be measured here
+ */
+export async function onMachine(name: string, measure: () => Promise<number>): Promise<number> {
+  const reason = whyNot();
+  if (reason !== undefined) {
+    process.stderr.write(`bench ${name}: nothing can be measured: ${reason}\n`);
+    return 2;
+  }
+  const undo = makeConntrackRoom();
+  closeOnSignals();
+  try {
+    return (await measure()) > 0 ? 0 : 2;
+  } finally {
+    undo();
+  }
+}
 
 /** Why nothing can be measured here; undefined when it can. */
 export function whyNot(): string | undefined {

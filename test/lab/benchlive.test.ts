@@ -5,13 +5,13 @@
 
 import t from "tap";
 import { crosszone } from "../bench/live/crosszone.js";
-import type { Sent } from "../bench/live/generator.js";
+import { prepare, runGenerator } from "../bench/live/generatororder.js";
 import { GENERATOR_CORE, GENERATOR_MAC, SINK_MAC } from "../bench/live/plan.js";
 import { Seen } from "../bench/live/sinkprogram.js";
 import { closeLab, openLab, Site } from "../bench/live/site.js";
 import { Station } from "../bench/live/station.js";
 import { whyNot } from "../bench/live/support.js";
-import { order, Track } from "../bench/live/trial.js";
+import { Track } from "../bench/live/trial.js";
 import { planOf } from "../bench/live/workload.js";
 
 const skip = whyNot() ?? false;
@@ -34,9 +34,9 @@ t.test("what nobody translates is counted as wrong", { skip }, async (t) => {
   const gate = await Station.start(server, GENERATOR_CORE, "gate", "lan", "pass");
   const sink = await Station.start(server, GENERATOR_CORE, "sink", "lan", "sink");
   const generator = await Station.start(tenant, GENERATOR_CORE, "generator", "eth0");
-  await order(generator, { prepare: { conns: CONNS, sizes: [60] } });
+  await prepare(generator, { conns: CONNS, sizes: [60] });
   const run = { perSecond: PER_SECOND, seconds: SECONDS };
-  const { frames } = await order<Sent>(generator, { run });
+  const { frames } = await runGenerator(generator, run);
   t.ok(frames > 0 && frames <= PER_SECOND * SECONDS, `${frames} frames`);
   t.equal(await gate.ask("read"), frames);
   const seen = await sink.ask<number[]>("read");

@@ -146,7 +146,7 @@ t.test("a quantile is a value that was measured", async (t) => {
 
 const machine = {
   ...{ cpu: "c", cores: 2, kernel: "6.18", node: "v20", v8: "11", date: "2026-01-01" },
-  ...{ nft: "nft 1", openVswitch: "not installed", iperf3: "iperf 3" },
+  ...{ nft: "nft 1", openVswitch: "not installed", iperf3: "iperf 3", othersPercent: 1 },
 };
 
 t.test("latency is also told as what is beyond the kernel's", async (t) => {

@@ -1,6 +1,6 @@
 /** TCP in bulk: one stream of iperf3 from the tenant to the server, in segments that fit the link. */
 
-import { GENERATOR_CORE, SERVER } from "./plan.js";
+import { GENERATOR_CORE, onCore, SERVER } from "./plan.js";
 import type { Site } from "./site.js";
 import { versionOf } from "./support.js";
 
@@ -26,21 +26,11 @@ export async function measureBulk(site: Site, seconds: number): Promise<Bulk> {
   if (versionOf("iperf3") === undefined) {
     throw new Error("`iperf3` is missing (Debian package iperf3)");
   }
-  const pinned = ["-c", String(GENERATOR_CORE), "iperf3"];
-  const service = site.server.spawn("taskset", [...pinned, "-s", "-1", "-p", PORT, "--forceflush"]);
+  const iperf3 = (...args: string[]) => onCore(GENERATOR_CORE, "iperf3", "-p", PORT, ...args);
+  const service = site.server.spawn(...iperf3("-s", "-1", "--forceflush"));
   await service.line("stdout", /listening/);
-  const options = [
-    "-c",
-    SERVER,
-    "-p",
-    PORT,
-    "-t",
-    String(seconds),
-    "-J",
-    "--connect-timeout",
-    "5000",
-  ];
-  const { stdout } = await site.tenant.run("taskset", [...pinned, ...options]);
+  const options = ["-c", SERVER, "-t", String(seconds), "-J", "--connect-timeout", "5000"];
+  const { stdout } = await site.tenant.run(...iperf3(...options));
   await service.stop();
   return bulkOf(JSON.parse(stdout) as Report);
 }

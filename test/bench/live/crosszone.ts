@@ -20,6 +20,7 @@ import {
   GENERATOR_MAC,
   HOSTS_PREFIX,
   LAN_MAC,
+  onCore,
   PROVIDER,
   PUBLIC_ZONE,
   SINK_MAC,
@@ -79,13 +80,20 @@ async function checkAccepted(at: Namespace, path: string): Promise<void> {
 }
 
 async function run(at: Namespace, path: string): Promise<Child> {
-  const command = ["-c", String(CANDIDATE_CORE), process.execPath, MAIN, "run", path];
-  const child = at.spawn("taskset", command);
+  const child = at.spawn(...onCore(CANDIDATE_CORE, process.execPath, MAIN, "run", path));
   try {
     await child.line("stderr", /^crosszone: running/);
     return child;
   } catch {
     throw new Unavailable(`crosszone run refuses it: ${reasonOf(child.stderr, path)}`);
+  }
+}
+
+/** A line in the log says how each interface works; with AF_XDP it may be by AF_PACKET, which is measured by itself. */
+async function checkDriver(child: Child): Promise<void> {
+  for (const name of ["lan", "wan"]) {
+    const line = await child.line("stderr", new RegExp(`^crosszone: afxdp ${name}: `));
+    if (line.endsWith("works as afpacket")) throw new Unavailable(line);
   }
 }
 
@@ -98,6 +106,7 @@ async function start(ends: Ends, driver: Driver): Promise<Running> {
     await wireTenant(ends, router, true);
     await wireServer(ends, router, true);
     const child = await run(router, file.path);
+    if (driver === "afxdp") await checkDriver(child);
     return {
       entry: router,
       needsGate: driver !== "afxdp",

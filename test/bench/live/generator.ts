@@ -7,29 +7,23 @@
 import { createMap, loadProgram, MapType, ProgramType } from "../../../host/device/bpf/system.js";
 import { libc } from "../../../host/device/libc.js";
 import { Link } from "../../../host/device/link.js";
+import { type GeneratorOrder, type Sent, TIME_IS_OVER } from "./generatororder.js";
 import { generator, rateWord, State, type Traffic } from "./generatorprogram.js";
 import { readWords, runLive, writeWords } from "./kernel.js";
 import { answerOrders } from "./station.js";
 
-/** Runs between two looks at the clock: 10 to 20 ms of doing nothing. */
-const RUNS = 1 << 17;
 /** Runs that do nothing, to see how long one takes. */
-const IDLE_RUNS = 1 << 16;
+const IDLE_RUNS = 1 << 18;
 
-export type GeneratorOrder =
-  | { readonly prepare: Traffic }
-  | { readonly run: { readonly perSecond: number; readonly seconds: number } };
-
-export interface Sent {
-  readonly frames: number;
-  /** Nanoseconds that the generator did nothing but wait. */
-  readonly idleNs: number;
-}
+/** More runs than a trial needs that waits all the time. */
+const SPARE_RUNS = 1.2;
 
 class Generator {
   private program = -1;
   private frame: Uint8Array = new Uint8Array(0);
   private readonly map: number;
+  /** Nanoseconds of a run that finds nothing to send. */
+  private idleRunNs = 0;
 
   constructor(private readonly interfaceIndex: number) {
     this.map = createMap("generator", MapType.Array, 4, State.Words * 8, 1);
@@ -40,35 +34,42 @@ class Generator {
     const { code, frame } = generator(this.map, this.interfaceIndex, traffic);
     this.program = loadProgram("generator", ProgramType.Xdp, code, { name: "generator" });
     this.frame = frame;
+    this.measureIdleRun();
   }
 
-  /** Blocks for so long, and for what the last runs take. */
+  /**
+   * Blocks until a signal comes when the time is over, or until so many runs are done. One call has all of a
+   * trial's runs: each begins and ends by waiting for all processors, tens of milliseconds in which nothing is sent.
+   */
   run(perSecond: number, seconds: number): Sent {
     const state = Array<bigint>(State.Words).fill(0n);
     state[State.Duration] = BigInt(Math.round(seconds * 1e9));
     state[State.Rate] = rateWord(perSecond);
     writeWords(this.map, state);
-    const end = process.hrtime.bigint() + (state[State.Duration] ?? 0n);
-    while (process.hrtime.bigint() < end) runLive(this.program, this.frame, RUNS);
-    const idleRunNs = this.idleRunNs();
+    const end = performance.now() + seconds * 1000;
+    for (let left = seconds * 1000; left > 0; left = end - performance.now()) {
+      runLive(this.program, this.frame, Math.ceil((left * 1e6 * SPARE_RUNS) / this.idleRunNs));
+    }
     const after = readWords(this.map, State.Words);
+    this.measureIdleRun();
     return {
       frames: Number(after[State.Sent]),
-      idleNs: Number(after[State.Idle]) * idleRunNs,
+      idleNs: Number(after[State.Idle]) * this.idleRunNs,
     };
   }
 
-  /** Its time is over: every run is idle now. The faster half, which nothing has interrupted. */
-  private idleRunNs(): number {
-    const times = [1, 2].map(() => {
-      const began = process.hrtime.bigint();
-      runLive(this.program, this.frame, IDLE_RUNS);
-      return Number(process.hrtime.bigint() - began) / IDLE_RUNS;
-    });
-    return Math.min(...times);
+  /** By the time of the processor: what interrupts it does not count. */
+  private measureIdleRun(): void {
+    writeWords(this.map, Array<bigint>(State.Words).fill(0n));
+    const before = process.cpuUsage();
+    runLive(this.program, this.frame, IDLE_RUNS);
+    const { user, system } = process.cpuUsage(before);
+    this.idleRunNs = ((user + system) * 1000) / IDLE_RUNS;
   }
 }
 
+// It ends the call; there is nothing else to do.
+process.on(TIME_IS_OVER, () => {});
 const own = new Generator(new Link("generator", process.argv[2] ?? "").index());
 answerOrders((order: GeneratorOrder) => {
   if ("prepare" in order) return own.prepare(order.prepare);

@@ -46,6 +46,7 @@ export async function measureLatency(
   plan: LatencyPlan,
   candidates: readonly Candidate[],
 ): Promise<LatencyResult> {
+  const machine = await liveMachine();
   const rounds = new Rounds();
   const all: Measured[] = [];
   for (let repetition = 0; repetition < plan.repetitions; repetition++) {
@@ -65,7 +66,7 @@ export async function measureLatency(
   const { reference, omissions } = rounds;
   const about = candidates.map((each) => ({ name: each.name, about: each.about }));
   const rows = rowsOf(all, reference);
-  return { machine: liveMachine(), plan, candidates: about, reference, rows, omissions };
+  return { machine, plan, candidates: about, reference, rows, omissions };
 }
 
 async function measureSite(site: Site, order: LatencyOrder): Promise<Latency> {

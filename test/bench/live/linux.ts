@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Namespace } from "../../../host/demo/lab.js";
-import { CANDIDATE_CORE } from "./plan.js";
+import { CANDIDATE_CORE, NICENESS } from "./plan.js";
 
 /**
  * Which core does the receive work of an interface:
@@ -49,7 +49,10 @@ export async function place(at: Namespace, name: string, placement: Placement): 
     await write(at, `net/${name}/threaded`, "1");
     const own = pollers(name).filter((pid) => !before.includes(pid));
     if (own.length === 0) throw new Error(`${name}: no thread for NAPI has begun`);
-    for (const pid of own) await at.must("taskset", ["-cp", String(CANDIDATE_CORE), pid]);
+    for (const pid of own) {
+      await at.must("taskset", ["-cp", String(CANDIDATE_CORE), pid]);
+      await at.must("renice", ["-n", NICENESS, "-p", pid]);
+    }
   }
 }
 

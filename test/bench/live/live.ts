@@ -5,14 +5,14 @@
 
 import { measureBulk } from "./bulk.js";
 import type { Candidate } from "./candidate.js";
-import type { Sent } from "./generator.js";
+import { prepare, runGenerator } from "./generatororder.js";
 import { busyNs } from "./processor.js";
 import { type Measured, rowsOf } from "./result.js";
 import { allCandidates, progress, Rounds } from "./rounds.js";
 import { buildCeiling, closeLab, type Site } from "./site.js";
 import { type BenchOptions, liveMachine, onMachine } from "./support.js";
 import { type LiveResult, liveText } from "./table.js";
-import { type Figures, FULL_SPEED, order, Track } from "./trial.js";
+import { type Figures, FULL_SPEED, Track } from "./trial.js";
 import { type Plan, planOf, TCP, type Workload } from "./workload.js";
 
 /** The generator with nothing behind it, beside the candidates. */
@@ -27,6 +27,7 @@ export function benchLive({ quick, json }: BenchOptions): Promise<number> {
 }
 
 export async function measureLive(plan: Plan, candidates: Candidate[]): Promise<LiveResult> {
+  const machine = await liveMachine();
   const rounds = new Rounds();
   const all: Measured[] = [];
   for (let repetition = 0; repetition < plan.repetitions; repetition++) {
@@ -55,7 +56,7 @@ export async function measureLive(plan: Plan, candidates: Candidate[]): Promise<
   const { reference, omissions } = rounds;
   const about = candidates.map((each) => ({ name: each.name, about: each.about }));
   const rows = rowsOf(all, reference);
-  return { machine: liveMachine(), plan, candidates: about, reference, rows, omissions };
+  return { machine, plan, candidates: about, reference, rows, omissions };
 }
 
 async function measureFrames(site: Site, workload: Workload, plan: Plan): Promise<Figures> {
@@ -68,10 +69,10 @@ async function measureFrames(site: Site, workload: Workload, plan: Plan): Promis
 async function ceiling(workload: Workload, seconds: number) {
   const { generator, gate, lab } = await buildCeiling();
   try {
-    await order(generator, { prepare: workload });
+    await prepare(generator, workload);
     const before = busyNs();
     const run = { perSecond: FULL_SPEED, seconds };
-    const { idleNs } = await order<Sent>(generator, { run });
+    const { idleNs } = await runGenerator(generator, run);
     const work = busyNs() - before - idleNs;
     const arrived = await gate.ask<number>("read");
     return { overload: arrived / seconds, nsPerFrame: work / arrived };

@@ -24,6 +24,7 @@ import {
   EXTERNAL,
   GENERATOR_MAC,
   LAN_MAC,
+  onCore,
   SINK_MAC,
   TENANT_ZONE,
   WAN_MAC,
@@ -90,8 +91,7 @@ class Switch {
     this.spawn("ovsdb-server", [file, `--remote=p${this.database}`]);
     await this.configure("--retry", "--no-wait", "init");
     // Beside the main thread there are others, which must not run on the generator's core.
-    const command = ["-c", String(CANDIDATE_CORE), "ovs-vswitchd", this.database];
-    this.spawn("taskset", [...command, "--pidfile"]);
+    this.spawn(...onCore(CANDIDATE_CORE, "ovs-vswitchd", this.database, "--pidfile"));
   }
 
   configure(...args: string[]): Promise<string> {

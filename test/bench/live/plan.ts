@@ -40,6 +40,22 @@ export const FIRST_PORT = 1024;
 /** Conns behind one address of the tenant, as a power of two. */
 export const CONNS_PER_HOST_BITS = 4;
 
+/**
+ * Before other processes of the machine, as the kernel's softirqs are anyway: else a candidate that is a process
+ * would be held up by what the kernel's candidates are not.
+ */
+export const NICENESS = "-15";
+
+/** Where sessions share the processor (autogroup, sched(7)), niceness counts only inside of one: the session's, too. */
+const PREFERRED = `
+echo ${NICENESS} 2> /dev/null > /proc/self/autogroup
+exec nice -n ${NICENESS} taskset -c "$0" "$@"`;
+
+/** A command, for `spawn`, on one core. */
+export function onCore(core: number, ...command: string[]): [string, string[]] {
+  return ["sh", ["-c", PREFERRED, String(core), ...command]];
+}
+
 /** Numbers of helpers: linux/bpf.h. */
 export enum Helper {
   MapLookup = 1,

@@ -16,7 +16,7 @@ import {
   exit,
   type Instruction,
   jumpIf,
-  jumpIfRegister,
+  jumpIfWord,
   label,
   load,
   loadMap,
@@ -81,16 +81,12 @@ function loadHeader(size: Size, to: Register, at: ByteAt): Instruction {
   return load(size, to, R10, HEADERS_AT + at);
 }
 
-/** Counts R7's kind in `verdict` when the header is another. */
+/** Counts the frame as of this kind when the header is another. */
 function expectWord(at: ByteAt, value: number, kind: Seen): Instruction[] {
   return [
     set(R7, kind),
     loadHeader(Size.Word, R1, at),
-    // Loads are unsigned, values of jumps are extended by their sign: compare what both have.
-    set(R2, loaded32(value)),
-    compute(Operation.ShiftLeft, R2, 32),
-    compute(Operation.ShiftRight, R2, 32),
-    jumpIfRegister(R1, Compare.NotEqual, R2, "count"),
+    jumpIfWord(R1, Compare.NotEqual, loaded32(value), "count"),
   ];
 }
 

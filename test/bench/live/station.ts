@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Child } from "../../../host/demo/child.js";
 import type { Namespace } from "../../../host/demo/lab.js";
+import { onCore } from "./plan.js";
 
 interface Question {
   readonly id: number;
@@ -32,8 +33,7 @@ export class Station {
     ...args: string[]
   ): Promise<Station> {
     const path = fileURLToPath(new URL(`./${program}.js`, import.meta.url));
-    const command = ["-c", String(core), process.execPath, path, ...args];
-    const child = at.spawn("taskset", command);
+    const child = at.spawn(...onCore(core, process.execPath, path, ...args));
     await child.line("stdout", /^ready$/);
     return new Station(child);
   }
@@ -51,9 +51,8 @@ export class Station {
     return answer as Answer;
   }
 
-  async stop(): Promise<void> {
-    this.child.end();
-    await this.child.stop("SIGKILL");
+  signal(signal: NodeJS.Signals): void {
+    this.child.signal(signal);
   }
 }
 

@@ -6,6 +6,7 @@ import { ENVIRONMENT } from "../../../host/demo/child.js";
 import { labSupport } from "../../../host/demo/lab.js";
 import { type Machine, machine } from "../measure.js";
 import { CANDIDATE_CORE, GENERATOR_CORE } from "./plan.js";
+import { othersPercent } from "./processor.js";
 import { makeConntrackRoom } from "./setting.js";
 import { closeOnSignals } from "./site.js";
 
@@ -62,14 +63,17 @@ export interface LiveMachine extends Machine {
   readonly nft: string;
   readonly openVswitch: string;
   readonly iperf3: string;
+  /** Of both cores, by others, before anything was measured. */
+  readonly othersPercent: number;
 }
 
-export function liveMachine(): LiveMachine {
+export async function liveMachine(): Promise<LiveMachine> {
   const version = (command: string) => versionOf(command) ?? "not installed";
   return {
     ...machine(),
     nft: version("nft"),
     openVswitch: version("ovs-vswitchd"),
     iperf3: version("iperf3"),
+    othersPercent: await othersPercent(),
   };
 }

@@ -80,8 +80,8 @@ function tablesOf(rows: readonly Row[], columns: readonly Column[]): string[] {
 }
 
 function machineText({ cpu, cores, kernel, node, date, ...tools }: LiveMachine): string {
-  const { nft, openVswitch, iperf3 } = tools;
-  return `${date}, ${cpu}, ${cores} cores, Linux ${kernel}, node ${node}\n${nft}; ${openVswitch}; ${iperf3}`;
+  const { nft, openVswitch, iperf3, othersPercent } = tools;
+  return `${date}, ${cpu}, ${cores} cores, Linux ${kernel}, node ${node}\n${nft}; ${openVswitch}; ${iperf3}\n${othersPercent} % of both cores were busy before`;
 }
 
 function omissionsText(omissions: readonly Omission[]): string[] {

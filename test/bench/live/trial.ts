@@ -1,7 +1,7 @@
 /** One trial: the generator runs for a time at a rate, and the sink says what came of it. */
 
 import { setTimeout as sleep } from "node:timers/promises";
-import type { GeneratorOrder, Sent } from "./generator.js";
+import { prepare, runGenerator } from "./generatororder.js";
 import type { Traffic } from "./generatorprogram.js";
 import { busyNs } from "./processor.js";
 import { highestRate, type Outcome } from "./search.js";
@@ -52,7 +52,7 @@ export class Track {
 
   static async open(site: Site, traffic: Traffic): Promise<Track> {
     const [generator, sink] = await Promise.all([site.startGenerator(), site.startSink("sink")]);
-    await order(generator, { prepare: traffic });
+    await prepare(generator, traffic);
     return new Track(generator, sink);
   }
 
@@ -91,7 +91,7 @@ export class Track {
 
   private async run(perSecond: number, seconds: number) {
     const before = await this.sink.ask<number[]>("read");
-    const { frames, idleNs } = await order<Sent>(this.generator, { run: { perSecond, seconds } });
+    const { frames, idleNs } = await runGenerator(this.generator, { perSecond, seconds });
     await sleep(DRAIN_MS);
     const after = await this.sink.ask<number[]>("read");
     const seen = (kind: Seen) => (after[kind] ?? 0) - (before[kind] ?? 0);
@@ -106,7 +106,3 @@ const WRONG = [
   Seen.WrongDestination,
   Seen.WrongChecksum,
 ] as const;
-
-export function order<Answer>(generator: Station, what: GeneratorOrder): Promise<Answer> {
-  return generator.ask<Answer>(what);
-}

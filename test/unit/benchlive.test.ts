@@ -19,7 +19,7 @@ function candidate(capacity: number, disturbed: (trial: number) => boolean = () 
   const attempt = async (perSecond: number): Promise<Outcome> => {
     asked.push(perSecond);
     const delivered = Math.min(perSecond, capacity);
-    return { sent: perSecond, delivered: disturbed(asked.length) ? delivered * 0.9 : delivered };
+    return { sent: perSecond, delivered: disturbed(asked.length) ? delivered * 0.96 : delivered };
   };
   return { asked, attempt };
 }

@@ -12,11 +12,12 @@ export const LOSS_MAX = 0.005;
 /** A generator that sends less than this part of what is wanted is held up, by the candidate or by others. */
 const HELD_UP = 0.95;
 
-/** So much is lost by no pause of the machine. */
-const HOPELESS = 0.25;
+/** So much is seldom lost by one pause of the machine. */
+const HOPELESS = 0.05;
 
-/** Until both sides are known, the rate grows and shrinks by this factor. */
-const STEP = 1.6;
+/** Until both sides are known, the rate grows and shrinks by these factors: it costs more trials to go down. */
+const UP = 1.6;
+const DOWN = 2;
 
 /** Where both sides are this close to each other, the search ends. */
 const CLOSE = 1.03;
@@ -64,6 +65,6 @@ export async function highestRate(
 }
 
 function between(low: number, high: number): number {
-  if (high === Number.POSITIVE_INFINITY) return low * STEP;
-  return low === 0 ? high / STEP : Math.sqrt(low * high);
+  if (high === Number.POSITIVE_INFINITY) return low * UP;
+  return low === 0 ? high / DOWN : Math.sqrt(low * high);
 }

@@ -30,14 +30,14 @@ export interface Plan {
 const WHOLE: Plan = {
   workloads: [SHORT_FEW, SHORT_MANY, MIX_FEW, MIX_MANY],
   repetitions: 3,
-  effort: { seconds: 1, trials: 12 },
+  effort: { seconds: 1, trials: 14 },
   tcpSeconds: 5,
 };
 
 const QUICK: Plan = {
   workloads: [SHORT_FEW, SHORT_MANY, MIX_MANY],
   repetitions: 1,
-  effort: { seconds: 0.5, trials: 8 },
+  effort: { seconds: 0.5, trials: 10 },
   tcpSeconds: 2,
 };
 

@@ -39,7 +39,7 @@ import { XskSocket, xskWindowBytes } from "./xsksocket.js";
 export interface AfxdpSize {
   /** The interface's name. */
   readonly name: string;
-  /** Of each ring of a socket, and of the packet socket: a power of two. */
+  /** Of each ring of a socket: a power of two. */
   readonly slots: number;
 }
 
@@ -55,6 +55,9 @@ export interface AfxdpOptions extends AfxdpSize {
 /** Receive queues that get a socket each; frames of further ones come by the packet socket. */
 const QUEUES_MAX = 4;
 
+/** Slots of the packet socket's rings. */
+const SLOW_SLOTS_MAX = 256;
+
 /** What a driver of a tunnel device calls itself: its frames come from a process, tags inside. */
 const TUN_DRIVER = "tun";
 
@@ -67,7 +70,13 @@ export function afxdpWindowBytes({ name, slots }: AfxdpSize): number {
 }
 
 function slowBytes(name: string, slots: number): number {
-  return afpacketWindowBytes({ name, receiveSlots: slots, transmitSlots: slots });
+  return afpacketWindowBytes(slowSize(name, slots));
+}
+
+/** Of the packet socket, which has little to carry. */
+function slowSize(name: string, slots: number) {
+  const fewer = Math.min(slots, SLOW_SLOTS_MAX);
+  return { name, receiveSlots: fewer, transmitSlots: fewer };
 }
 
 /** Opens the interface: as `afpacket` alone, with a notice that says why, where AF_XDP does not work. */
@@ -117,9 +126,7 @@ class Afxdp implements Interface {
     this.link = new Link("afxdp", name);
     try {
       this.slow = openAfpacket({
-        name,
-        receiveSlots: slots,
-        transmitSlots: slots,
+        ...slowSize(name, slots),
         macs,
         window: { ...window, bytes },
         offload,

@@ -4,6 +4,8 @@ import { parseArgs } from "node:util";
 import { AgainstError, benchAgainst, openOther, printAgainst } from "./against.js";
 import { useClock } from "./clock.js";
 import { benchCore, type CoreOptions, printCore } from "./core.js";
+import { benchLatency } from "./live/latency.js";
+import { benchLive } from "./live/live.js";
 import { machine } from "./measure.js";
 import { benchMemory, type MemoryOptions, printMemory } from "./memory.js";
 import { benchNative, FORMS, type Form, NativeError, printNative } from "./native.js";
@@ -15,11 +17,15 @@ npm run bench -- core [--native [--form FORM]] [--cpu] [--json] [--quick]
 npm run bench -- pool [--cpu] [--json] [--quick]
 npm run bench -- scale [--cpu] [--json] [--quick]
 npm run bench -- memory [--json] [--quick]
+npm run bench -- live [--json] [--quick]
+npm run bench -- latency [--json] [--quick]
 
   core     the datapath in memory: steady packets, set-up and expiry by the number of conns
   pool     every port of one address: what the first costs, and the last
   scale    the same costs by the number of conns, zones and flows, one at a time
   memory   bytes of a conn, resident bytes of a process, and how long it takes to start
+  live     frames through real interfaces: crosszone and others, in turns (Linux, root)
+  latency  one request at a time through the same
   --against DIR  another checkout, built: both are measured in turns, with the ratio new by old
   --native       the same module as C by wasm2c and gcc: both in turns, with the ratio Wasm by native
   --form FORM    how that reaches its memory, the fastest first: ${FORMS.join(", ")}
@@ -58,7 +64,14 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
     options: [],
     run: (options) => report(options, benchMemory(memoryOptions(options.quick)), printMemory),
   },
+  live: { options: [], run: async (options) => endWith(await benchLive(options)) },
+  latency: { options: [], run: async (options) => endWith(await benchLatency(options)) },
 };
+
+/** Those two say themselves what was missing. */
+function endWith(status: number): void {
+  process.exitCode = status;
+}
 
 async function runCore(options: Options): Promise<void> {
   const { against, native, form, cpu, quick } = options;

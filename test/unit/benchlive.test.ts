@@ -145,7 +145,16 @@ t.test("a quantile is a value that was measured", async (t) => {
 });
 
 const machine = {
-  ...{ cpu: "c", cores: 2, kernel: "6.18", node: "v20", v8: "11", date: "2026-01-01" },
+  ...{
+    cpu: "c",
+    cores: 2,
+    kernel: "6.18",
+    node: "v20",
+    v8: "11",
+    date: "2026-01-01",
+    load: 1,
+    clock: "wall" as const,
+  },
   ...{ nft: "nft 1", openVswitch: "not installed", iperf3: "iperf 3", othersPercent: 1 },
 };
 

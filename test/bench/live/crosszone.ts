@@ -37,7 +37,8 @@ const MAIN = fileURLToPath(new URL("../../../host/main.js", import.meta.url));
 /** More than any workload has. */
 const CONNS = 70_000;
 
-export function configuration(driver: Driver) {
+/** @param busyPoll  microseconds; undefined for the default */
+export function configuration(driver: Driver, busyPoll?: number) {
   const device = (name: string, zone: string, mac: string, address: string) => ({
     name,
     zone,
@@ -64,6 +65,7 @@ export function configuration(driver: Driver) {
     pools: [{ name: "p", zone: "public", addresses: [EXTERNAL] }],
     nat: [{ from: ["tenant"], to: "public", pool: "p" }],
     capacity: { conns: CONNS },
+    ...(busyPoll === undefined ? {} : { busyPoll }),
   };
 }
 
@@ -97,9 +99,9 @@ async function checkDriver(child: Child): Promise<void> {
   }
 }
 
-async function start(ends: Ends, driver: Driver): Promise<Running> {
+async function start(ends: Ends, driver: Driver, busyPoll?: number): Promise<Running> {
   const router = await ends.lab.namespace("router");
-  const file = new NamelessFile(JSON.stringify(configuration(driver)));
+  const file = new NamelessFile(JSON.stringify(configuration(driver, busyPoll)));
   try {
     await checkAccepted(router, file.path);
     // It has MACs of its own: the kernel's are others, so that the kernel leaves its frames alone.
@@ -117,10 +119,11 @@ async function start(ends: Ends, driver: Driver): Promise<Running> {
   }
 }
 
-export function crosszone(driver: Driver): Candidate {
+export function crosszone(driver: Driver, busyPoll?: number): Candidate {
+  const isBusy = busyPoll !== undefined;
   return {
-    name: `crosszone ${driver}`,
-    about: `crosszone run, driver ${driver}, on the other core`,
-    start: (ends) => start(ends, driver),
+    name: `crosszone ${driver}${isBusy ? " busy" : ""}`,
+    about: `crosszone run, driver ${driver}, on the other core${isBusy ? `; busyPoll ${busyPoll}` : ""}`,
+    start: (ends) => start(ends, driver, busyPoll),
   };
 }

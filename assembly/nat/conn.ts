@@ -207,6 +207,7 @@ export function findConn(tuple: Tuple, hash: u64): u32 {
       const found = Conn.of(handle).tuple(handle & 1);
       if (found.addresses == addresses && found.rest == rest) return handle;
     }
+    if (Index.isWhole(bucket)) break;
   }
   return NO_CONN;
 }

@@ -199,6 +199,7 @@ export function findDatagram(key: Tuple, hash: u64): u32 {
       const index = Index.handle(bucket, ctz(fits));
       if (Datagram.at(index).equals(key)) return index;
     }
+    if (Index.isWhole(bucket)) break;
   }
   return NONE;
 }

@@ -80,6 +80,7 @@ function find(key: Tuple): u32 {
       const index = Index.handle(bucket, ctz(fits));
       if (Expectation.at(index).equals(key)) return index;
     }
+    if (Index.isWhole(bucket)) break;
   }
   return NONE;
 }

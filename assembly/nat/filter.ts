@@ -54,6 +54,7 @@ function find(key: Tuple, hash: u64): u32 {
       const index = Index.handle(bucket, ctz(fits));
       if (hasKey(index, key)) return index;
     }
+    if (Index.isWhole(bucket)) break;
   }
   return NONE;
 }

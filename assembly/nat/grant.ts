@@ -92,6 +92,7 @@ export function findGrant(from: Tuple): u32 {
         return isGood(index) ? index : NONE;
       }
     }
+    if (Index.isWhole(bucket)) break;
   }
   return NONE;
 }

@@ -71,6 +71,7 @@ export function findHost(zone: u32, address: u32, generation: u32): u32 {
       if (host.address != address || host.zone != zone || host.born > generation) continue;
       if (best == NONE || host.born > Host.at(best).born) best = index;
     }
+    if (Index.isWhole(bucket)) break;
   }
   return best;
 }

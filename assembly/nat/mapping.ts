@@ -116,6 +116,7 @@ export function findOwn(pool: PoolRecord, which: u32, zoneIndex: u32, original: 
         return index;
       }
     }
+    if (Index.isWhole(bucket)) break;
   }
   return NONE;
 }
@@ -154,6 +155,7 @@ export function findShared(external: u32, protocol: u32, port: u32): u32 {
       const mapping = Mapping.at(index);
       if (mapping.equals(key) && mapping.external == external) return index;
     }
+    if (Index.isWhole(bucket)) break;
   }
   return NONE;
 }

@@ -104,6 +104,7 @@ export function findNeighbor(device: u32, address: u32): u32 {
       const neighbor = Neighbor.at(index);
       if (neighbor.address == address && neighbor.device == device) return index;
     }
+    if (Index.isWhole(bucket)) break;
   }
   return NONE;
 }

@@ -2,17 +2,20 @@
  * Index: from a keyed hash to the u32 handles filed under it.
  *
  * Two-choice buckets of one cache line each. An entry is a 16-bit tag of its hash and its handle; it lives
- * in its first bucket (high half of the hash) or in the other one, which follows from the tag and the
- * bucket it is in, so an entry can be moved without its key. Whoever looks up compares the key behind
- * each handle whose tag fits. Two full buckets are relieved by moving a resident, at most two steps deep:
- * an insert reads 162 buckets at worst, a lookup and a removal two. Nothing is left behind by a
+ * in its first bucket (high half of the hash) or, where that one is full, in the other one, which follows
+ * from the tag and the bucket it is in, so an entry can be moved without its key. Whoever looks up compares
+ * the key behind each handle whose tag fits. Two full buckets are relieved by moving a resident, at most two
+ * steps deep: an insert reads 162 buckets at worst, a lookup and a removal two. Nothing is left behind by a
  * removal.
  *
  *     at      header                     64 bytes
  *     at+64   bucket 0, 1, 2 …           64 bytes each:
  *             0  tags      8 × u16       0 for an empty slot
  *             16 handles   8 × u32
- *             48 spare
+ *             48 strays    u32           entries whose first bucket this is, and that are in their other one
+ *             52 guests    u32           a bit for each slot whose entry has another first bucket
+ *
+ * A bucket without strays ends the search: most lookups, and nearly all that find nothing, read one line.
  *
  * Buckets are numbered 0 to n - 1 where n is even and the sum of an entry's two buckets is odd (mod n):
  * so the two are never the same. 85 % of the slots are promised, with a few spare buckets on top because
@@ -29,15 +32,10 @@ const BUCKET_BYTES: usize = 64;
 const BUCKET_SHIFT: usize = 6;
 const SLOTS: u32 = 8;
 const HANDLES: usize = 16;
+const STRAYS: usize = 48;
+const GUESTS: usize = 52;
 /** Buckets on top, which a table of a few buckets needs for its promise and a large one does not feel. */
 const SPARE_BUCKETS: u32 = 4;
-
-/** One in each of four 16-bit lanes. */
-const LANES: u64 = 0x0001000100010001;
-const LANE_LOW: u64 = 0x7fff7fff7fff7fff;
-const LANE_TOP: u64 = 0x8000800080008000;
-/** Brings bits 0, 16, 32 and 48 together at 48 to 51, without a carry. */
-const GATHER: u64 = (1 << 48) | (1 << 33) | (1 << 18) | (1 << 3);
 
 /** Even, and enough for `entriesMax` at 6.8 entries a bucket. */
 function bucketsFor(entriesMax: u32): u32 {
@@ -56,29 +54,34 @@ function reduce(bits: u32, n: u32): u32 {
   return <u32>((<u64>bits * <u64>n) >> 32);
 }
 
-/** A bit for each of four tags that equals `tag`; exact, as no lane carries into the next. */
-function matchFour(tags: u64, tag: u64): u32 {
-  const different = tags ^ (tag * LANES);
-  const equal = ~(((different & LANE_LOW) + LANE_LOW) | different) & LANE_TOP;
-  return <u32>(((equal >> 15) * GATHER) >> 48) & 0xf;
-}
-
 /** A bit for each of the bucket's eight slots whose tag equals `tag`. */
-function match(bucket: usize, tag: u64): u32 {
-  return matchFour(load<u64>(bucket), tag) | (matchFour(load<u64>(bucket, 8), tag) << 4);
+function match(bucket: usize, tag: u32): u32 {
+  return i16x8.bitmask(i16x8.eq(v128.load(bucket), i16x8.splat(<i16>tag)));
 }
 
 function tagAt(bucket: usize, slot: u32): u32 {
   return load<u16>(bucket + ((<usize>slot) << 1));
 }
 
-function fill(bucket: usize, slot: u32, tag: u32, handle: u32): void {
+/** Puts an entry into a slot that is free, or whose entry has moved; `isGuest` where it is not its first bucket. */
+function fill(bucket: usize, slot: u32, tag: u32, handle: u32, isGuest: bool): void {
   store<u16>(bucket + ((<usize>slot) << 1), <u16>tag);
   store<u32>(bucket + ((<usize>slot) << 2), handle, HANDLES);
+  const guests = load<u32>(bucket, GUESTS) & ~(1 << slot);
+  store<u32>(bucket, guests | ((<u32>isGuest) << slot), GUESTS);
 }
 
 function empty(bucket: usize, slot: u32): void {
   store<u16>(bucket + ((<usize>slot) << 1), 0);
+}
+
+function isGuest(bucket: usize, slot: u32): bool {
+  return ((load<u32>(bucket, GUESTS) >> slot) & 1) != 0;
+}
+
+/** Counts the entries of a bucket that are in their other one. */
+function countStrays(bucket: usize, change: i32): void {
+  store<u32>(bucket, load<u32>(bucket, STRAYS) + change, STRAYS);
 }
 
 @final
@@ -121,7 +124,12 @@ export class Index {
 
   /** Slots of `bucket` whose tag fits `hash`, one bit each (bits 0 to 7). */
   static matches(bucket: usize, hash: u64): u32 {
-    return match(bucket, <u64>tagOf(hash));
+    return match(bucket, tagOf(hash));
+  }
+
+  /** Whether no entry whose first bucket this is can be anywhere else: the other one need not be looked at. */
+  static isWhole(bucket: usize): bool {
+    return load<u32>(bucket, STRAYS) == 0;
   }
 
   static handle(bucket: usize, slot: u32): u32 {
@@ -135,32 +143,30 @@ export class Index {
   insert(hash: u64, handle: u32): bool {
     const tag = tagOf(hash);
     const first = this.first(hash);
+    const slot = this.freeSlot(first);
+    if (slot == NONE) return this.insertBeside(first, tag, handle);
+    fill(this.address(first), slot, tag, handle, false);
+    this.count++;
+    return true;
+  }
+
+  /** The same where the first bucket is full. */
+  private insertBeside(first: u32, tag: u32, handle: u32): bool {
     const other = this.other(first, tag);
-    const freeFirst = match(this.address(first), 0);
-    const freeOther = match(this.address(other), 0);
-    if (freeFirst | freeOther) {
-      if (popcnt(freeFirst) >= popcnt(freeOther)) {
-        fill(this.address(first), ctz(freeFirst), tag, handle);
-      } else {
-        fill(this.address(other), ctz(freeOther), tag, handle);
-      }
-      this.count++;
-      return true;
+    let bucket = other;
+    let slot = this.freeSlot(other);
+    for (let depth: u32 = 1; slot == NONE && depth <= 2; depth++) {
+      bucket = first;
+      slot = this.relieve(first, depth);
+      if (slot != NONE) break;
+      bucket = other;
+      slot = this.relieve(other, depth);
     }
-    for (let depth: u32 = 1; depth <= 2; depth++) {
-      let relieved = first;
-      let slot = this.relieve(first, depth);
-      if (slot == NONE) {
-        relieved = other;
-        slot = this.relieve(other, depth);
-      }
-      if (slot != NONE) {
-        fill(this.address(relieved), slot, tag, handle);
-        this.count++;
-        return true;
-      }
-    }
-    return false;
+    if (slot == NONE) return false;
+    fill(this.address(bucket), slot, tag, handle, bucket == other);
+    if (bucket == other) countStrays(this.address(first), 1);
+    this.count++;
+    return true;
   }
 
   /** Takes one such entry out; false when there is none. */
@@ -171,9 +177,11 @@ export class Index {
         const slot = ctz(fits);
         if (Index.handle(bucket, slot) != handle) continue;
         empty(bucket, slot);
+        if (which) countStrays(this.bucket(hash, 0), -1);
         this.count--;
         return true;
       }
+      if (Index.isWhole(bucket)) break;
     }
     return false;
   }
@@ -188,6 +196,7 @@ export class Index {
         store<u32>(bucket + ((<usize>slot) << 2), to, HANDLES);
         return true;
       }
+      if (Index.isWhole(bucket)) break;
     }
     return false;
   }
@@ -214,7 +223,9 @@ export class Index {
       const to = this.other(bucket, tag);
       const room = depth > 1 ? this.relieve(to, depth - 1) : this.freeSlot(to);
       if (room == NONE) continue;
-      fill(this.address(to), room, tag, Index.handle(from, slot));
+      const returns = isGuest(from, slot);
+      fill(this.address(to), room, tag, Index.handle(from, slot), !returns);
+      countStrays(returns ? this.address(to) : from, returns ? -1 : 1);
       return slot;
     }
     return NONE;

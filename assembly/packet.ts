@@ -3,6 +3,7 @@
  * One record per frame of a batch, overwritten by the next batch.
  */
 
+import { DescriptorAt } from "./abi";
 import { packets, RecordBytes } from "./memory";
 import { Tuple } from "./nat/tuple";
 import { Ipv4 } from "./wire/ipv4";
@@ -50,15 +51,15 @@ export class Packet extends Tuple {
   device: u16;
   port: u16;
   zoneIndex: u16;
-  /** Index of its descriptor. */
-  input: u16;
+  /** Index of the flow that speaks for it, and of the device that the flow sends it to, or None.Short. */
+  flow: u16;
+  output: u16;
   /** Conn index << 1 | Direction, or NO_CONN. */
   handle: u32;
   /** Index of the neighbor it leaves to, once routed. */
   adjacency: u32;
-  /** Index of the flow that speaks for it, and of the device that the flow sends it to, or None.Short. */
-  flow: u16;
-  output: u16;
+  /** Index of its descriptor. */
+  input: u16;
   /** CONTINUE, or the Reason it ended with. */
   reason: u8;
   kind: u8;
@@ -71,6 +72,22 @@ export class Packet extends Tuple {
 
   static at(index: u32): Packet {
     return changetype<Packet>(packets + <usize>index * RecordBytes.Packet);
+  }
+
+  /** Begins as what its descriptor says, of which nothing is known. Whole words, as in `Tuple.fill`. */
+  begin(input: u32, descriptor: usize): void {
+    const at = changetype<usize>(this);
+    store<u64>(at, load<u64>(descriptor, DescriptorAt.Frame), offsetof<Packet>("frame"));
+    this.hashed = 0;
+    this.place(NO_PLACE);
+    store<u32>(at, 0xffffffff, offsetof<Packet>("flow"));
+    this.handle = NO_CONN;
+    this.input = <u16>input;
+  }
+
+  /** Sets device, port and zone from what `placeOf` has put together. */
+  place(place: u64): void {
+    store<u64>(changetype<usize>(this), place, offsetof<Packet>("totalBytes"));
   }
 
   get ip(): Ipv4 {
@@ -88,4 +105,17 @@ export class Packet extends Tuple {
     return this.kind == PacketKind.First ? 0 : this.ip.payloadBytes;
   }
 }
+/** Device, its number and zone index as they stand in a Packet, behind a total length of 0. */
+export function placeOf(device: u32, port: u32, zoneIndex: u32): u64 {
+  return ((<u64>device) << 16) | ((<u64>port) << 32) | ((<u64>zoneIndex) << 48);
+}
+const NO_PLACE: u64 = 0xffff_0000_ffff_0000;
+
+if (DescriptorAt.Size != DescriptorAt.Frame + 4) ERROR("frame and length are one word");
+if (offsetof<Packet>("frameBytes") != offsetof<Packet>("frame") + 4)
+  ERROR("so they are in a Packet");
+if (offsetof<Packet>("zoneIndex") != offsetof<Packet>("totalBytes") + 6)
+  ERROR("a place is one word");
+if (offsetof<Packet>("output") != offsetof<Packet>("flow") + 2)
+  ERROR("flow and output are one word");
 if (offsetof<Packet>() > <usize>RecordBytes.Packet) ERROR("a Packet outgrew its place");

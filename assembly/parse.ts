@@ -17,10 +17,10 @@ import { active, tagKey } from "./config/configuration";
 import { checkFragment } from "./nat/fragment";
 import { parseError } from "./nat/icmperror";
 import { answererPort } from "./nat/query";
-import { CONTINUE, NO_CONN, Packet, PacketKind } from "./packet";
+import { CONTINUE, Packet, PacketKind, placeOf } from "./packet";
 import { NONE } from "./table/none";
 import { Arp } from "./wire/arp";
-import { sameMac } from "./wire/bytes";
+import { macWord } from "./wire/bytes";
 import { Ethernet, EtherType } from "./wire/ethernet";
 import { Icmp, isError, isReply, isRequest } from "./wire/icmp";
 import { IpProtocol, Ipv4 } from "./wire/ipv4";
@@ -33,18 +33,11 @@ import { Vlan } from "./wire/vlan";
 /** Fills in the packet from its descriptor. CONTINUE, or the Reason it ends with. */
 export function parse(packet: Packet, input: u32): u32 {
   const descriptor = <usize>Exchange.Inputs + input * DescriptorAt.Bytes;
-  packet.input = <u16>input;
-  packet.frame = load<u32>(descriptor, DescriptorAt.Frame);
-  packet.frameBytes = load<u32>(descriptor, DescriptorAt.Size);
-  packet.handle = NO_CONN;
-  packet.hashed = 0;
-  packet.device = <u16>None.Short;
-  packet.zoneIndex = <u16>None.Short;
-  packet.flow = <u16>None.Short;
-  packet.output = <u16>None.Short;
-  if (packet.frameBytes < Ethernet.BYTES) return Reason.FrameTruncated;
-  if (packet.frameBytes > <u32>Limit.FrameBytes) return Reason.FrameTooLong;
-  const verdict = parseLink(packet, descriptor);
+  packet.begin(input, descriptor);
+  const bytes = load<u32>(descriptor, DescriptorAt.Size);
+  if (bytes < Ethernet.BYTES) return Reason.FrameTruncated;
+  if (bytes > <u32>Limit.FrameBytes) return Reason.FrameTooLong;
+  const verdict = parseLink(packet, descriptor, load<u32>(descriptor, DescriptorAt.Frame), bytes);
   const isUnsure = (load<u16>(descriptor, DescriptorAt.Flags) & DescriptorFlag.ChecksumUnsure) != 0;
   // A fragment's checksum is its sender's own work: no card knows the other fragments.
   if (isUnsure && verdict == CONTINUE && packet.kind == PacketKind.Ipv4) completeUnsure(packet.ip);
@@ -52,9 +45,9 @@ export function parse(packet: Packet, input: u32): u32 {
 }
 
 /** Tags, device, destination MAC and EtherType. */
-function parseLink(packet: Packet, descriptor: usize): u32 {
-  const end = packet.frame + packet.frameBytes;
-  const ethernet = Ethernet.view(packet.frame);
+function parseLink(packet: Packet, descriptor: usize, frame: usize, bytes: u32): u32 {
+  const end = <u32>frame + bytes;
+  const ethernet = Ethernet.view(frame);
   const flags = load<u16>(descriptor, DescriptorAt.Flags);
   let outer: u32 = None.Short;
   let inner: u32 = None.Short;
@@ -66,10 +59,10 @@ function parseLink(packet: Packet, descriptor: usize): u32 {
     tags = 1;
   }
   let type = ethernet.type;
-  let network = packet.frame + Ethernet.BYTES;
-  while ((type == EtherType.Vlan || type == EtherType.ServiceVlan) && tags < 2) {
+  let network = frame + Ethernet.BYTES;
+  while (type != EtherType.Ipv4 && isTag(type) && tags < 2) {
     const tag = Vlan.view(network);
-    if (!tag.fits(end - network)) return Reason.FrameTruncated;
+    if (!tag.fits(end - <u32>network)) return Reason.FrameTruncated;
     if (outer == None.Short) {
       outer = tagId(tag.tci);
       serviceTag = type == EtherType.ServiceVlan;
@@ -78,35 +71,51 @@ function parseLink(packet: Packet, descriptor: usize): u32 {
     network += Vlan.BYTES;
     tags++;
   }
-  const found = deviceOf(tagKey(load<u16>(descriptor, DescriptorAt.Interface), outer, inner));
-  if (found == NONE) return Reason.VlanUnknown;
-  const device = active.device(found);
-  if (outer != None.Short && serviceTag != (device.serviceTag != 0)) return Reason.VlanUnknown;
-  packet.device = <u16>found;
-  packet.port = device.port;
-  packet.zoneIndex = device.zone;
-  packet.network = network;
-  countReceived(found, packet.frameBytes);
-  const ours = sameMac(ethernet.destination, device.mac);
-  if (type == EtherType.Ipv4) return ours ? parseIpv4(packet, end) : Reason.NotOurMac;
+  if (!findDevice(tagKey(load<u16>(descriptor, DescriptorAt.Interface), outer, inner))) {
+    return Reason.VlanUnknown;
+  }
+  if (outer != None.Short && serviceTag != lastServiceTag) return Reason.VlanUnknown;
+  packet.place(lastPlace);
+  packet.network = <u32>network;
+  countReceived(bytes);
+  const ours = ethernet.isTo(lastMac);
+  if (type == EtherType.Ipv4) return ours ? parseIpv4(packet, network, end) : Reason.NotOurMac;
   if (type != EtherType.Arp) return Reason.EtherTypeUnknown;
   return ours || ethernet.isBroadcast ? parseArp(packet, end) : Reason.NotOurMac;
 }
 
-/** The device that was looked up last; frames of a batch come in runs of one device. */
-let lastTags: u64 = 0;
-let lastDevice: u32 = NONE;
+function isTag(type: u32): bool {
+  return type == EtherType.Vlan || type == EtherType.ServiceVlan;
+}
+
+/** The tags of no device. */
+const NO_TAGS: u64 = ~0;
+
+/** The device that was found last, and what its frames have in common: a batch comes in runs of one device. */
+let lastTags: u64 = NO_TAGS;
+let lastServiceTag: bool = false;
+let lastPlace: u64 = 0;
+let lastMac: u64 = 0;
+let lastCounters: usize = 0;
+let lastZone: u32 = 0;
 
 /** Forgets what a former configuration said. */
 export function beginParse(): void {
-  lastDevice = NONE;
+  lastTags = NO_TAGS;
 }
 
-function deviceOf(tags: u64): u32 {
-  if (lastDevice != NONE && tags == lastTags) return lastDevice;
-  lastTags = tags;
-  lastDevice = active.deviceByTags.get(tags);
-  return lastDevice;
+function findDevice(tags: u64): bool {
+  if (tags == lastTags) return true;
+  const found = active.deviceByTags.get(tags);
+  lastTags = found == NONE ? NO_TAGS : tags;
+  if (found == NONE) return false;
+  const device = active.device(found);
+  lastServiceTag = device.serviceTag != 0;
+  lastPlace = placeOf(found, device.port, device.zone);
+  lastMac = macWord(device.mac);
+  lastCounters = active.deviceCounters + <usize>found * DeviceCounterAt.Bytes;
+  lastZone = active.zone(device.zone).number;
+  return true;
 }
 
 /** A tag of VLAN 0 carries a priority only (IEEE 802.1Q section 6.9): it counts as no tag. */
@@ -115,8 +124,8 @@ function tagId(tci: u32): u32 {
   return id == 0 ? <u32>None.Short : id;
 }
 
-function countReceived(device: u32, bytes: u32): void {
-  const at = active.deviceCounters + <usize>device * DeviceCounterAt.Bytes;
+function countReceived(bytes: u32): void {
+  const at = lastCounters;
   store<u64>(at, load<u64>(at, DeviceCounterAt.RxPackets) + 1, DeviceCounterAt.RxPackets);
   store<u64>(at, load<u64>(at, DeviceCounterAt.RxBytes) + bytes, DeviceCounterAt.RxBytes);
 }
@@ -129,15 +138,18 @@ function parseArp(packet: Packet, end: u32): u32 {
   return CONTINUE;
 }
 
-function parseIpv4(packet: Packet, end: u32): u32 {
-  const ip = packet.ip;
-  if (!ip.fits(end - packet.network)) return Reason.IpBadHeader;
+function parseIpv4(packet: Packet, network: usize, end: u32): u32 {
+  const ip = Ipv4.view(network);
+  if (!ip.fits(end - <u32>network)) return Reason.IpBadHeader;
   if (!ip.headerSumIsRight()) return Reason.IpBadChecksum;
-  if (!isForwardable(ip.source)) return Reason.IpBadSource;
-  if (!isForwardable(ip.destination)) return Reason.IpBadDestination;
+  if (((DOUBTFUL >> ip.sourceBlock) | (DOUBTFUL >> ip.destinationBlock)) & 1) {
+    if (!isForwardable(ip.source)) return Reason.IpBadSource;
+    if (!isForwardable(ip.destination)) return Reason.IpBadDestination;
+  }
+  const transport = ip.payload;
   packet.kind = <u8>PacketKind.Ipv4;
   packet.totalBytes = <u16>ip.totalBytes;
-  packet.transport = <u32>ip.payload;
+  packet.transport = <u32>transport;
   packet.flags = 0;
   packet.code = 0;
   if (ip.isFragment) {
@@ -146,13 +158,13 @@ function parseIpv4(packet: Packet, end: u32): u32 {
   }
   switch (ip.protocol) {
     case IpProtocol.Tcp:
-      return parseTcp(packet, ip);
+      return parseTcp(packet, ip, transport);
     case IpProtocol.Udp:
-      return parseUdp(packet, ip);
+      return parseUdp(packet, ip, transport);
     case IpProtocol.Icmp:
       return parseIcmp(packet, ip);
     case IpProtocol.Sctp:
-      return parseSctp(packet, ip);
+      return parseSctp(packet, ip, transport);
     case IpProtocol.Dccp:
     case IpProtocol.UdpLite:
       return Reason.ProtocolUnsupported;
@@ -161,48 +173,57 @@ function parseIpv4(packet: Packet, end: u32): u32 {
   }
 }
 
+/** A bit for each 64th of the address space that has addresses which are not forwarded: 0, 124, 168, 224 and on. */
+const DOUBTFUL: u64 = (0xff << 56) | (1 << 42) | (1 << 31) | 1;
+
 /**
  * Whether a packet from, or to, this address may be forwarded: not multicast, reserved or limited
  * broadcast, not 0/8 or 127/8 (RFC 1122 section 3.2.1.3), not link-local 169.254/16 (RFC 3927).
  */
 function isForwardable(address: u32): bool {
   const top = address >> 24;
-  return top < 224 && top != 127 && top != 0 && address >> 16 != 0xa9fe;
+  return top - 1 < 223 && top != 127 && address >> 16 != 0xa9fe;
 }
 
 /** A sound packet: its tuple, and the hash to find its conn by. */
 function carry(packet: Packet, ip: Ipv4, sourcePort: u32, destinationPort: u32): u32 {
-  const zone = active.zone(packet.zoneIndex).number;
   packet.hashed = packet.fill(
     ip.source,
     ip.destination,
     sourcePort,
     destinationPort,
-    zone,
+    lastZone,
     ip.protocol,
   );
   return CONTINUE;
 }
 
-function parseTcp(packet: Packet, ip: Ipv4): u32 {
-  const tcp = Tcp.view(packet.transport);
-  if (!tcp.fits(ip.payloadBytes)) return Reason.TcpBadHeader;
-  packet.flags = <u8>tcp.flags;
-  return carry(packet, ip, tcp.sourcePort, tcp.destinationPort);
+/** The same where the transport header begins with the ports. */
+function carryPorts(packet: Packet, ip: Ipv4, transport: usize): u32 {
+  const rest = lastZone | (ip.protocol << 16);
+  packet.hashed = packet.fillWhole(ip.endpoints(transport, rest));
+  return CONTINUE;
 }
 
-function parseUdp(packet: Packet, ip: Ipv4): u32 {
-  const udp = Udp.view(packet.transport);
+function parseTcp(packet: Packet, ip: Ipv4, transport: usize): u32 {
+  const tcp = Tcp.view(transport);
+  if (!tcp.fits(ip.payloadBytes)) return Reason.TcpBadHeader;
+  packet.flags = <u8>tcp.flags;
+  return carryPorts(packet, ip, transport);
+}
+
+function parseUdp(packet: Packet, ip: Ipv4, transport: usize): u32 {
+  const udp = Udp.view(transport);
   // A first fragment has the header (checkFragment), and a length that is the whole datagram's.
   if (!udp.fits(ip.payloadBytes) && !ip.isFragment) return Reason.UdpBadHeader;
-  return carry(packet, ip, udp.sourcePort, udp.destinationPort);
+  return carryPorts(packet, ip, transport);
 }
 
 /** Translated by address only: the ports tell conns apart, and stay as they are. */
-function parseSctp(packet: Packet, ip: Ipv4): u32 {
-  const sctp = Sctp.view(packet.transport);
+function parseSctp(packet: Packet, ip: Ipv4, transport: usize): u32 {
+  const sctp = Sctp.view(transport);
   if (!sctp.fits(ip.payloadBytes)) return Reason.SctpBadHeader;
-  return carry(packet, ip, sctp.sourcePort, sctp.destinationPort);
+  return carryPorts(packet, ip, transport);
 }
 
 /** Queries by their identifier, errors by the packet that they quote (RFC 5508 sections 3 and 4). */

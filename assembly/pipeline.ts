@@ -7,7 +7,7 @@
 import { DeviceCounterAt, Limit, None, Reason } from "./abi";
 import { active, pairKey } from "./config/configuration";
 import { arena, connIndex, count } from "./memory";
-import { Conn, ConnFlag, findConn, opposite } from "./nat/conn";
+import { Conn, ConnFlag, findConn, guessConn, isOf, opposite, touchConn } from "./nat/conn";
 import { decide, decideError } from "./nat/decide";
 import {
   beginDatagram,
@@ -45,9 +45,6 @@ if (<u32>Limit.Headroom + Ethernet.BYTES < LINK_HEADER_BYTES + GROWTH_MAX) {
   ERROR("text outgrows the headroom");
 }
 
-/** What the touches of the first pass sum up to: keeps them from being optimised away. */
-export let touched: u32 = 0;
-
 /** Takes in `received` frames (at most Limit.Batch); returns how many frames leave. */
 export function processBatch(received: u32, now: u32): u32 {
   beginCall(now);
@@ -56,37 +53,54 @@ export function processBatch(received: u32, now: u32): u32 {
   for (let i: u32 = 0; i < received; i++) {
     const packet = Packet.at(i);
     packet.reason = <u8>parse(packet, i);
-    if (packet.reason == CONTINUE && packet.isWhole) {
-      touched += connIndex.touch(packet.hashed);
-    }
   }
+  touchBuckets(received);
+  guessConns(received);
   const before = arena.connChanges;
   for (let i: u32 = 0; i < received; i++) {
     const packet = Packet.at(i);
-    if (packet.reason == CONTINUE && packet.isWhole) {
-      packet.handle = findConn(packet, packet.hashed);
-    }
-  }
-  for (let i: u32 = 0; i < received; i++) {
-    const packet = Packet.at(i);
     let verdict: u32 = packet.reason;
-    if (verdict == CONTINUE) {
-      if (packet.kind == PacketKind.Arp) verdict = answerArp(packet, now);
-      else if (packet.kind == PacketKind.Fragment) verdict = forwardFragment(packet, now);
-      else {
-        const isFirst = packet.kind == PacketKind.First;
-        // A conn made or ended since the second pass may be this packet's.
-        if (isFirst || arena.connChanges != before) {
-          packet.handle = findConn(packet, packet.hashed);
-        }
-        verdict = isFirst ? mayBegin(packet) : CONTINUE;
-        if (verdict == CONTINUE) verdict = forward(packet, now);
-        if (isFirst && verdict <= <u32>Reason.Held) tellOthers(packet, now);
-      }
-    }
+    if (verdict == CONTINUE) verdict = proceed(packet, before, now);
     finish(packet, verdict);
   }
   return produced;
+}
+
+/** Reads from the bucket of each packet; so few steps between two reads let many be on their way at once. */
+function touchBuckets(received: u32): void {
+  for (let i: u32 = 0; i < received; i++) connIndex.touch(Packet.at(i).hashed);
+}
+
+/** Finds what each packet's conn most likely is, and reads from it; whether it has one, `proceed` asks. */
+function guessConns(received: u32): void {
+  for (let i: u32 = 0; i < received; i++) {
+    const packet = Packet.at(i);
+    const handle = guessConn(packet.hashed);
+    packet.handle = handle;
+    if (handle != NO_CONN) touchConn(handle);
+  }
+}
+
+/** Where a packet goes that was parsed; conns that were made or ended since `before` may be its own. */
+function proceed(packet: Packet, before: u32, now: u32): u32 {
+  if (!packet.isWhole) {
+    if (packet.kind == PacketKind.First) return forwardFirst(packet, now);
+    return packet.kind == PacketKind.Arp ? answerArp(packet, now) : forwardFragment(packet, now);
+  }
+  const handle = packet.handle;
+  if (arena.connChanges != before || (handle != NO_CONN && !isOf(handle, packet))) {
+    packet.handle = findConn(packet, packet.hashed);
+  }
+  return forward(packet, now);
+}
+
+/** A first fragment goes the way of any packet, if its datagram may begin. */
+function forwardFirst(packet: Packet, now: u32): u32 {
+  packet.handle = findConn(packet, packet.hashed);
+  let verdict = mayBegin(packet);
+  if (verdict == CONTINUE) verdict = forward(packet, now);
+  if (verdict <= <u32>Reason.Held) tellOthers(packet, now);
+  return verdict;
 }
 
 /** One sound IPv4 packet, from its conn to the list of frames that leave. */

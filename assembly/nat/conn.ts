@@ -196,16 +196,40 @@ export class Conn {
 if (offsetof<Conn>() != RecordBytes.Conn) ERROR("a Conn is 128 bytes");
 if (offsetof<Conn>("packets0") != 64) ERROR("the hot part of a Conn is one 64-byte cache line");
 
+/** A handle that may be that of the tuple with this hash, which the conn itself has to say; NO_CONN for none. */
+export function guessConn(hash: u64): u32 {
+  let bucket = connIndex.bucket(hash, 0);
+  let fits = Index.matches(bucket, hash);
+  if (fits == 0) {
+    if (Index.isWhole(bucket)) return NO_CONN;
+    bucket = connIndex.bucket(hash, 1);
+    fits = Index.matches(bucket, hash);
+    if (fits == 0) return NO_CONN;
+  }
+  return Index.handle(bucket, ctz(fits));
+}
+
+/** Reads from both lines of a conn, so that they are on their way. */
+export function touchConn(handle: u32): void {
+  const at = changetype<usize>(Conn.of(handle));
+  load<u8>(at);
+  load<u8>(at, offsetof<Conn>("packets0"));
+}
+
+/** Whether it is this tuple that a handle of the index leads to. */
+export function isOf(handle: u32, tuple: Tuple): bool {
+  return Conn.of(handle)
+    .tuple(handle & 1)
+    .equals(tuple);
+}
+
 /** The handle of the conn that has this tuple in one of its directions, or NO_CONN. */
 export function findConn(tuple: Tuple, hash: u64): u32 {
-  const addresses = tuple.addresses;
-  const rest = tuple.rest;
   for (let which: u32 = 0; which < 2; which++) {
     const bucket = connIndex.bucket(hash, which);
     for (let fits = Index.matches(bucket, hash); fits != 0; fits &= fits - 1) {
       const handle = Index.handle(bucket, ctz(fits));
-      const found = Conn.of(handle).tuple(handle & 1);
-      if (found.addresses == addresses && found.rest == rest) return handle;
+      if (isOf(handle, tuple)) return handle;
     }
     if (Index.isWhole(bucket)) break;
   }

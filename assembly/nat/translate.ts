@@ -5,7 +5,7 @@
  */
 
 import { Packet, PacketKind } from "../packet";
-import { apply, applyUdp, delta16, delta32 } from "../wire/checksum";
+import { delta16 } from "../wire/checksum";
 import { Icmp, isRequest } from "../wire/icmp";
 import { IpProtocol, Ipv4 } from "../wire/ipv4";
 import { Tcp } from "../wire/tcp";
@@ -15,13 +15,14 @@ import { Tuple } from "./tuple";
 
 /** `other` is the tuple that the packet did NOT hit: what its answer will look like. */
 export function translate(packet: Packet, other: Tuple): void {
-  const addresses = translateHeader(packet, other);
+  const mirror = Ipv4.mirrorOf(other.whole);
+  const addresses = translateHeader(packet, other, mirror);
   switch (<u32>packet.protocol) {
     case IpProtocol.Tcp:
-      translateTcp(Tcp.view(packet.transport), addresses + ports(packet, other), other);
+      translateTcp(Tcp.view(packet.transport), addresses, mirror);
       break;
     case IpProtocol.Udp:
-      translateUdp(Udp.view(packet.transport), addresses + ports(packet, other), other);
+      translateUdp(Udp.view(packet.transport), addresses, mirror);
       break;
     case IpProtocol.Icmp:
       translateQuery(packet, other);
@@ -31,61 +32,34 @@ export function translate(packet: Packet, other: Tuple): void {
 
 /** The same for a fragment that is not its datagram's first: it has no transport header. */
 export function translateFragment(packet: Packet, other: Tuple): void {
-  translateHeader(packet, other);
+  translateHeader(packet, other, Ipv4.mirrorOf(other.whole));
 }
 
 /** Addresses, TTL and identification; returns what the change of the addresses adds to a checksum. */
-function translateHeader(packet: Packet, other: Tuple): u32 {
+function translateHeader(packet: Packet, other: Tuple, mirror: v128): u64 {
   const ip = packet.ip;
-  let addresses: u32 = 0;
-  let header = delta16((<u32>ip.ttl) << 8, (<u32>ip.ttl - 1) << 8);
-  if (packet.source != other.destination) {
-    addresses += delta32(packet.source, other.destination);
-    ip.source = other.destination;
-    if (!ip.isAtomic) header += renumber(packet, ip, other);
+  const addresses = ip.readdress(mirror);
+  let header = addresses + ip.age();
+  if (packet.source != other.destination && !ip.isAtomic) {
+    header += ip.renumber(identificationOf(packet, other));
   }
-  if (packet.destination != other.source) {
-    addresses += delta32(packet.destination, other.source);
-    ip.destination = other.source;
-  }
-  ip.ttl = ip.ttl - 1;
-  ip.checksum = apply(ip.checksum, addresses + header);
+  ip.adjustChecksum(header);
   return addresses;
 }
 
 /** A source that many hosts share numbers its datagrams itself (RFC 7857 section 9); all pieces of one alike. */
-function renumber(packet: Packet, ip: Ipv4, other: Tuple): u32 {
-  const from = ip.identification;
-  const to: u32 =
-    packet.kind == PacketKind.Fragment
-      ? packet.identification
-      : nextIdentification(other.destination, other.source, other.protocol);
-  ip.identification = to;
-  return delta16(from, to);
+function identificationOf(packet: Packet, other: Tuple): u32 {
+  return packet.kind == PacketKind.Fragment
+    ? packet.identification
+    : nextIdentification(other.destination, other.source, other.protocol);
 }
 
-/** What the change of both ports adds to a checksum; nothing where they stay. */
-function ports(packet: Packet, other: Tuple): u32 {
-  let delta: u32 = 0;
-  if (packet.sourcePort != other.destinationPort) {
-    delta += delta16(packet.sourcePort, other.destinationPort);
-  }
-  if (packet.destinationPort != other.sourcePort) {
-    delta += delta16(packet.destinationPort, other.sourcePort);
-  }
-  return delta;
+function translateTcp(tcp: Tcp, addresses: u64, mirror: v128): void {
+  tcp.adjustChecksum(addresses + tcp.renumberPorts(mirror));
 }
 
-function translateTcp(tcp: Tcp, delta: u32, other: Tuple): void {
-  tcp.sourcePort = other.destinationPort;
-  tcp.destinationPort = other.sourcePort;
-  tcp.checksum = apply(tcp.checksum, delta);
-}
-
-function translateUdp(udp: Udp, delta: u32, other: Tuple): void {
-  udp.sourcePort = other.destinationPort;
-  udp.destinationPort = other.sourcePort;
-  udp.checksum = applyUdp(udp.checksum, delta);
+function translateUdp(udp: Udp, addresses: u64, mirror: v128): void {
+  udp.adjustChecksum(addresses + udp.renumberPorts(mirror));
 }
 
 /** The identifier is the port of whoever asks (nat/query.ts). ICMP has no pseudo-header. */

@@ -37,6 +37,11 @@ export class Tuple {
     return load<u64>(changetype<usize>(this), 8) & TAG_FREE;
   }
 
+  /** Both words in one. */
+  get whole(): v128 {
+    return v128.load(changetype<usize>(this));
+  }
+
   get hash(): u64 {
     return tupleHash(arena.tupleKey, this.addresses, this.rest);
   }
@@ -61,8 +66,17 @@ export class Tuple {
     return tupleHash(arena.tupleKey, addresses, rest);
   }
 
+  /** The same from a whole tuple in one word. */
+  fillWhole(tuple: v128): u64 {
+    v128.store(changetype<usize>(this), tuple);
+    const addresses = i64x2.extract_lane(tuple, 0);
+    return tupleHash(arena.tupleKey, addresses, i64x2.extract_lane(tuple, 1));
+  }
+
   equals(other: Tuple): bool {
-    return this.addresses == other.addresses && this.rest == other.rest;
+    const rest = load<u64>(changetype<usize>(this), 8);
+    const different = rest ^ load<u64>(changetype<usize>(other), 8);
+    return this.addresses == other.addresses && (different & TAG_FREE) == 0;
   }
 
   /** Becomes the same as `from`, the tag excepted. */

@@ -111,7 +111,7 @@ export class Index {
     return changetype<Index>(at);
   }
 
-  /** Reads from the first bucket, so that its line is on its way; use the result, or it is optimised away. */
+  /** Reads from the first bucket, so that its line is on its way; returns what it found there. */
   touch(hash: u64): u32 {
     return load<u32>(this.address(this.first(hash)));
   }

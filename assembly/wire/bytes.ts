@@ -31,6 +31,11 @@ export function sameMac(a: usize, b: usize): bool {
   return load<u32>(a) == load<u32>(b) && load<u16>(a, 4) == load<u16>(b, 4);
 }
 
+/** A MAC in one word. Reads two bytes more, of which nothing comes in. */
+export function macWord(at: usize): u64 {
+  return load<u64>(at) << 16;
+}
+
 export function isZeroMac(at: usize): bool {
   return (load<u32>(at) | <u32>load<u16>(at, 4)) == 0;
 }

@@ -84,6 +84,41 @@ export function applyUdp(checksum: u32, delta: u32): u32 {
   return applied ? applied : 0xffff;
 }
 
+/**
+ * The same without swapping bytes: a sum of words as they stand in memory has the checksum as it stands in memory
+ * (RFC 1071 section 2B). Such sums are 64 bits wide and not folded; `change64` and its like say what a word that
+ * changes adds to one.
+ */
+export function adjust(checksum: u32, change: u64): u32 {
+  const folded = foldWide((~checksum & 0xffff) + change);
+  return folded ? folded ^ 0xffff : 0;
+}
+
+/** `adjust` for UDP, as `applyUdp`. */
+export function adjustUdp(checksum: u32, change: u64): u32 {
+  if (!checksum) return 0;
+  const adjusted = adjust(checksum, change);
+  return adjusted ? adjusted : 0xffff;
+}
+
+export function change16(from: u32, to: u32): u64 {
+  return (~from & 0xffff) + to;
+}
+
+export function change32(from: u32, to: u32): u64 {
+  return <u64>~from + <u64>to;
+}
+
+export function change64(from: u64, to: u64): u64 {
+  return change32(<u32>from, <u32>to) + change32(<u32>(from >> 32), <u32>(to >> 32));
+}
+
+/** The sum in 16 bits: halves that are added with the carry between them, twice. */
+function foldWide(sum: u64): u32 {
+  const once = <u32>((sum + rotl<u64>(sum, 32)) >> 32);
+  return (once + rotl<u32>(once, 16)) >> 16;
+}
+
 /** The checksum after a 16-bit word has changed. */
 export function update16(checksum: u32, from: u32, to: u32): u32 {
   return apply(checksum, delta16(from, to));

@@ -1,6 +1,6 @@
 /** The Ethernet II header (RFC 894). 802.3 length fields show up as a `type` below 0x0600. */
 
-import { Be } from "./bytes";
+import { Be, macWord } from "./bytes";
 
 export enum EtherType {
   Ipv4 = 0x0800,
@@ -49,6 +49,11 @@ export class Ethernet {
 
   set type(value: u32) {
     Be.store16(changetype<usize>(this) + At.Type, value);
+  }
+
+  /** Whether it is for this MAC, as `macWord` gives it. */
+  isTo(mac: u64): bool {
+    return macWord(this.destination) == mac;
   }
 
   /** To a group, everybody included. */

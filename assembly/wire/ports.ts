@@ -1,6 +1,7 @@
 /** Where TCP, UDP and SCTP agree: source and destination port are the first two words of the header. */
 
 import { Be } from "./bytes";
+import { change32 } from "./checksum";
 
 enum At {
   Source = 0,
@@ -23,5 +24,14 @@ export class Ports {
 
   set destinationPort(value: u32) {
     Be.store16(changetype<usize>(this) + At.Destination, value);
+  }
+
+  /** Puts the ports of `mirrorOf` in; returns what that adds to a sum in the order of the wire. */
+  renumberPorts(mirror: v128): u64 {
+    const at = changetype<usize>(this);
+    const from = load<u32>(at);
+    const to = i32x4.extract_lane(mirror, 2);
+    store<u32>(at, to);
+    return change32(from, to);
   }
 }

@@ -1,6 +1,7 @@
 /** The TCP header (RFC 9293 section 3.1). Of its options, window scale (RFC 7323) and SACK (RFC 2018) are read. */
 
 import { Be } from "./bytes";
+import { adjust } from "./checksum";
 import { Ports } from "./ports";
 
 export enum TcpFlag {
@@ -128,5 +129,11 @@ export class Tcp extends Ports {
 
   set checksum(value: u32) {
     Be.store16(changetype<usize>(this) + At.Checksum, value);
+  }
+
+  /** Takes in what changes of addresses and ports add to the sum. */
+  adjustChecksum(change: u64): void {
+    const at = changetype<usize>(this) + At.Checksum;
+    store<u16>(at, <u16>adjust(load<u16>(at), change));
   }
 }

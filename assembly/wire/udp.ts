@@ -1,6 +1,7 @@
 /** The UDP header (RFC 768). */
 
 import { Be } from "./bytes";
+import { adjustUdp } from "./checksum";
 import { Ports } from "./ports";
 
 enum At {
@@ -20,8 +21,7 @@ export class Udp extends Ports {
   /** True when every accessor, and header and data as they say they are, stay inside `available` bytes. */
   fits(available: u32): bool {
     if (available < Udp.BYTES) return false;
-    const length = this.length;
-    return length >= Udp.BYTES && length <= available;
+    return this.length - Udp.BYTES <= available - Udp.BYTES;
   }
 
   /** Bytes of header and data. */
@@ -40,5 +40,11 @@ export class Udp extends Ports {
 
   set checksum(value: u32) {
     Be.store16(changetype<usize>(this) + At.Checksum, value);
+  }
+
+  /** Takes in what changes of addresses and ports add to the sum. */
+  adjustChecksum(change: u64): void {
+    const at = changetype<usize>(this) + At.Checksum;
+    store<u16>(at, <u16>adjustUdp(load<u16>(at), change));
   }
 }

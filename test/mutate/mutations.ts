@@ -42,36 +42,36 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a UDP checksum follows the addresses",
     file: "nat/translate.ts",
-    find: "translateUdp(Udp.view(packet.transport), addresses + ports(packet, other), other);",
-    replace: "translateUdp(Udp.view(packet.transport), ports(packet, other), other);",
+    find: "udp.adjustChecksum(addresses + udp.renumberPorts(mirror));",
+    replace: "udp.adjustChecksum(udp.renumberPorts(mirror));",
     tests: NAT,
   },
   {
     name: "a TCP checksum follows the ports",
     file: "nat/translate.ts",
-    find: "translateTcp(Tcp.view(packet.transport), addresses + ports(packet, other), other);",
-    replace: "translateTcp(Tcp.view(packet.transport), addresses, other);",
+    find: "tcp.adjustChecksum(addresses + tcp.renumberPorts(mirror));",
+    replace: "tcp.renumberPorts(mirror);\n  tcp.adjustChecksum(addresses);",
     tests: NAT,
   },
   {
     name: "an IPv4 checksum follows the TTL",
     file: "nat/translate.ts",
-    find: "ip.checksum = apply(ip.checksum, addresses + header);",
-    replace: "ip.checksum = apply(ip.checksum, addresses);",
+    find: "let header = addresses + ip.age();",
+    replace: "ip.age();\n  let header = addresses;",
     tests: NAT,
   },
   {
     name: "a UDP checksum of 0 stays 0",
     file: "wire/checksum.ts",
-    find: "if (!checksum) return 0;",
-    replace: "",
+    find: "  if (!checksum) return 0;\n  const adjusted",
+    replace: "  const adjusted",
     tests: NAT,
   },
   {
     name: "a computed UDP checksum of 0 leaves as FFFF",
     file: "wire/checksum.ts",
-    find: "return applied ? applied : 0xffff;",
-    replace: "return applied;",
+    find: "return adjusted ? adjusted : 0xffff;",
+    replace: "return adjusted;",
     tests: NAT,
   },
   {
@@ -84,18 +84,17 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a sum's second carry is added back in",
     file: "wire/checksum.ts",
-    find: "return (once & 0xffff) + (once >> 16);",
-    replace: "return once & 0xffff;",
+    find: "return (once + rotl<u32>(once, 16)) >> 16;",
+    replace: "return ((once & 0xffff) + (once >> 16)) & 0xffff;",
     tests: CONNS,
   },
 
   // headers: RFC 1812
   {
     name: "TTL is decremented",
-    file: "nat/translate.ts",
-    find: "  let header = delta16((<u32>ip.ttl) << 8, (<u32>ip.ttl - 1) << 8);\n",
-    replace:
-      "  ip.ttl = ip.ttl + 1;\n  let header = delta16((<u32>ip.ttl - 1) << 8, (<u32>ip.ttl - 1) << 8);\n",
+    file: "wire/ipv4.ts",
+    find: "    store<u8>(at, <u8>(from - 1));\n    return change16(from, from - 1);",
+    replace: "    return change16(from, from);",
     tests: IPV4,
   },
   {
@@ -122,7 +121,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "sources that nobody has are dropped",
     file: "parse.ts",
-    find: "if (!isForwardable(ip.source)) return Reason.IpBadSource;",
+    find: "    if (!isForwardable(ip.source)) return Reason.IpBadSource;\n",
     replace: "",
     tests: IPV4,
   },
@@ -157,8 +156,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a frame to another MAC is not ours",
     file: "parse.ts",
-    find: "return ours ? parseIpv4(packet, end) : Reason.NotOurMac;",
-    replace: "return parseIpv4(packet, end);",
+    find: "return ours ? parseIpv4(packet, network, end) : Reason.NotOurMac;",
+    replace: "return parseIpv4(packet, network, end);",
     tests: ["unit/datapath/link"],
   },
 
@@ -210,8 +209,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "tenants are told apart by their zone",
     file: "parse.ts",
-    find: "const zone = active.zone(packet.zoneIndex).number;",
-    replace: "const zone = active.zone(packet.zoneIndex).number & 0xfffe;",
+    find: "lastZone = active.zone(device.zone).number;",
+    replace: "lastZone = active.zone(device.zone).number & 0xfffe;",
     tests: CONNS,
   },
   {
@@ -224,8 +223,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "packets of one batch see the conns of each other",
     file: "pipeline.ts",
-    find: "if (isFirst || arena.connChanges != before) {",
-    replace: "if (isFirst) {",
+    find: "if (arena.connChanges != before || (handle",
+    replace: "if ((handle",
     tests: CONNS,
   },
   {

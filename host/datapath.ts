@@ -130,7 +130,7 @@ export class Datapath implements Offload {
     this.halves = new Uint16Array(this.memory.buffer);
     this.view = new DataView(this.memory.buffer);
     this.nextWindow = windowsAt;
-    this.inputs = new Inputs(this.words, this.halves);
+    this.inputs = new Inputs(this.words);
     writeStart(this.memory, options.capacity, options.seed);
     this.exports.start(now);
   }
@@ -316,6 +316,10 @@ export class Datapath implements Offload {
   }
 }
 
+/** In words of 32 bits: where the descriptors begin, and how many each has. */
+const INPUTS = Exchange.Inputs / 4;
+const DESCRIPTOR_WORDS = DescriptorAt.Bytes / 4;
+
 /** The descriptors of one batch. `interface` says whose frames are being pushed. */
 export class Inputs implements InputBatch {
   count = 0;
@@ -323,10 +327,7 @@ export class Inputs implements InputBatch {
   limit: number = Limit.Batch;
   interface = 0;
 
-  constructor(
-    private readonly words: Uint32Array,
-    private readonly halves: Uint16Array,
-  ) {}
+  constructor(private readonly words: Uint32Array) {}
 
   get room(): number {
     return this.limit - this.count;
@@ -334,12 +335,13 @@ export class Inputs implements InputBatch {
 
   push(frame: number, size: number, vlanTci: number, flags: number): void {
     if (this.count === Limit.Batch) throw new RangeError("push into a full batch");
-    const at = Exchange.Inputs + this.count * DescriptorAt.Bytes;
-    this.words[(at + DescriptorAt.Frame) >>> 2] = frame;
-    this.words[(at + DescriptorAt.Size) >>> 2] = size;
-    this.halves[(at + DescriptorAt.Interface) >>> 1] = this.interface;
-    this.halves[(at + DescriptorAt.VlanTci) >>> 1] = vlanTci;
-    this.halves[(at + DescriptorAt.Flags) >>> 1] = flags;
+    const at = INPUTS + this.count * DESCRIPTOR_WORDS;
+    const { words } = this;
+    words[at + DescriptorAt.Frame / 4] = frame;
+    words[at + DescriptorAt.Size / 4] = size;
+    // Two halves at a time, the lower one first: the memory is little-endian.
+    words[at + DescriptorAt.Interface / 4] = this.interface | (vlanTci << 16);
+    words[at + DescriptorAt.Flags / 4] = flags;
     this.count++;
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import { active, pairKey } from "../config/configuration";
-import { arena, hostIndex, hostSlab, hosts, RecordBytes } from "../memory";
+import { arena, clear, hostIndex, hostSlab, hosts, RecordBytes } from "../memory";
 import { tupleHash } from "../table/hash";
 import { Index } from "../table/index";
 import { NONE } from "../table/none";
@@ -85,7 +85,7 @@ export function takeHost(zoneIndex: u32, address: u32): u32 {
   const index = hostSlab.take();
   if (index == NONE) return NONE;
   const host = Host.at(index);
-  memory.fill(changetype<usize>(host), 0, RecordBytes.Host);
+  clear(changetype<usize>(host), RecordBytes.Host);
   host.address = address;
   host.zone = zone;
   host.born = born;

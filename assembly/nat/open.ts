@@ -9,7 +9,7 @@
 import { EventKind, FlowAction, None, PoolFlag, Reason } from "../abi";
 import { active } from "../config/configuration";
 import { FlowRecord, PoolRecord } from "../config/records";
-import { arena, connSlab, RecordBytes } from "../memory";
+import { arena, clear, connSlab, RecordBytes } from "../memory";
 import { CONTINUE, Direction, Packet } from "../packet";
 import { NONE } from "../table/none";
 import { mayAdmit, stillAllowed } from "./allowed";
@@ -128,7 +128,7 @@ function begin(zoneIndex: u32, original: Tuple): u32 {
     return NONE;
   }
   const conn = Conn.at(index);
-  memory.fill(changetype<usize>(conn), 0, RecordBytes.Conn);
+  clear(changetype<usize>(conn), RecordBytes.Conn);
   // Whose zones and host it is of is asked before it has begun.
   conn.born = arena.generation;
   conn.mapping = NONE;

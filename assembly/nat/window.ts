@@ -12,7 +12,7 @@
  * edge long ago, and SACK and reordering stay inside of it.
  */
 
-import { RecordBytes, windows } from "../memory";
+import { clear, RecordBytes, windows } from "../memory";
 import { Direction } from "../packet";
 import { NO_SCALE, Tcp } from "../wire/tcp";
 
@@ -55,7 +55,7 @@ export class Windows {
 
   /** Nothing has been heard of either side. */
   clear(): void {
-    memory.fill(changetype<usize>(this), 0, RecordBytes.Window);
+    clear(changetype<usize>(this), RecordBytes.Window);
   }
 
   /** The highest sequence number behind what the direction has sent. */

@@ -316,9 +316,14 @@ export class Datapath implements Offload {
   }
 }
 
-/** In words of 32 bits: where the descriptors begin, and how many each has. */
+/** In words of 32 bits: where the descriptors begin, how many each has, and what stands where in one. */
 const INPUTS = Exchange.Inputs / 4;
 const DESCRIPTOR_WORDS = DescriptorAt.Bytes / 4;
+const FRAME = DescriptorAt.Frame / 4;
+const SIZE = DescriptorAt.Size / 4;
+const INTERFACE = DescriptorAt.Interface / 4;
+const FLAGS = DescriptorAt.Flags / 4;
+const BATCH: number = Limit.Batch;
 
 /** The descriptors of one batch. `interface` says whose frames are being pushed. */
 export class Inputs implements InputBatch {
@@ -334,14 +339,14 @@ export class Inputs implements InputBatch {
   }
 
   push(frame: number, size: number, vlanTci: number, flags: number): void {
-    if (this.count === Limit.Batch) throw new RangeError("push into a full batch");
+    if (this.count === BATCH) throw new RangeError("push into a full batch");
     const at = INPUTS + this.count * DESCRIPTOR_WORDS;
     const { words } = this;
-    words[at + DescriptorAt.Frame / 4] = frame;
-    words[at + DescriptorAt.Size / 4] = size;
+    words[at + FRAME] = frame;
+    words[at + SIZE] = size;
     // Two halves at a time, the lower one first: the memory is little-endian.
-    words[at + DescriptorAt.Interface / 4] = this.interface | (vlanTci << 16);
-    words[at + DescriptorAt.Flags / 4] = flags;
+    words[at + INTERFACE] = this.interface | (vlanTci << 16);
+    words[at + FLAGS] = flags;
     this.count++;
   }
 }

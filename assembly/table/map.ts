@@ -75,7 +75,7 @@ export class Map64 {
   /** The slot that `key` is in, else the unused one where it would go. */
   private find(key: u64): usize {
     const slots = changetype<usize>(this) + HEADER_BYTES;
-    let i = <u32>((key * this.key) >> (<u64>this.shift));
+    let i = <u32>((key * this.key) >> <u64>this.shift);
     while (true) {
       const slot = slots + ((<usize>(i & this.mask)) << 4);
       if (!load<u32>(slot, USED) || load<u64>(slot) == key) return slot;

@@ -221,6 +221,20 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: CONNS,
   },
   {
+    name: "a conn that a packet was guessed to have must have its tuple",
+    file: "pipeline.ts",
+    find: "(handle != NO_CONN && !isOf(handle, packet))",
+    replace: "false",
+    tests: ["conformance/allocation"],
+  },
+  {
+    name: "a tuple that its first bucket had no room for is found",
+    file: "table/index.ts",
+    find: "return load<u32>(bucket, STRAYS) == 0;",
+    replace: "return true;",
+    tests: CONNS,
+  },
+  {
     name: "packets of one batch see the conns of each other",
     file: "pipeline.ts",
     find: "if (arena.connChanges != before || (handle",

@@ -27,10 +27,6 @@ export function copyMac(to: usize, from: usize): void {
   store<u16>(to, tail, 4);
 }
 
-export function sameMac(a: usize, b: usize): bool {
-  return load<u32>(a) == load<u32>(b) && load<u16>(a, 4) == load<u16>(b, 4);
-}
-
 /** A MAC in one word. Reads two bytes more, of which nothing comes in. */
 export function macWord(at: usize): u64 {
   return load<u64>(at) << 16;

@@ -115,7 +115,7 @@ interface Wire {
   store16(at: number, value: number): void;
   store32(at: number, value: number): void;
   copyMac(to: number, from: number): void;
-  sameMac(a: number, b: number): number;
+  macWord(at: number): bigint;
   isZeroMac(at: number): number;
 
   sum(at: number, bytes: number, initial: number): number;

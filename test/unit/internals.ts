@@ -22,7 +22,7 @@ import { Udp } from "../../assembly/wire/udp";
 import { Vlan } from "../../assembly/wire/vlan";
 
 export { expandSeed, mix64, sipHash, tupleHash } from "../../assembly/table/hash";
-export { copyMac, isZeroMac, sameMac } from "../../assembly/wire/bytes";
+export { copyMac, isZeroMac, macWord } from "../../assembly/wire/bytes";
 export {
   apply,
   applyUdp,

@@ -249,7 +249,7 @@ function refuseKernelMacs(config: Config, macs: ReadonlyMap<string, Uint8Array |
 
 /** The interfaces of a configuration, with the MACs of their devices, in its order. */
 function ordersOf(config: Config, macOf: MacOf): InterfaceOrder[] {
-  const slots = slotsFor(config.interfaces.length);
+  const slots = config.capacity.slots ?? slotsFor(config.interfaces.length);
   return config.interfaces.map(({ name, driver }) => {
     const devices = config.devices.filter((device) => device.interface.name === name);
     const macs = new Set(devices.map((device) => device.mac ?? virtualMac(name, macOf)));

@@ -215,6 +215,8 @@ export interface RequestedCapacity {
   readonly neighbors: number | undefined;
   readonly poolAddresses: number | undefined;
   readonly imageBytes: number | undefined;
+  /** Frames that the rings of an interface hold, each way. */
+  readonly slots: number | undefined;
 }
 
 export interface Config extends Switches {

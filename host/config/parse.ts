@@ -148,6 +148,7 @@ function requestedCapacity({ capacity }: Sections): RequestedCapacity {
     neighbors: capacity.neighbors,
     poolAddresses: capacity.poolAddresses,
     imageBytes: capacity.imageBytes,
+    slots: capacity.slots,
   };
 }
 

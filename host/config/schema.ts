@@ -234,6 +234,8 @@ export const BusyPollSchema = whole(
   "How long to look for the next frame before sleeping, as long as that pays; 0: not at all.",
 );
 
+const SLOTS = [64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768] as const;
+
 export const CapacitySchema = v.strictObject(
   {
     conns: v.optional(whole("a number of conns", 1, 1 << 24, "Conns in all. Default: 65536.")),
@@ -255,6 +257,15 @@ export const CapacitySchema = v.strictObject(
         4096,
         1 << 26,
         "Bytes of the largest image to come. Default: 1 MiB, or four times this configuration's.",
+      ),
+    ),
+    slots: v.optional(
+      v.pipe(
+        v.picklist(SLOTS, `a power of two from ${SLOTS[0]} to ${SLOTS.at(-1)}`),
+        v.description(
+          "Frames that the rings of an interface hold, each way. Default: 4096 with up to four " +
+            "interfaces, fewer with more.",
+        ),
       ),
     ),
   },

@@ -32,7 +32,7 @@ import {
 import type { InputBatch, Interface, LinkCounters, LinkEvent, Offload, Window } from "./device.js";
 import { libc } from "./libc.js";
 import { Link } from "./link.js";
-import type { Umem } from "./umem.js";
+import { chunksOf, type Umem } from "./umem.js";
 import { buildXdpProgram, XDP_MACS_MAX } from "./xdp.js";
 import { XskSocket, xskWindowBytes } from "./xsksocket.js";
 
@@ -103,6 +103,7 @@ class Afxdp implements Interface {
   private sockets: readonly XskSocket[] = [];
   private attachedLink = -1;
   private hasSwitchedTagsOff = false;
+  private hasClaim = false;
   /** Whether the packet socket is asked first: in turns, so that neither starves. */
   private slowFirst = false;
   /** Of sockets that are closed, and of frames that found no place. */
@@ -222,6 +223,7 @@ class Afxdp implements Interface {
     }
     const interfaceIndex = this.link.index();
     if (interfaceIndex === 0 || !this.link.isUp()) return;
+    this.claim();
     const queues = Math.min(this.link.receiveQueues(), QUEUES_MAX);
     const map = createMap(this.who, MapType.XskMap, 4, 4, queues);
     try {
@@ -245,6 +247,16 @@ class Afxdp implements Interface {
       this.notice(`by ${by}, ${copies}`);
     } finally {
       libc().close(map);
+    }
+  }
+
+  private claim(): void {
+    const { umem, slots } = this.options;
+    this.hasClaim = umem.claim(chunksOf(slots));
+    if (!this.hasClaim) {
+      throw new Unfit(
+        `${this.who}: no frames are left of those set aside at the start; a restart sets aside what is needed`,
+      );
     }
   }
 
@@ -314,6 +326,8 @@ class Afxdp implements Interface {
     this.missedBefore += this.missedNow;
     this.missedNow = 0;
     for (const socket of sockets) socket.close();
+    if (this.hasClaim) this.options.umem.disclaim(chunksOf(this.options.slots));
+    this.hasClaim = false;
     if (this.hasSwitchedTagsOff) this.link.setTakesTagsOff(true);
     this.hasSwitchedTagsOff = false;
   }

@@ -5,7 +5,7 @@ import { afpacketWindowBytes, openAfpacket } from "./afpacket.js";
 import { afxdpWindowBytes, openAfxdp } from "./afxdp.js";
 import { type Interface, type Offload, StillMapped, type Window } from "./device.js";
 import { Link } from "./link.js";
-import { chunkBytesFor, Umem } from "./umem.js";
+import { chunkBytesFor, chunksOf, Umem } from "./umem.js";
 
 /** An interface that a configuration asks for. Travels between threads. */
 export interface InterfaceOrder {
@@ -17,13 +17,18 @@ export interface InterfaceOrder {
   readonly slots: number;
 }
 
-/** Slots of all interfaces together, each way, and of one. A slot of an ordinary MTU is 2 KiB. */
+/**
+ * Slots of all interfaces together, each way, and of one. A slot of an ordinary MTU is 2 KiB. The most hold what comes
+ * in while the thread is not on its core for some milliseconds.
+ */
 const SLOTS_TOTAL = 16384;
-const SLOTS_MAX = 1024;
+const SLOTS_MAX = 4096;
 const SLOTS_MIN = 128;
 
 /** Room for interfaces that later configurations add: as many as at the start, and so many more. */
 const SPARE_INTERFACES = 4;
+/** Of those, AF_XDP ones: what is set aside for them is taken from the machine at the start. */
+const SPARE_AFXDP = 1;
 
 const PAGE_BYTES = 65536;
 
@@ -83,7 +88,7 @@ function umemPlan(orders: readonly InterfaceOrder[]): { bytes: number; chunkByte
   const mtu = Math.max(...ours.map(({ name }) => asking(name, (link) => link.mtu())));
   const chunkBytes = chunkBytesFor(mtu);
   const slots = Math.max(...ours.map((order) => order.slots));
-  const chunks = 2 * slots * (ours.length + SPARE_INTERFACES) + Limit.Batch;
+  const chunks = chunksOf(slots) * (ours.length + SPARE_AFXDP) + Limit.Batch;
   return { bytes: wholePages(chunks * chunkBytes), chunkBytes };
 }
 

@@ -30,6 +30,11 @@ export function chunkBytesFor(mtu: number): number {
   return needed <= CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : CHUNK_BYTES_MAX;
 }
 
+/** Chunks that an interface with such rings may have at once: those that wait to come, and those that leave. */
+export function chunksOf(slots: number): number {
+  return 2 * slots;
+}
+
 export class Umem {
   /** Of a frame that a chunk holds. */
   readonly frameBytesMax: number;
@@ -42,6 +47,8 @@ export class Umem {
   /** Chunks that are or were lent in this turn. */
   private readonly lent: Uint32Array;
   private lentCount = 0;
+  /** Chunks that no interface has a claim on. */
+  private unclaimed: number;
   /** File descriptors of the bound sockets, by the numbers of their queues. */
   private readonly sockets = new Map<number, number>();
   private readonly shift: number;
@@ -60,6 +67,19 @@ export class Umem {
     this.free = Uint32Array.from({ length: this.chunks }, (_, i) => i);
     this.freeCount = this.chunks;
     this.lent = new Uint32Array(lentMax);
+    this.unclaimed = this.chunks - lentMax;
+  }
+
+  /** An interface comes that may have so many chunks at once; false when they were not set aside. */
+  claim(chunks: number): boolean {
+    if (chunks > this.unclaimed) return false;
+    this.unclaimed -= chunks;
+    return true;
+  }
+
+  /** It is gone. */
+  disclaim(chunks: number): void {
+    this.unclaimed += chunks;
   }
 
   get memory(): WebAssembly.Memory {

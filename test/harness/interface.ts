@@ -24,7 +24,7 @@ const HEADERS_BYTES = 54;
 const FIRST_WINDOW = 1 << 20;
 const MEMORY_PAGES = 2048;
 const CHUNK_BYTES = 2048;
-const UMEM_BYTES = 8192 * CHUNK_BYTES;
+const UMEM_BYTES = (8192 + Limit.Batch) * CHUNK_BYTES;
 
 /** Those that open interfaces of the kernel. */
 export const DRIVERS = ["afpacket", "afxdp"] as const;

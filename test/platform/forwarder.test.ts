@@ -158,6 +158,7 @@ t.test("a forwarder", { skip: reason ?? false }, async (t) => {
           interface: name,
           addresses: [`10.1.${i}.1/24`],
         })),
+        capacity: { slots: 1024 },
       });
     const switchTo = (used: readonly string[]) => here(() => forwarder.reconfigure(on(used)));
     const forwarder = await here(() => Forwarder.start(on(["eth0"]), SEED));

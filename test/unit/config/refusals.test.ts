@@ -123,10 +123,17 @@ refusals("shape", example, [
   },
   {
     title: "capacity out of bounds",
-    changes: { "capacity.conns": 0, "capacity.neighbors": "many" },
+    changes: {
+      "capacity.conns": 0,
+      "capacity.neighbors": "many",
+      "capacity.slots": 1000,
+      busyPoll: 1001,
+    },
     lines: [
       "capacity.conns: expected a number of conns from 1 to 16777216, found 0",
       'capacity.neighbors: expected a number of neighbors from 1 to 1048576, found "many"',
+      "capacity.slots: expected a power of two from 64 to 32768, found 1000",
+      "busyPoll: expected microseconds from 0 to 1000, found 1001",
     ],
   },
   {

@@ -83,3 +83,12 @@ t.test("a chunk is as long as the packets of its interfaces need", async (t) => 
     t.equal(chunkBytesFor(mtu), bytes, `MTU ${mtu}`);
   }
 });
+
+t.test("interfaces claim their shares, and no more than was set aside", async (t) => {
+  const { umem } = make();
+  t.equal(umem.claim(20), true, "of 32 chunks 8 are kept for what is lent");
+  t.equal(umem.claim(5), false);
+  t.equal(umem.claim(4), true);
+  umem.disclaim(20);
+  t.equal(umem.claim(20), true);
+});

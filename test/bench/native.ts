@@ -14,6 +14,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { stripVTControlCharacters } from "node:util";
 import { type Exports, type Instantiate, instantiatorOf, loadModule } from "../../host/datapath.js";
 import { addressOf } from "../../host/device/libc.js";
 import { type AgainstRow, benchAgainst, repeatBy } from "./against.js";
@@ -24,8 +25,13 @@ import { bestRatio, list, median, round, timeNs } from "./measure.js";
 /** Run from dist/test/bench. */
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const WASM = join(ROOT, "dist/datapath.wasm");
-const INSTANCE = join(ROOT, "test/bench/native/instance.c");
-const LINEAR = join(ROOT, "test/bench/native/linear.h");
+const NATIVE = join(ROOT, "test/bench/native");
+const SIMDE = "simde/wasm/simd128.h";
+
+/** The one whose C inForm() edits and test/bench/native/ is written for. */
+const WASM2C_VERSION = "1.0.39";
+
+const require = createRequire(import.meta.url);
 
 /**
  * How the C reaches the linear memory, the fastest first. That nothing reaches beyond it is seen to
@@ -69,56 +75,83 @@ export interface NativeResult {
 }
 
 function flagsOf(form: Form, optimise: string): string[] {
-  const handler = form === "checked" ? 0 : 1;
-  const runtime = [
-    `-DWASM_RT_MEMCHECK_SIGNAL_HANDLER=${handler}`,
-    "-DWASM_RT_USE_STACK_DEPTH_COUNT=0",
+  const guarded = form === "checked" ? 0 : 1;
+  return [
+    optimise,
+    "-march=native",
+    "-fPIC",
+    "-shared",
+    `-DWASM_RT_MEMCHECK_GUARD_PAGES=${guarded}`,
   ];
-  return [optimise, "-march=native", "-fPIC", "-shared", ...runtime];
 }
 
-/** Runs a tool of a Debian package and returns what it prints. */
-function run(tool: string, from: string, args: readonly string[]): string {
-  const { error, status, stdout, stderr } = spawnSync(tool, args, { encoding: "utf8" });
+/** Runs a tool and returns what it prints. @param from  where it is found when there is none */
+function run(tool: string, from: string, command: string, args: readonly string[]): string {
+  const { error, status, signal, stdout, stderr } = spawnSync(command, args, { encoding: "utf8" });
   if (error !== undefined) {
-    throw new NativeError(
-      `${tool} does not run (${error.message}); Debian's package ${from} has it`,
-    );
+    throw new NativeError(`${tool} does not run (${error.message}); ${from} has it`);
   }
-  if (status !== 0) throw new NativeError(`${tool} failed:\n${stderr.slice(0, 2000)}`);
-  return stdout;
+  if (status === 0) return stdout;
+  const said = stripVTControlCharacters(`${stderr}${stdout}`).trim().slice(0, 2000);
+  const how = signal ?? `exit code ${status}`;
+  throw new NativeError(`${tool} failed (${how}):\n${said || "It said nothing."}`);
 }
 
-const wasm2c = (...args: readonly string[]) => run("wasm2c", "wabt", args);
-const gcc = (...args: readonly string[]) => run("gcc", "gcc", args);
-
-/** Whether what `--native` needs is there. */
-export function hasCompilers(): boolean {
+/** A Node program of the npm package wabt. */
+export function wasm2c(...args: readonly string[]): string {
+  let program: string;
   try {
-    wasm2c("--version");
-    gcc("--version");
+    program = require.resolve("wabt/bin/wasm2c");
+  } catch {
+    throw new NativeError("no wasm2c; npm's package wabt has it, which `npm ci` installs");
+  }
+  return run("wasm2c", "npm's package wabt", process.execPath, [program, ...args]);
+}
+
+const gcc = (...args: readonly string[]) => run("gcc", "Debian's package gcc", "gcc", args);
+
+/** The C compiler's name and version. @throws NativeError saying which of Debian's packages is missing */
+function compilerVersion(): string {
+  const version = gcc("--version").split("\n", 1)[0] ?? "gcc";
+  const including = ["-E", "-x", "c", "-include", SIMDE, "/dev/null", "-o", "/dev/null"];
+  if (spawnSync("gcc", including).status !== 0) {
+    throw new NativeError(`gcc finds no <${SIMDE}>; Debian's package libsimde-dev has it`);
+  }
+  return version;
+}
+
+/** Whether what `--native` needs beyond npm's packages is there. */
+export function hasCompiler(): boolean {
+  try {
+    compilerVersion();
     return true;
   } catch {
     return false;
   }
 }
 
+function wasm2cVersion(): string {
+  const version = wasm2c("--version").trim();
+  if (version === WASM2C_VERSION) return version;
+  throw new NativeError(`wasm2c is ${version}, needed is ${WASM2C_VERSION}: \`npm ci\``);
+}
+
 /** What wasm2c wrote, as the form wants it. */
 function inForm(form: Form, source: string): string {
   if (form === "forced" || form === "checked") return source;
-  const unforced = edited(source, /wasm_asm\("" ::"r"\(result\)\);/g, "");
+  const unforced = edited(source, /__asm__\("" ::"\w"\(var\)\);/g, "");
   if (form === "guarded") return unforced;
   const entered = [
-    /^\w+ Z_datapathZ_\w+\(.*\) \{$/gm,
-    /^ {2}init_instance_import\(instance, Z_env_instance\);$/gm,
+    /^\/\* export: .* \*\/\n\w+ \w+\(.*\) \{$/gm,
+    /^ {2}init_instance_import\(instance, w2c_env_instance\);$/gm,
   ].reduce((text, place) => edited(text, place, "$&\n  ENTER(instance);"), unforced);
-  const based = edited(entered, /&mem->data\[addr\]/g, "&linear[addr]");
-  return edited(based, '#include "datapath.h"', `$&\n#include "${LINEAR}"`);
+  const based = edited(entered, "&((mem)->data[addr])", "&linear[addr]");
+  return edited(based, '#include "datapath.h"', `$&\n#include "linear.h"`);
 }
 
 function edited(source: string, place: RegExp | string, to: string): string {
   const text = source.replace(place, to);
-  if (text === source) throw new NativeError(`wasm2c 1.0.32 writes ${place}, this one does not`);
+  if (text === source) throw new NativeError(`wasm2c wrote no ${place}`);
   return text;
 }
 
@@ -127,13 +160,14 @@ export function compileNative(form: Form, optimise = "-O3"): [Instantiate, Nativ
   const folder = mkdtempSync(join(tmpdir(), "crosszone-native-"));
   try {
     const file = (suffix: string) => join(folder, `datapath.${suffix}`);
-    const version = wasm2c("--version").trim();
+    const version = wasm2cVersion();
+    const compiler = compilerVersion();
     wasm2c(WASM, "--module-name", "datapath", "--output", file("c"));
     writeFileSync(file("c"), inForm(form, readFileSync(file("c"), "utf8")));
     const flags = flagsOf(form, optimise);
-    gcc(...flags, `-I${folder}`, "-o", file("so"), file("c"), INSTANCE);
+    const includes = [`-I${folder}`, `-I${NATIVE}`];
+    gcc(...flags, ...includes, "-o", file("so"), file("c"), join(NATIVE, "instance.c"));
     const instantiate = load(file("so"), readFileSync(file("h"), "utf8"));
-    const compiler = gcc("--version").split("\n", 1)[0] ?? "gcc";
     const callNs = callNsOf(instantiate);
     return [instantiate, { wasm2c: version, compiler, flags, form, callNs }];
   } finally {
@@ -148,7 +182,7 @@ interface Koffi {
 
 /** The library's exports, by the names and types of the header that wasm2c wrote beside it. */
 function load(library: string, header: string): Instantiate {
-  const koffi = createRequire(import.meta.url)("koffi") as Koffi;
+  const koffi = require("koffi") as Koffi;
   const loaded = koffi.load(library);
   const instantiate = loaded.func("uintptr_t nativeInstantiate(uintptr_t memory, uint32_t pages)");
   const functions = Array.from(exportsOf(header), ({ name, symbol, result, parameters }) => {

@@ -7,7 +7,13 @@ import { clockName, nowNs, useClock } from "../bench/clock.js";
 import { type CoreRow, rowsOf } from "../bench/core.js";
 import { bestRatio, median, quantile } from "../bench/measure.js";
 import { benchMemory } from "../bench/memory.js";
-import { compileNative, exportsOf, hasCompilers, refuseDifference } from "../bench/native.js";
+import {
+  compileNative,
+  exportsOf,
+  hasCompiler,
+  refuseDifference,
+  wasm2c,
+} from "../bench/native.js";
 import { asked, GROUPS, PORTS } from "../bench/pool.js";
 import { benchScale } from "../bench/scale.js";
 
@@ -90,19 +96,19 @@ t.test("every port is asked for once, and each measured group is a batch", async
 });
 
 t.test("native: exports and their types, as wasm2c writes them", async (t) => {
-  const header = `/* import: 'env' 'memory' */
-extern wasm_rt_memory_t* Z_envZ_memory(struct Z_env_instance_t*);
+  const header = `struct w2c_env;
+extern wasm_rt_memory_t* w2c_env_memory(struct w2c_env*);
 /* export: 'start' */
-void Z_datapathZ_start(Z_datapath_instance_t*, u32);
+void w2c_datapath_start(w2c_datapath*, u32);
 
 /* export: 'listZones' */
-u32 Z_datapathZ_listZ5Aones(Z_datapath_instance_t*, u32, u32);
+u32 w2c_datapath_listZones(w2c_datapath*, u32, u32);
 `;
   t.same(
     [...exportsOf(header)],
     [
-      { name: "start", symbol: "Z_datapathZ_start", result: "void", parameters: 1 },
-      { name: "listZones", symbol: "Z_datapathZ_listZ5Aones", result: "uint32_t", parameters: 2 },
+      { name: "start", symbol: "w2c_datapath_start", result: "void", parameters: 1 },
+      { name: "listZones", symbol: "w2c_datapath_listZones", result: "uint32_t", parameters: 2 },
     ],
   );
 });
@@ -117,7 +123,11 @@ t.test("native: a form of the code that does something else is refused", async (
   t.throws(() => refuseDifference(wasm, late, 500), /different memories/);
 });
 
-const skip = hasCompilers() ? false : "needs wasm2c and gcc";
+t.test("native: a tool that fails is quoted", async (t) => {
+  t.throws(() => wasm2c("nowhere.wasm"), /wasm2c failed \(exit code 1\):\nnowhere\.wasm: No such/);
+});
+
+const skip = hasCompiler() ? false : "needs gcc and libsimde-dev";
 t.test("native: C does the same as Wasm, to the byte", { skip }, async (t) => {
   const [native, build] = compileNative("register", "-O1");
   t.doesNotThrow(() => refuseDifference(instantiatorOf(loadModule()), native, 2000));

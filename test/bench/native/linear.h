@@ -20,4 +20,4 @@ static inline void leave(uint8_t** outer) {
 /* First in an export. */
 #define ENTER(instance)                                       \
   __attribute__((cleanup(leave))) uint8_t* outer = linear;    \
-  linear = (instance)->Z_envZ_memory->data
+  linear = (instance)->w2c_env_memory->data

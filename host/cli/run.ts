@@ -14,7 +14,7 @@ export const run: Command = {
   help: `crosszone run CONFIG [--stats]
 
 Opens the interfaces of the configuration and forwards until it is stopped. Needs CAP_NET_RAW; for
-driver afxdp CAP_BPF and CAP_NET_ADMIN, too. CONFIG is a JSON file, or - for standard input.
+driver afxdp CAP_BPF, CAP_NET_ADMIN and CAP_IPC_LOCK, too. CONFIG is a JSON file, or - for standard input.
 
   --stats  print a line of counters every second
 

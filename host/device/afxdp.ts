@@ -9,13 +9,13 @@
  * chunk, merged ones, queues without a socket) comes by driver `afpacket`, which this one has inside: nothing is
  * lost by being unusual, it is only slower. A bpf link holds the program: it goes when the process goes.
  *
- * Which way in: the driver's own XDP where it has one, else the kernel's generic one. Where a VLAN tag may travel
- * beside a frame (a virtual cable), the program must be able to ask for it; a card has its tag offload switched
- * off instead, and on again when the interface is closed.
+ * A VLAN tag that travels beside its frame must not be lost: the frame would be another tenant's. So only drivers will
+ * do that tell the program of it; of others nothing is believed.
  *
  * States are those of `afpacket`; while an interface is switched off or lost it has no AF_XDP sockets.
  *
- * Not supported: frames in several buffers, more than 64 MACs. Such an interface works as `afpacket`, with a notice.
+ * Not supported, and never tried: zero-copy, generic XDP, frames in several buffers, more than 64 MACs. Where AF_XDP
+ * does not work the interface works as `afpacket`, with a notice.
  */
 import { afpacketWindowBytes, openAfpacket } from "./afpacket.js";
 import { kernelFunction } from "./bpf/btf.js";
@@ -55,13 +55,14 @@ export interface AfxdpOptions extends AfxdpSize {
 /** Receive queues that get a socket each; frames of further ones come by the packet socket. */
 const QUEUES_MAX = 4;
 
-/** Slots of the packet socket's rings. */
-const SLOW_SLOTS_MAX = 256;
+/** Drivers that tell XDP programs of a tag beside the frame: those with an xmo_rx_vlan_tag (Linux 6.8 to 6.18). */
+const TAG_DRIVERS: readonly string[] = ["veth", "ice", "mlx5_core"];
 
-/** What a driver of a tunnel device calls itself: its frames come from a process, tags inside. */
-const TUN_DRIVER = "tun";
+/** Milliseconds until AF_XDP is tried again, at first and at most: twice as many after each failure. */
+const RETRY_MS = 1000;
+const RETRY_MS_MAX = 64_000;
 
-/** Why an interface cannot be had by AF_XDP. */
+/** Why an interface will never be had by AF_XDP. */
 class Unfit extends Error {}
 
 /** Bytes of a window for this interface, which must exist. */
@@ -70,25 +71,12 @@ export function afxdpWindowBytes({ name, slots }: AfxdpSize): number {
 }
 
 function slowBytes(name: string, slots: number): number {
-  return afpacketWindowBytes(slowSize(name, slots));
-}
-
-/** Of the packet socket, which has little to carry. */
-function slowSize(name: string, slots: number) {
-  const fewer = Math.min(slots, SLOW_SLOTS_MAX);
-  return { name, receiveSlots: fewer, transmitSlots: fewer };
+  return afpacketWindowBytes({ name, receiveSlots: slots, transmitSlots: slots });
 }
 
 /** Opens the interface: as `afpacket` alone, with a notice that says why, where AF_XDP does not work. */
 export function openAfxdp(options: AfxdpOptions): Interface {
   return new Afxdp(options);
-}
-
-/** How the interface's frames come to the sockets. */
-interface Attached {
-  readonly link: number;
-  readonly mode: XdpMode;
-  readonly hasTags: boolean;
 }
 
 class Afxdp implements Interface {
@@ -102,16 +90,16 @@ class Afxdp implements Interface {
   private readonly ringsAt: number;
   private sockets: readonly XskSocket[] = [];
   private attachedLink = -1;
-  private hasSwitchedTagsOff = false;
   private hasClaim = false;
-  /** Whether the packet socket is asked first: in turns, so that neither starves. */
-  private slowFirst = false;
+  /** Which of the packet socket and the others is asked first: another one each time, so that none starves. */
+  private first = 0;
   /** Of sockets that are closed, and of frames that found no place. */
   private missedBefore = 0;
   private dropped = 0;
   private missedNow = 0;
-  /** AF_XDP was found not to work on this interface, until another one comes under its name. */
-  private isUnfit = false;
+  /** When AF_XDP is tried again, on the clock of performance.now(), and how long after the next failure. */
+  private retryAt = 0;
+  private retryMs = RETRY_MS;
   private lastNotice = "";
 
   constructor(private readonly options: AfxdpOptions) {
@@ -127,7 +115,9 @@ class Afxdp implements Interface {
     this.link = new Link("afxdp", name);
     try {
       this.slow = openAfpacket({
-        ...slowSize(name, slots),
+        name,
+        receiveSlots: slots,
+        transmitSlots: slots,
         macs,
         window: { ...window, bytes },
         offload,
@@ -137,7 +127,13 @@ class Afxdp implements Interface {
       this.link.close();
       throw error;
     }
-    this.start();
+    try {
+      this.start();
+    } catch (error) {
+      this.slow.close();
+      this.link.close();
+      throw error;
+    }
   }
 
   get counters(): Readonly<LinkCounters> {
@@ -150,10 +146,13 @@ class Afxdp implements Interface {
   }
 
   receive(batch: InputBatch): void {
-    this.slowFirst = !this.slowFirst;
-    if (this.slowFirst) this.slow.receive(batch);
-    for (const socket of this.sockets) socket.receive(batch);
-    if (!this.slowFirst) this.slow.receive(batch);
+    const { sockets } = this;
+    const sources = sockets.length + 1;
+    this.first = (this.first + 1) % sources;
+    for (let n = 0; n < sources; n++) {
+      const source = (this.first + n) % sources;
+      (sockets[source] ?? this.slow).receive(batch);
+    }
   }
 
   send(frame: number, size: number): void {
@@ -169,6 +168,8 @@ class Afxdp implements Interface {
 
   flush(): void {
     for (const socket of this.sockets) this.dropped += socket.flush();
+    // What was refused must not be sent later, and what comes next may go by the packet socket.
+    if (this.sockets[0]?.isDown) this.stop();
     this.slow.flush();
   }
 
@@ -179,11 +180,13 @@ class Afxdp implements Interface {
   }
 
   check(): LinkEvent | undefined {
+    const nowMs = performance.now();
     const event = this.slow.check();
-    const isUp = this.link.isUp();
-    if (event === "lost" || !isUp || this.sockets.some(({ isDown }) => isDown)) this.stop();
-    if (event === "returned") this.isUnfit = false;
-    if (isUp && this.sockets.length === 0 && !this.isUnfit) this.start();
+    const isThere = this.slow.fds.length > 0 && this.link.isUp();
+    if (!isThere) this.stop();
+    if (event === "returned") this.retryAt = 0;
+    this.options.umem.freeRested(nowMs);
+    if (isThere && this.sockets.length === 0 && nowMs >= this.retryAt) this.start();
     this.flush();
     for (const socket of this.sockets) socket.refill();
     this.missedNow = this.sockets.reduce((sum, { missed }) => sum + missed, 0);
@@ -207,9 +210,12 @@ class Afxdp implements Interface {
   private start(): void {
     try {
       this.open();
+      this.retryMs = RETRY_MS;
     } catch (error) {
       this.stop();
-      this.isUnfit = true;
+      const isFinal = error instanceof Unfit;
+      this.retryAt = isFinal ? Number.POSITIVE_INFINITY : performance.now() + this.retryMs;
+      this.retryMs = Math.min(2 * this.retryMs, RETRY_MS_MAX);
       const why = error instanceof Error ? error.message : String(error);
       this.notice(`${why}; works as afpacket`);
     }
@@ -217,37 +223,51 @@ class Afxdp implements Interface {
   }
 
   private open(): void {
-    const { macs, umem, slots } = this.options;
-    if (macs.length > XDP_MACS_MAX) {
-      throw new Unfit(`${this.who}: more than ${XDP_MACS_MAX} MACs`);
-    }
     const interfaceIndex = this.link.index();
     if (interfaceIndex === 0 || !this.link.isUp()) return;
+    const tagFunction = this.tagFunction();
+    if (this.options.macs.length > XDP_MACS_MAX) {
+      throw new Unfit(`${this.who}: more than ${XDP_MACS_MAX} MACs`);
+    }
     this.claim();
     const queues = Math.min(this.link.receiveQueues(), QUEUES_MAX);
     const map = createMap(this.who, MapType.XskMap, 4, 4, queues);
     try {
-      const { link, mode, hasTags } = this.attach(map, interfaceIndex);
-      this.attachedLink = link;
-      const sockets: XskSocket[] = [];
-      this.sockets = sockets;
-      for (let queue = 0; queue < queues; queue++) {
-        const at = this.ringsAt + queue * xskWindowBytes(slots);
-        const filled = Math.floor(slots / queues);
-        const { who } = this;
-        sockets.push(
-          new XskSocket({ who, interfaceIndex, queue, umem, at, slots, filled, hasTags }),
-        );
-      }
-      for (const [queue, { fd }] of sockets.entries()) {
+      this.attachedLink = this.attach(map, interfaceIndex, tagFunction);
+      this.openSockets(queues, interfaceIndex);
+      for (const [queue, { fd }] of this.sockets.entries()) {
         updateMap(this.who, map, new Uint32Array([queue]), new Uint32Array([fd]));
       }
-      const copies = sockets[0]?.isZeroCopy === true ? "without a copy" : "in copy mode";
-      const by = mode === XdpMode.Native ? "the driver's own XDP" : "generic XDP";
-      this.notice(`by ${by}, ${copies}`);
+      this.notice("by the driver's own XDP, in copy mode");
     } finally {
       libc().close(map);
     }
+  }
+
+  private openSockets(queues: number, interfaceIndex: number): void {
+    const { umem, slots } = this.options;
+    const { who } = this;
+    const sockets: XskSocket[] = [];
+    this.sockets = sockets;
+    for (let queue = 0; queue < queues; queue++) {
+      const at = this.ringsAt + queue * xskWindowBytes(slots);
+      const filled = Math.floor(slots / queues);
+      sockets.push(new XskSocket({ who, interfaceIndex, queue, umem, at, slots, filled }));
+    }
+  }
+
+  /** The kernel's number of the function that tells of a tag beside a frame. */
+  private tagFunction(): number {
+    const driver = this.link.driver();
+    if (!TAG_DRIVERS.includes(driver)) {
+      const whose = driver === "" ? "its driver" : `driver ${driver}`;
+      throw new Unfit(`${this.who}: ${whose} does not tell XDP of VLAN tags beside frames`);
+    }
+    const id = kernelFunction("bpf_xdp_metadata_rx_vlan_tag");
+    if (id === 0) {
+      throw new Unfit(`${this.who}: the kernel does not tell XDP of VLAN tags (before Linux 6.8)`);
+    }
+    return id;
   }
 
   private claim(): void {
@@ -260,76 +280,44 @@ class Afxdp implements Interface {
     }
   }
 
-  /** Finds a way in on which no tag is lost. */
-  private attach(map: number, index: number): Attached {
-    if (this.link.busInfo() !== "") {
-      if (!this.switchTagsOff()) {
-        throw new Unfit(`${this.who}: its VLAN receive offload cannot be switched off`);
-      }
-      return this.attachPlain(map, index);
-    }
-    if (this.link.driver() === TUN_DRIVER) return this.attachPlain(map, index);
-    const tagFunction = kernelFunction("bpf_xdp_metadata_rx_vlan_tag");
-    if (tagFunction === 0) {
-      throw new Unfit(`${this.who}: VLAN tags beside its frames cannot be seen before Linux 6.8`);
-    }
-    const mode = XdpMode.Native;
-    const link = this.attachProgram(map, index, mode, tagFunction);
-    return { link, mode, hasTags: true };
-  }
-
-  /** Tags stand inside the frames. */
-  private attachPlain(map: number, index: number): Attached {
-    try {
-      const mode = XdpMode.Native;
-      return { link: this.attachProgram(map, index, mode, 0), mode, hasTags: false };
-    } catch {
-      const mode = XdpMode.Generic;
-      return { link: this.attachProgram(map, index, mode, 0), mode, hasTags: false };
-    }
-  }
-
-  private attachProgram(map: number, index: number, mode: XdpMode, tagFunction: number): number {
+  /** Lets the program in, for good while the returned link is open. */
+  private attach(map: number, index: number, tagFunction: number): number {
     const { macs, umem } = this.options;
-    const code = buildXdpProgram({
-      macs,
-      frameBytesMax: umem.frameBytesMax,
-      sockets: map,
-      tagFunction,
-    });
+    const { frameBytesMax } = umem;
+    const code = buildXdpProgram({ macs, frameBytesMax, sockets: map, tagFunction });
     const program = loadProgram(this.who, ProgramType.Xdp, code, {
       name: "crosszone",
       attachType: AttachType.Xdp,
-      boundTo: tagFunction === 0 ? 0 : index,
+      boundTo: index,
     });
     try {
-      return createLink(this.who, program, index, AttachType.Xdp, mode);
+      return createLink(this.who, program, index, AttachType.Xdp, XdpMode.Native);
     } finally {
       libc().close(program);
     }
   }
 
-  /** False when the card goes on taking tags off. */
-  private switchTagsOff(): boolean {
-    if (!this.link.takesTagsOff()) return true;
-    if (!this.link.setTakesTagsOff(false)) return false;
-    this.hasSwitchedTagsOff = true;
-    return true;
-  }
-
-  /** Gives program, sockets and offload back. */
+  /** Gives program and sockets back; what is in their rings is lost, and counted. */
   private stop(): void {
     if (this.attachedLink >= 0) libc().close(this.attachedLink);
     this.attachedLink = -1;
     const { sockets } = this;
     this.sockets = [];
-    this.missedBefore += this.missedNow;
     this.missedNow = 0;
-    for (const socket of sockets) socket.close();
     if (this.hasClaim) this.options.umem.disclaim(chunksOf(this.options.slots));
     this.hasClaim = false;
-    if (this.hasSwitchedTagsOff) this.link.setTakesTagsOff(true);
-    this.hasSwitchedTagsOff = false;
+    this.fds = this.allFds();
+    const failures: unknown[] = [];
+    for (const socket of sockets) {
+      this.missedBefore += socket.missed + socket.unread;
+      this.dropped += socket.unsent;
+      try {
+        socket.close();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
   }
 
   private allFds(): readonly number[] {

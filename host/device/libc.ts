@@ -89,6 +89,9 @@ function explain(call: string, errno: number): string {
     const needed = call.startsWith("bpf(") ? "CAP_BPF and CAP_NET_ADMIN" : "CAP_NET_RAW";
     return `${call} needs ${needed} (run as root)`;
   }
+  if (errno === Errno.Nobufs && call.includes("XDP_UMEM_REG")) {
+    return `${call} needs CAP_IPC_LOCK, or a higher limit of locked memory (ulimit -l)`;
+  }
   const known = getSystemErrorMap().get(-errno);
   return known === undefined ? `${call}: errno ${errno}` : `${call}: ${known[1]} (${known[0]})`;
 }

@@ -32,20 +32,15 @@ enum LinkFlag {
 enum Ethtool {
   DriverInfo = 0x03,
   GetFlags = 0x25,
-  SetFlags = 0x26,
   GetChannels = 0x3c,
 }
 
-/** ETH_FLAG_RXVLAN, ETH_FLAG_LRO */
-enum EthtoolFlag {
-  TagsOff = 1 << 8,
-  MergesReceived = 1 << 15,
-}
+/** ETH_FLAG_LRO */
+const MERGES_RECEIVED = 1 << 15;
 
 /** struct ethtool_drvinfo: text, with a closing zero. */
 enum DriverInfoAt {
   Driver = 4,
-  BusInfo = 100,
   Bytes = 196,
 }
 const INFO_TEXT_BYTES = 32;
@@ -110,20 +105,7 @@ export class Link {
 
   /** Whether the card merges received TCP segments (LRO), which loses what a router must forward. */
   mergesReceived(): boolean {
-    return (this.flags() & EthtoolFlag.MergesReceived) !== 0;
-  }
-
-  /** Whether the card takes VLAN tags off the frames that it receives. */
-  takesTagsOff(): boolean {
-    return (this.flags() & EthtoolFlag.TagsOff) !== 0;
-  }
-
-  /** False when it goes on as it did. */
-  setTakesTagsOff(wanted: boolean): boolean {
-    const others = this.flags() & ~EthtoolFlag.TagsOff;
-    // struct ethtool_value: u32 command, u32 data.
-    const value = new Uint32Array([Ethtool.SetFlags, others | (wanted ? EthtoolFlag.TagsOff : 0)]);
-    return this.ethtool(value) && this.takesTagsOff() === wanted;
+    return (this.flags() & MERGES_RECEIVED) !== 0;
   }
 
   /** Queues that it receives by, 1 where it does not say. */
@@ -136,19 +118,10 @@ export class Link {
 
   /** The name of its driver, "" where it does not say. */
   driver(): string {
-    return this.driverInfo(DriverInfoAt.Driver);
-  }
-
-  /** Where the card is plugged in, "" for what is no card. */
-  busInfo(): string {
-    return this.driverInfo(DriverInfoAt.BusInfo);
-  }
-
-  private driverInfo(at: DriverInfoAt): string {
     const info = Buffer.alloc(DriverInfoAt.Bytes);
     info.writeUInt32LE(Ethtool.DriverInfo, 0);
     if (!this.ethtool(info)) return "";
-    const text = info.subarray(at, at + INFO_TEXT_BYTES);
+    const text = info.subarray(DriverInfoAt.Driver, DriverInfoAt.Driver + INFO_TEXT_BYTES);
     return text.toString("latin1", 0, text.indexOf(0));
   }
 

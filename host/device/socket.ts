@@ -21,7 +21,7 @@ import { type Layout, ringRequest } from "./ring.js";
 const RECEIVE_BUFFER_BYTES = 64 << 20;
 
 /** What the kernel copies of a frame is charged to the socket until the card has sent it. */
-const SEND_BUFFER_BYTES = 16 << 20;
+export const SEND_BUFFER_BYTES = 16 << 20;
 
 export interface SocketOptions {
   readonly macs: readonly Uint8Array[];
@@ -127,7 +127,13 @@ function setOption(
 }
 
 /** Beyond the system's limit, which needs CAP_NET_ADMIN: without it the usual size must do. */
-function raiseBuffer(fd: number, who: string, option: Socket, bytes: number, call: string): void {
+export function raiseBuffer(
+  fd: number,
+  who: string,
+  option: Socket,
+  bytes: number,
+  call: string,
+): void {
   const array = new Uint32Array([bytes]);
   if (libc().setsockopt(fd, Socket.LevelSocket, option, array, 4) >= 0) return;
   if (errno() !== Errno.Perm) throw new SystemError(who, `setsockopt(${call})`, errno());

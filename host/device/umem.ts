@@ -22,7 +22,11 @@ const LINK_BYTES_MAX = 22;
 /** Owners of chunks that no queue has; queues are numbered from QUEUE_FIRST on. */
 const FREE = 0;
 const LENT = 1;
-const QUEUE_FIRST = 2;
+const RESTING = 2;
+const QUEUE_FIRST = 3;
+
+/** Milliseconds after which the kernel has let go of a closed socket's chunks: it does so behind our back. */
+const REST_MS = 2000;
 
 /** Bytes of a chunk for packets of this length; those of jumbo frames are too long for any. */
 export function chunkBytesFor(mtu: number): number {
@@ -30,7 +34,7 @@ export function chunkBytesFor(mtu: number): number {
   return needed <= CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : CHUNK_BYTES_MAX;
 }
 
-/** Chunks that an interface with such rings may have at once: those that wait to come, and those that leave. */
+/** Chunks that an interface with such rings has at most: those that wait for frames to come, and those that leave. */
 export function chunksOf(slots: number): number {
   return 2 * slots;
 }
@@ -49,6 +53,8 @@ export class Umem {
   private lentCount = 0;
   /** Chunks that no interface has a claim on. */
   private unclaimed: number;
+  /** Chunks of queues that have left, with the time from which on they are free. */
+  private resting: { readonly until: number; readonly chunks: readonly number[] }[] = [];
   /** File descriptors of the bound sockets, by the numbers of their queues. */
   private readonly sockets = new Map<number, number>();
   private readonly shift: number;
@@ -111,12 +117,24 @@ export class Umem {
     return queue;
   }
 
-  /** The socket is closed: what its queue had is free. */
-  leave(queue: number): void {
+  /** The socket is closed: what its queue had will be free after a rest. */
+  leave(queue: number, nowMs: number): void {
     this.sockets.delete(queue);
+    const chunks: number[] = [];
     for (let chunk = 0; chunk < this.chunks; chunk++) {
-      if (this.owners[chunk] === queue) this.giveChunk(chunk);
+      if (this.owners[chunk] !== queue) continue;
+      this.owners[chunk] = RESTING;
+      chunks.push(chunk);
     }
+    this.resting.push({ until: nowMs + REST_MS, chunks });
+  }
+
+  /** Frees what has rested; called now and then. */
+  freeRested(nowMs: number): void {
+    for (const { until, chunks } of this.resting) {
+      if (until <= nowMs) for (const chunk of chunks) this.giveChunk(chunk);
+    }
+    this.resting = this.resting.filter(({ until }) => until > nowMs);
   }
 
   /** Address in the UMEM of a free chunk for the queue, undefined when there is none. */
@@ -124,7 +142,7 @@ export class Umem {
     if (this.freeCount === 0) return undefined;
     const chunk = this.free[--this.freeCount] as number;
     this.owners[chunk] = queue;
-    return chunk << this.shift;
+    return chunk * this.chunkBytes;
   }
 
   /** A chunk comes back, named by any address within it. */

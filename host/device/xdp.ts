@@ -4,12 +4,12 @@
  * packet socket beside.
  *
  * XDP does not see a VLAN tag that travels beside its frame: on a virtual cable a sender's kernel leaves it there. A
- * frame without its tag would be another tenant's. So where tags may travel so, the program asks the driver
- * for it (bpf_xdp_metadata_rx_vlan_tag, Linux 6.8) and writes the answer in front of the frame:
+ * frame without its tag would be another tenant's. So the program asks the driver for it
+ * (bpf_xdp_metadata_rx_vlan_tag, Linux 6.8) and writes the answer in front of the frame:
  *
  *     u16 EtherType of the tag as on the wire, 0 for no tag | u16 tag control information | frame …
  *
- * A driver that cannot answer (EOPNOTSUPP) has its frames passed on to the kernel, which knows.
+ * Unless the driver says that there is one, or that there is none, the frame is passed on to the kernel, which knows.
  */
 import {
   assemble,
@@ -51,7 +51,9 @@ enum ContextAt {
 /** XDP_PASS; also what bpf_redirect_map is to do where the queue has no socket. */
 const PASS = 2;
 
-const EOPNOTSUPP = 95;
+/** What drivers answer where a frame has no tag: ENODATA, and EINVAL by veth. */
+const ENODATA = 61;
+const EINVAL = 22;
 const ETHERNET_BYTES = 14;
 
 /** On the stack: what the driver says of the tag, two u16. */
@@ -68,7 +70,7 @@ export interface XdpProgramOptions {
   readonly frameBytesMax: number;
   /** File descriptor of the map of sockets, by queue. */
   readonly sockets: number;
-  /** The kernel's number of bpf_xdp_metadata_rx_vlan_tag, 0 where tags stand inside the frames. */
+  /** The kernel's number of bpf_xdp_metadata_rx_vlan_tag. */
   readonly tagFunction: number;
 }
 
@@ -90,7 +92,7 @@ export function buildXdpProgram(options: XdpProgramOptions): Uint8Array {
     ...macs.flatMap(compareMac),
     jump("pass"),
     label("ours"),
-    ...(tagFunction === 0 ? [] : readTag(tagFunction)),
+    ...readTag(tagFunction),
     ...loadMap(R1, sockets),
     load(Size.Word, R2, R6, ContextAt.ReceiveQueue),
     set(R3, PASS),
@@ -125,8 +127,9 @@ function readTag(tagFunction: number): Instruction[] {
     compute(Operation.Add, R3, TAG_AT + 2),
     callKernel(tagFunction),
     set(R9, 0),
-    jumpIfWord(R0, Compare.Equal, -EOPNOTSUPP, "pass"),
-    jumpIfWord(R0, Compare.NotEqual, 0, "untagged"),
+    jumpIfWord(R0, Compare.Equal, -ENODATA, "untagged"),
+    jumpIfWord(R0, Compare.Equal, -EINVAL, "untagged"),
+    jumpIfWord(R0, Compare.NotEqual, 0, "pass"),
     load(Size.Word, R9, R10, TAG_AT),
     label("untagged"),
     copy(R1, R6),

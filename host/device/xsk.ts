@@ -14,13 +14,13 @@ export enum XskOption {
   FillRing = 5,
   CompletionRing = 6,
   Statistics = 7,
-  Options = 8,
   /** Frames that one call sends in copy mode; Linux 6.17. */
   TransmitBudget = 9,
 }
 
 export enum BindFlag {
   SharedUmem = 1,
+  Copy = 2,
   NeedWakeup = 8,
 }
 
@@ -82,9 +82,6 @@ export enum XskStatisticsAt {
   ReceiveRingFull = 24,
   Bytes = 48,
 }
-
-/** XDP_OPTIONS_ZEROCOPY */
-export const ZERO_COPY = 1;
 
 /** XDP_PACKET_HEADROOM: what the kernel leaves in front of each received frame (linux/bpf.h). */
 export const XDP_HEADROOM = 256;

@@ -10,6 +10,7 @@ import type { InputBatch } from "./device.js";
 import { check, Errno, errno, libc } from "./libc.js";
 import { EtherType, Socket } from "./packet.js";
 import { mapRings, unmapRings } from "./ring.js";
+import { raiseBuffer, SEND_BUFFER_BYTES } from "./socket.js";
 import type { Umem } from "./umem.js";
 import {
   AddressAt,
@@ -22,7 +23,6 @@ import {
   RingOffsetAt,
   XskOption,
   XskStatisticsAt,
-  ZERO_COPY,
 } from "./xsk.js";
 import { ConsumerRing, ProducerRing, type RingPlace } from "./xskring.js";
 
@@ -34,9 +34,6 @@ const PAGE_BYTES = 65536;
 
 /** Frames that one call sends in copy mode, where the kernel lets us say so. */
 const TRANSMIT_BUDGET = 256;
-
-/** Calls that `flush` makes while the kernel goes on taking frames: it takes at least 32 at a time. */
-const KICKS_MAX = 64;
 
 /** The word in front of a received frame, where the XDP program writes a tag that travelled beside it. */
 const TAG_BYTES = 4;
@@ -61,8 +58,6 @@ export interface XskOptions {
   readonly slots: number;
   /** Chunks that wait for frames to come. */
   readonly filled: number;
-  /** Whether the XDP program writes a word in front of each frame. */
-  readonly hasTags: boolean;
 }
 
 export class XskSocket {
@@ -76,6 +71,8 @@ export class XskSocket {
   private readonly owner: number;
   /** Chunks in the fill and receive rings. */
   private awaiting = 0;
+  /** Chunks in the transmit and completion rings, and on their way between them. */
+  private leaving = 0;
   private queued = false;
   private refuses = false;
 
@@ -103,17 +100,9 @@ export class XskSocket {
     return this.refuses;
   }
 
-  /** Whether the driver itself fills and empties the chunks. */
-  get isZeroCopy(): boolean {
-    const options = new Uint32Array(1);
-    const bytes = new Uint32Array([4]);
-    const result = libc().getsockopt(this.fd, LEVEL_XDP, XskOption.Options, options, bytes);
-    return result === 0 && ((options[0] ?? 0) & ZERO_COPY) !== 0;
-  }
-
   /** Lends what has arrived, up to the batch's room. */
   receive(batch: InputBatch): void {
-    const { umem, hasTags } = this.options;
+    const { umem } = this.options;
     const { received } = this;
     let frames = 0;
     while (batch.room > 0 && received.available() > 0) {
@@ -121,7 +110,7 @@ export class XskSocket {
       const size = received.length;
       received.take();
       frames++;
-      const tag = hasTags ? (this.words[(frame - TAG_BYTES) >>> 2] ?? 0) : 0;
+      const tag = this.words[(frame - TAG_BYTES) >>> 2] ?? 0;
       if (tag === 0) batch.push(frame, size, 0, DescriptorFlag.ChecksumUnsure);
       else batch.push(frame, size, tag >>> 16, flagsOf(tag));
     }
@@ -132,11 +121,12 @@ export class XskSocket {
 
   /** Puts a frame into the transmit ring; false when there is no place for it. */
   send(frame: number, size: number): boolean {
-    const { umem } = this.options;
-    if (this.refuses || this.transmit.room(1) === 0) return false;
+    const { umem, slots } = this.options;
+    if (this.refuses || this.leaving === slots || this.transmit.room(1) === 0) return false;
     const address = umem.adopt(frame, size, this.owner);
     if (address === undefined) return false;
     this.transmit.put(address, size);
+    this.leaving++;
     this.queued = true;
     return true;
   }
@@ -147,7 +137,8 @@ export class XskSocket {
     this.transmit.publish();
     let refused = 0;
     let waiting = this.transmit.waiting();
-    for (let kicks = 0; waiting > 0 && kicks < KICKS_MAX; kicks++) {
+    // Each call takes a frame at least, or is the last.
+    while (waiting > 0) {
       if (libc().sendto(this.fd, null, 0, Socket.DontWait, null, 0) < 0) {
         const error = errno();
         // Dropped by the interface's queue, and done with.
@@ -194,12 +185,22 @@ export class XskSocket {
     return of(XskStatisticsAt.ReceiveDropped) + of(XskStatisticsAt.ReceiveRingFull);
   }
 
+  /** Frames that have arrived and nobody has taken. */
+  get unread(): number {
+    return this.received.available();
+  }
+
+  /** Frames that were put and that the kernel has not taken; 0 where it refused them, and they were counted. */
+  get unsent(): number {
+    return this.refuses ? 0 : this.transmit.waiting();
+  }
+
   /** @throws StillMapped when its part of the window could not be freed; everything else is closed */
   close(): void {
     try {
       this.unmap();
     } finally {
-      this.options.umem.leave(this.owner);
+      this.options.umem.leave(this.owner, performance.now());
     }
   }
 
@@ -211,7 +212,9 @@ export class XskSocket {
       umem.give(completion.address);
       completion.take();
     }
-    if (sent > 0) completion.release();
+    if (sent === 0) return;
+    completion.release();
+    this.leaving -= sent;
   }
 
   private setRings(): void {
@@ -226,6 +229,7 @@ export class XskSocket {
       const result = libc().setsockopt(this.fd, LEVEL_XDP, option, value, 4);
       check(result, who, `setsockopt(${XskOption[option]})`);
     }
+    raiseBuffer(this.fd, who, Socket.SendBufferForce, SEND_BUFFER_BYTES, "SO_SNDBUFFORCE");
     // Older kernels take 32 at a time, and know no other number.
     const budget = new Uint32Array([Math.min(TRANSMIT_BUDGET, slots)]);
     libc().setsockopt(this.fd, LEVEL_XDP, XskOption.TransmitBudget, budget, 4);
@@ -274,7 +278,7 @@ export class XskSocket {
     const { who, umem, interfaceIndex, queue } = this.options;
     const address = new DataView(new ArrayBuffer(AddressAt.Bytes));
     const member = umem.member;
-    const flags = member === undefined ? BindFlag.NeedWakeup : BindFlag.SharedUmem;
+    const flags = member === undefined ? BindFlag.Copy | BindFlag.NeedWakeup : BindFlag.SharedUmem;
     address.setUint16(AddressAt.Family, FAMILY_XDP, true);
     address.setUint16(AddressAt.Flags, flags, true);
     address.setUint32(AddressAt.Interface, interfaceIndex, true);

@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
-import { Limit } from "../../assembly/abi.js";
+import { DescriptorFlag, Limit } from "../../assembly/abi.js";
 import { Lab, labSupport, type Namespace } from "../../host/demo/lab.js";
 import { assemble, exit, Register, set } from "../../host/device/bpf/assembler.js";
 import { AttachType, createLink, loadProgram, ProgramType } from "../../host/device/bpf/system.js";
@@ -52,6 +52,7 @@ t.test("driver afxdp", { skip: reason ?? false }, async (t) => {
     const { stdout } = await far.run("ping", ["-n", "-c", "3", "-i", "0.05", "10.0.0.1"]);
     t.match(stdout, /3 received/);
     const frames = arena.receiveAll(ours, 9, 100);
+    t.ok(frames.length > 0, "ARP asked for the kernel's address");
     t.ok(
       frames.every(({ bytes }) => bytes[0] === 0xff),
       "we saw at most who asked for whom",
@@ -71,6 +72,56 @@ t.test("driver afxdp", { skip: reason ?? false }, async (t) => {
     child.signal("SIGKILL");
     await child.exited;
     t.equal(await programs(near), 0);
+  });
+
+  t.test("where nobody tells of VLAN tags it works as afpacket, and loses none", async (t) => {
+    const { near, far, arena, notices, open } = await cable(t);
+    await near.ip(
+      "link add br0 type bridge",
+      "link set eth0 master br0",
+      "link set br0 up",
+      "tuntap add tap0 mode tap",
+      "link set tap0 up",
+    );
+    const ours = open("br0");
+    open("tap0");
+    t.same(notices, [
+      "afxdp br0: driver bridge does not tell XDP of VLAN tags beside frames; works as afpacket",
+      "afxdp tap0: driver tun does not tell XDP of VLAN tags beside frames; works as afpacket",
+    ]);
+    const theirs = arena.open(far, { name: "eth0", macs: [THEIRS] });
+    t.teardown(() => theirs.close());
+    arena.send(theirs, etherFrame(OURS, THEIRS, [[0x8100, 10]], 0x0800, new Uint8Array(46)));
+    const [received] = arena.receiveAll(ours, 1, 2000);
+    t.match(received, { vlanTci: 10, flags: DescriptorFlag.VlanBeside });
+  });
+
+  t.test("what found no carrier is counted, and not sent when there is one again", async (t) => {
+    const { near, far, arena, open } = await cable(t);
+    const ours = open();
+    await far.ip("link set eth0 down");
+    const back = etherFrame(THEIRS, OURS, [], 0x0800, new Uint8Array(46).fill(9));
+    arena.bytes.set(back, 4096);
+    for (let i = 0; i < 300; i++) ours.send(4096, back.length);
+    ours.flush();
+    t.equal(ours.counters.txDropped, 300);
+    await far.ip("link set eth0 up");
+    const theirs = arena.open(far, { name: "eth0", macs: [THEIRS] });
+    t.teardown(() => theirs.close());
+    for (let i = 0; i < 20; i++) inside(near.pid, () => ours.check());
+    t.same(arena.receiveAll(theirs, 1, 300), []);
+  });
+
+  t.test("each receive queue has a socket", async (t) => {
+    const { near, far, arena, open } = await cable(t);
+    const ended = await near.run("ethtool", ["-L", "eth0", "rx", "2", "tx", "2"]);
+    if (ended.status !== 0) return t.comment(`one queue only: ${ended.stderr.trim()}`);
+    const ours = open();
+    const theirs = arena.open(far, { name: "eth0", macs: [THEIRS] });
+    t.teardown(() => theirs.close());
+    t.equal(ours.fds.length, 3, "a socket for each queue, and the packet socket");
+    arena.send(theirs, frame(1));
+    t.same(arena.receive(ours)[0]?.bytes, frame(1));
   });
 
   t.test("where another program is attached it works as afpacket, and says so", async (t) => {

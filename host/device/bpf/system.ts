@@ -28,8 +28,6 @@ export enum AttachType {
 
 /** Flags of a link to XDP: linux/if_link.h. */
 export enum XdpMode {
-  /** By the kernel, behind the driver, for every driver. */
-  Generic = 2,
   Native = 4,
 }
 

@@ -58,20 +58,27 @@ t.test("a frame from elsewhere is copied, and refused when no chunk is free", as
   t.equal(umem.adopt(ELSEWHERE, 60, first), undefined);
 });
 
-t.test("what a queue had is free when it leaves, and its number another's", async (t) => {
-  const { umem, first, second } = make();
-  for (let i = 0; i < 10; i++) umem.take(first);
-  const theirs = umem.take(second) as number;
-  t.equal(umem.member, 7);
-  umem.leave(first);
-  t.equal(umem.member, 8);
-  t.equal(umem.join(9), first);
-  t.equal(free(umem, first), CHUNKS - 1);
-  umem.give(theirs);
-  umem.leave(first);
-  umem.leave(second);
-  t.equal(umem.member, undefined);
-});
+t.test(
+  "what a queue had is free some time after it leaves, and its number another's",
+  async (t) => {
+    const { umem, first, second } = make();
+    for (let i = 0; i < 10; i++) umem.take(first);
+    const theirs = umem.take(second) as number;
+    t.equal(umem.member, 7);
+    umem.leave(first, 1000);
+    t.equal(umem.member, 8);
+    t.equal(umem.join(9), first);
+    umem.freeRested(2999);
+    t.equal(free(umem, first), CHUNKS - 11, "the kernel may still have them");
+    umem.freeRested(3000);
+    umem.freeRested(9000);
+    t.equal(free(umem, first), CHUNKS - 1);
+    umem.give(theirs);
+    umem.leave(first, 9000);
+    umem.leave(second, 9000);
+    t.equal(umem.member, undefined);
+  },
+);
 
 t.test("a chunk is as long as the packets of its interfaces need", async (t) => {
   for (const [mtu, bytes] of [
@@ -91,4 +98,15 @@ t.test("interfaces claim their shares, and no more than was set aside", async (t
   t.equal(umem.claim(4), true);
   umem.disclaim(20);
   t.equal(umem.claim(20), true);
+});
+
+t.test("the highest bit of an address is no sign", async (t) => {
+  const pages = 40_000;
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  const umem = new Umem({ memory, at: AT, bytes: (pages - 1) * 65536 }, CHUNK, 8);
+  const bytes = new Uint8Array(memory.buffer);
+  bytes.set([7, 8, 9], ELSEWHERE);
+  const address = umem.adopt(ELSEWHERE, 60, umem.join(7)) as number;
+  t.ok(address > 2 ** 31, `${address}`);
+  t.same(bytes.slice(AT + address, AT + address + 3), new Uint8Array([7, 8, 9]));
 });

@@ -109,9 +109,12 @@ export function readDrops(fd: number, who: string): number {
   return statistics[StatisticsAt.Drops / 4] ?? 0;
 }
 
+const socketError = new Int32Array(1);
+const socketErrorBytes = new Uint32Array([4]);
+
 /** Takes the error that the kernel keeps for the socket (the interface went down); it ends every poll. */
 export function consumeError(fd: number): void {
-  libc().getsockopt(fd, Socket.LevelSocket, Socket.Error, new Int32Array(1), new Uint32Array([4]));
+  libc().getsockopt(fd, Socket.LevelSocket, Socket.Error, socketError, socketErrorBytes);
 }
 
 function setOption(

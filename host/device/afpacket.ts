@@ -55,13 +55,9 @@ export interface AfpacketOptions extends AfpacketSize {
 
 const SLOTS_DEFAULT = 1024;
 
-/**
- * The kernel may have kept an error for the socket, which ends every poll at once, when this many turns in a row have
- * found nothing; asked again after so many more, for a loop that looks on without sleeping finds nothing most of the
- * time.
- */
+/** The kernel may have kept an error for the socket, which ends every poll at once, when this many turns
+ *  in a row have found nothing. */
 const EMPTY_TURNS_MAX = 16;
-const EMPTY_TURNS_MORE = 4096;
 
 /** Bytes of a window for this interface, which must exist: its MTU sets the size of the slots. */
 export function afpacketWindowBytes(size: AfpacketSize): number {
@@ -149,9 +145,7 @@ class Afpacket implements Interface {
     // Nobody releases what was only refused, and its slots would end every poll at once.
     else if (found && !this.holding) this.received.giveBack();
     if (found) this.emptyTurns = 0;
-    else if (this.fd >= 0 && ++this.emptyTurns % EMPTY_TURNS_MORE === EMPTY_TURNS_MAX) {
-      consumeError(this.fd);
-    }
+    else if (this.fd >= 0 && ++this.emptyTurns === EMPTY_TURNS_MAX) this.calm();
   }
 
   send(frame: number, size: number): void {
@@ -308,6 +302,11 @@ class Afpacket implements Interface {
       new ReceiveRing(buffer, receiveAt, receiveSlots, slotBytes),
       new TransmitRing(buffer, transmitAt, transmitSlots, slotBytes),
     ];
+  }
+
+  private calm(): void {
+    this.emptyTurns = 0;
+    consumeError(this.fd);
   }
 
   /** The same text once, however often `check` finds it. */

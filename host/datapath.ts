@@ -26,7 +26,7 @@ import {
   StartAt,
   ZoneCounterAt,
 } from "../assembly/abi.js";
-import type { InputBatch, Offload, Window } from "./device/device.js";
+import { type InputBatch, type Offload, PAGE_BYTES, type Window } from "./device/device.js";
 
 /** The exports of assembly/index.ts. Unsigned results may come as signed numbers. */
 export interface Exports extends Record<string, unknown> {
@@ -65,9 +65,6 @@ export interface Exports extends Record<string, unknown> {
 
 /** Makes an instance of the datapath's code that works in this memory. */
 export type Instantiate = (memory: WebAssembly.Memory) => Exports;
-
-/** Windows begin at multiples of this: the largest page size of the kernels that we run on. */
-const PAGE_BYTES = 65536;
 
 /** What the arena must hold (abi.ts: StartAt). */
 export interface ArenaCapacity {

@@ -14,8 +14,8 @@
  *
  * States are those of `afpacket`; while an interface is switched off or lost it has no AF_XDP sockets.
  *
- * Not supported, and never tried: zero-copy, generic XDP, frames in several buffers, more than 64 MACs. Where AF_XDP
- * does not work the interface works as `afpacket`, with a notice.
+ * Not supported: zero-copy, generic XDP, frames in several buffers, more than 64 MACs. Where AF_XDP does not work the
+ * interface works as `afpacket`, with a notice.
  */
 import { afpacketWindowBytes, openAfpacket } from "./afpacket.js";
 import { kernelFunction } from "./bpf/btf.js";
@@ -274,7 +274,7 @@ class Afxdp implements Interface {
     const { umem, slots } = this.options;
     this.hasClaim = umem.claim(chunksOf(slots));
     if (!this.hasClaim) {
-      throw new Unfit(
+      throw new Error(
         `${this.who}: no frames are left of those set aside at the start; a restart sets aside what is needed`,
       );
     }

@@ -19,6 +19,12 @@ export interface InputBatch {
   push(frame: number, size: number, vlanTci: number, flags: number): void;
 }
 
+/** Windows begin at, and have, multiples of this: a page of a linear memory, and of every kernel that we run on. */
+export const PAGE_BYTES = 65536;
+
+/** Bytes of the longest link header, with two tags. */
+export const LINK_BYTES_MAX = 22;
+
 /** A page-aligned stretch of the linear memory that a driver owns while it is open. */
 export interface Window {
   readonly memory: WebAssembly.Memory;

@@ -8,18 +8,23 @@
  * As with a kernel's ring, a lent slot is free again after `release`, and a full queue loses the newest.
  */
 import { Limit } from "../../assembly/abi.js";
-import type { InputBatch, Interface, LinkCounters, LinkEvent, Window } from "./device.js";
+import {
+  type InputBatch,
+  type Interface,
+  type LinkCounters,
+  type LinkEvent,
+  PAGE_BYTES,
+  type Window,
+} from "./device.js";
 
 /** Holds the longest frame that the datapath accepts, with its headroom, on a cache line. */
 const SLOT_BYTES = Math.ceil((Limit.Headroom + Limit.FrameBytes) / 64) * 64;
-
-const WASM_PAGE_BYTES = 65536;
 
 const SLOTS_DEFAULT = 256;
 
 /** @param slots  frames that each of the two queues holds */
 export function loopbackWindowBytes(slots = SLOTS_DEFAULT): number {
-  return Math.ceil((2 * slots * SLOT_BYTES) / WASM_PAGE_BYTES) * WASM_PAGE_BYTES;
+  return Math.ceil((2 * slots * SLOT_BYTES) / PAGE_BYTES) * PAGE_BYTES;
 }
 
 export class Loopback implements Interface {

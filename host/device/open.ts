@@ -3,7 +3,7 @@
 import { Driver, Limit } from "../../assembly/abi.js";
 import { afpacketWindowBytes, openAfpacket } from "./afpacket.js";
 import { afxdpWindowBytes, openAfxdp } from "./afxdp.js";
-import { type Interface, type Offload, StillMapped, type Window } from "./device.js";
+import { type Interface, type Offload, PAGE_BYTES, StillMapped, type Window } from "./device.js";
 import { Link } from "./link.js";
 import { chunkBytesFor, chunksOf, Umem } from "./umem.js";
 
@@ -29,8 +29,6 @@ const SLOTS_MIN = 128;
 const SPARE_INTERFACES = 4;
 /** Of those, AF_XDP ones: what is set aside for them is taken from the machine at the start. */
 const SPARE_AFXDP = 1;
-
-const PAGE_BYTES = 65536;
 
 /** Slots for each of so many interfaces: kernel memory stays bounded when they are many. */
 export function slotsFor(interfaces: number): number {

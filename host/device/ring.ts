@@ -15,18 +15,15 @@
  * available → send request (published) → sending (the kernel has seen it) → available.
  */
 import { Limit } from "../../assembly/abi.js";
-import { StillMapped } from "./device.js";
+import { LINK_BYTES_MAX, PAGE_BYTES, StillMapped } from "./device.js";
 import { addressOf, check, libc, MapFlag, Protection } from "./libc.js";
 import { ReceiveStatus, SlotAt, TransmitStatus, VnetAt } from "./packet.js";
 
-/** Also the page of a linear memory, and a multiple of every page size that Linux uses. */
-const BLOCK_BYTES = 65536;
+/** Of the kernel's ring memory: a block of slots. */
+const BLOCK_BYTES = PAGE_BYTES;
 
 /** A slot holds the usual Ethernet frame, and two of them share a page. */
 const SLOT_BYTES_MIN = 2048;
-
-/** Link header with two tags. */
-const LINK_BYTES_MAX = 22;
 
 /**
  * Where a received frame begins in its slot: TPACKET2_HDRLEN with 16 bytes for the link header, aligned to

@@ -8,16 +8,13 @@
  * A chunk is free, lent to the datapath for one turn, or a queue's: waiting in one of its rings for a frame to
  * come, or to have been sent.
  */
-import type { Window } from "./device.js";
+import { LINK_BYTES_MAX, type Window } from "./device.js";
 import { addressOf, check, libc } from "./libc.js";
 import { LEVEL_XDP, UmemAt, XDP_HEADROOM, XskOption } from "./xsk.js";
 
 /** The kernel takes chunks of a power of two from 2048 bytes up to a page, and no page is smaller than 4096. */
 const CHUNK_BYTES_MIN = 2048;
 const CHUNK_BYTES_MAX = 4096;
-
-/** Link header with two tags. */
-const LINK_BYTES_MAX = 22;
 
 /** Owners of chunks that no queue has; queues are numbered from QUEUE_FIRST on. */
 const FREE = 0;

@@ -6,7 +6,7 @@
  *     transmit    chunks with frames that leave             → completion  → free again
  */
 import { DescriptorFlag } from "../../assembly/abi.js";
-import type { InputBatch } from "./device.js";
+import { type InputBatch, PAGE_BYTES } from "./device.js";
 import { check, Errno, errno, libc } from "./libc.js";
 import { EtherType, Socket } from "./packet.js";
 import { mapRings, unmapRings } from "./ring.js";
@@ -28,9 +28,6 @@ import { ConsumerRing, ProducerRing, type RingPlace } from "./xskring.js";
 
 /** In front of a ring's descriptors: its counts, each on a cache line of its own. */
 const RING_HEADER_BYTES = 4096;
-
-/** Rings begin at multiples of the largest page that Linux has. */
-const PAGE_BYTES = 65536;
 
 /** Frames that one call sends in copy mode, where the kernel lets us say so. */
 const TRANSMIT_BUDGET = 256;
@@ -85,7 +82,7 @@ export class XskSocket {
     try {
       if (umem.member === undefined) umem.register(this.fd, who);
       this.setRings();
-      [this.received, this.transmit, this.fill, this.completion] = this.mapRings();
+      [this.received, this.transmit, this.fill, this.completion] = this.placeRings();
       this.bind();
     } catch (error) {
       this.unmap();
@@ -235,7 +232,7 @@ export class XskSocket {
     libc().setsockopt(this.fd, LEVEL_XDP, XskOption.TransmitBudget, budget, 4);
   }
 
-  private mapRings(): [ConsumerRing, ProducerRing, ProducerRing, ConsumerRing] {
+  private placeRings(): [ConsumerRing, ProducerRing, ProducerRing, ConsumerRing] {
     const { who, umem } = this.options;
     const offsets = new BigUint64Array(OffsetsAt.Bytes / 8);
     const bytes = new Uint32Array([OffsetsAt.Bytes]);
@@ -244,7 +241,7 @@ export class XskSocket {
     const { buffer } = umem.memory;
     const { Frame, Address } = DescriptorBytes;
     const place = (nth: number, from: PageOffset, at: OffsetsAt, each: DescriptorBytes) =>
-      this.mapOne(nth, from, offsets.subarray(at / 8), each);
+      this.placeRing(nth, from, offsets.subarray(at / 8), each);
     return [
       new ConsumerRing(buffer, place(0, PageOffset.Receive, OffsetsAt.Receive, Frame)),
       new ProducerRing(buffer, place(1, PageOffset.Transmit, OffsetsAt.Transmit, Frame)),
@@ -253,7 +250,7 @@ export class XskSocket {
     ];
   }
 
-  private mapOne(
+  private placeRing(
     nth: number,
     from: PageOffset,
     offsets: BigUint64Array,

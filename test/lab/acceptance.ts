@@ -7,11 +7,11 @@ import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
 import type { Child } from "../../host/demo/child.js";
 import { Lab } from "../../host/demo/lab.js";
+import type { DriverName } from "../harness/interface.js";
 import { Capture, checksums, merge } from "./capture.js";
 import { type Arrivals, countArrivals } from "./counters.js";
 import { foreign, mark } from "./foreign.js";
 import {
-  type DriverName,
   type GatewayKind,
   PUBLIC_ZONE,
   type Running,

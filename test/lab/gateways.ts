@@ -4,6 +4,7 @@
  */
 import { Gateway } from "../../host/demo/gateway.js";
 import type { ConnView } from "../../host/telemetry/conn.js";
+import type { DriverName } from "../harness/interface.js";
 import {
   type Form,
   PUBLIC_ADDRESS,
@@ -14,8 +15,6 @@ import {
 } from "./topology.js";
 
 export type GatewayKind = "nat" | "flows" | "kernel";
-
-export type DriverName = "afpacket" | "afxdp";
 
 export const PUBLIC_ZONE = 1000;
 const WAN_PORT = 1000;

@@ -10,7 +10,6 @@ enum Command {
 }
 
 export enum MapType {
-  Hash = 1,
   Array = 2,
   PerCpuArray = 6,
   XskMap = 17,

@@ -34,10 +34,14 @@ function belonging(word: string): Map<string, string> {
   return found;
 }
 
-/** Everything that keeps a namespace alive counts: processes, open files, mounts. */
+/**
+ * Everything that keeps a namespace alive counts: processes, open files, mounts. Our own is always there, also when
+ * lsns stumbles over a process that ends while it looks.
+ */
 function namespaces(): string[] {
   const run = spawnSync("lsns", ["-t", "net", "-n", "-o", "NS"], { encoding: "utf8" });
-  return run.stdout.split(/\s+/);
+  const own = readlinkSync("/proc/self/ns/net").replace(/\D/g, "");
+  return [own, ...run.stdout.split(/\s+/)];
 }
 
 function interfaces(): string[] {

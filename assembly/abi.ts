@@ -11,13 +11,13 @@
 /** What both sides must agree on before anything else is believed. */
 export enum Abi {
   /** Of the exports and the records below. */
-  Version = 3,
+  Version = 4,
   /** "CZIM", the first word of a config image. */
   ImageMagic = 0x4d495a43,
   /** "CZAR", the first word of an arena. */
   ArenaMagic = 0x52415a43,
   /** Of the arena's layout: a module attaches only to an arena of its own version. */
-  ArenaVersion = 2,
+  ArenaVersion = 3,
 }
 
 /** Every bound that host and datapath share. */
@@ -88,6 +88,8 @@ export enum Limit {
   TimeoutSets = 65535,
   /** Timeouts by protocol and port. */
   PortTimeouts = 64,
+  /** Workers that share one configuration. */
+  Workers = 16,
 }
 
 /** "None" where an index is meant, of 16 and of 32 bits. */
@@ -107,6 +109,8 @@ export enum Reason {
   Answered,
   /** ARP that taught or told us something and needs no answer. */
   Learned,
+  /** Another worker's: handed to it, where it ends as any frame does (counted beside that). */
+  HandedOff,
   /** Waits for the first fragment of its datagram; ends later as HeldSent or FragmentTimeout. */
   FragmentHeld,
   /** Waits until its next hop's address is resolved; ends later as HeldSent or NeighborFailed. */
@@ -203,6 +207,8 @@ export enum Reason {
   ProtocolAmbiguous,
   /** The configuration no longer allows the conn that it belonged to. */
   ConnRevoked,
+  /** Handed to this worker under another configuration, by which it would be another's. */
+  Astray,
 
   // way out
   NoRoute,
@@ -248,15 +254,21 @@ export enum DescriptorAt {
   Frame = 0,
   /** u32, its length. */
   Size = 4,
-  /** u16, index of the interface in the image: it came from there, or goes there. */
+  /** u16, index of the interface in the image: it came from there, or goes there; out: None.Short for a hand-off. */
   Interface = 8,
-  /** u16, tag control information of a tag that travels beside the frame (in: with a VlanBeside flag). */
+  /**
+   * u16, tag control information of a tag that travels beside the frame (in: with a VlanBeside flag); of a hand-off
+   * the number of the device that it came in by or, turned round, of the zone that it is in.
+   */
   VlanTci = 10,
   /** u16, DescriptorFlag. */
   Flags = 12,
-  /** u16, out: index of the input whose buffer this is, None.Short for a frame of the datapath's own. */
+  /**
+   * u16, out: index of the input whose buffer this is, None.Short for a frame of the datapath's own. Of a hand-off with
+   * Asked: index of the zone that may have no more conns.
+   */
   Input = 14,
-  /** u16, out: the device (index in the image) it leaves through. */
+  /** u16, out: the device (index in the image) it leaves through; of a hand-off the worker that it goes to. */
   Device = 16,
   Bytes = 20,
 }
@@ -268,6 +280,16 @@ export enum DescriptorFlag {
   ServiceTag = 2,
   /** In: its sender may have left the checksum of TCP or UDP to a network card, and nobody says so (AF_XDP). */
   ChecksumUnsure = 4,
+  /** In and out: a hand-off between workers. Such a frame has an Ethernet header and no tags. */
+  Handed = 8,
+  /** Beside it: to the worker that its addresses and ports belong to. */
+  Owned = 16,
+  /** Beside it: to the worker that the answers of the conn belong to which it is to begin. */
+  Placed = 32,
+  /** Beside it: it has turned round at an external address of ours, and is in that zone without a device. */
+  Turned = 64,
+  /** Beside it: its zone has as many conns as the worker may let it have. Out: may it have more? In: it was asked. */
+  Asked = 128,
 }
 
 // ---------------------------------------------------------------------------------------------------
@@ -884,7 +906,12 @@ export enum StartAt {
   ImageCapacity = 12,
   /** 16 bytes: the secret of the hash and of the port allocation. */
   Seed = 16,
-  Bytes = 32,
+  /** u32, how many workers share the configuration, 0 or 1 for one alone; u32, which of them this is. */
+  Workers = 32,
+  Worker = 36,
+  /** u32, external ports that belong to one worker stand together in twos to this power; at least 6. */
+  ShareShift = 40,
+  Bytes = 48,
 }
 
 /** Fixed places in the linear memory, in front of the arena: how host and datapath hand each other things. */

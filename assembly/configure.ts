@@ -49,6 +49,17 @@ export function stagingAt(): usize {
 export function configureArena(bytes: u32, now: u32): ImageStatus {
   beginOutputs();
   arena.now = now;
+  let status = prepareImage(bytes);
+  const which = nextSlot();
+  const next = Configuration.slot(which);
+  if (status == ImageStatus.Ok) status = placeExternals(next);
+  if (status != ImageStatus.Ok) return status;
+  switchTo(next, which, now);
+  return ImageStatus.Ok;
+}
+
+/** Checks the image at `stagingAt` and builds what follows from it alone. Nothing in force changes. */
+export function prepareImage(bytes: u32): ImageStatus {
   const which = nextSlot();
   const image = Configuration.imageOf(which);
   const next = Configuration.slot(which);
@@ -60,11 +71,7 @@ export function configureArena(bytes: u32, now: u32): ImageStatus {
   status = checkCapacity(next);
   if (status != ImageStatus.Ok) return status;
   if (!next.placeTables(changetype<usize>(next) + slotBytes)) return ImageStatus.TooLarge;
-  status = fillTables(next);
-  if (status == ImageStatus.Ok) status = placeExternals(next);
-  if (status != ImageStatus.Ok) return status;
-  switchTo(next, which, now);
-  return ImageStatus.Ok;
+  return fillTables(next);
 }
 
 /** The arena was made for so many; they do not grow. */
@@ -129,7 +136,7 @@ function placeExternals(next: Configuration): ImageStatus {
       const index = unused == NONE ? resting : unused;
       if (index == NONE) return ImageStatus.TooLarge;
       forgetResting(index);
-      External.at(index).begin(next.zone(pool.zone).number, address);
+      External.at(index).begin(next.zone(pool.zone).number, address, pool);
       next.externalByAddress.put(key, index);
     }
   }

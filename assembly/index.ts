@@ -9,7 +9,7 @@
 import { Abi, ImageStatus } from "./abi";
 import { faultAt } from "./config/check";
 import { activate, active } from "./config/configuration";
-import { configureArena, stagingAt } from "./configure";
+import { configureArena, prepareImage, stagingAt } from "./configure";
 import { arena, arenaBytes as arenaBytesWanted, attachArena, reasons, startArena } from "./memory";
 import { announceAll } from "./net/announce";
 import { forgetNeighbors } from "./net/neighbor";
@@ -57,6 +57,11 @@ export function configure(bytes: u32, now: u32): ImageStatus {
   return configureArena(bytes, now);
 }
 
+/** Says whether `configure` would take the image, as far as that does not depend on what is in use; changes nothing. */
+export function check(bytes: u32): ImageStatus {
+  return prepareImage(bytes);
+}
+
 /** Offset in the refused image of what was wrong, 0 where it is the image as a whole. */
 export function imageFault(): u32 {
   return faultAt;
@@ -98,6 +103,17 @@ export function deviceCounters(): usize {
 }
 export function flowCounters(): usize {
   return active.flowCounters;
+}
+
+/**
+ * Where several workers share the limits of zones: the conns that began in the zone with this index in the image in
+ * force, and how many of them it may have here. What `allow` has said goes on in a later image where the zone does.
+ */
+export function zoneConns(index: u32): u32 {
+  return <u32>active.zoneState(index).conns;
+}
+export function allow(index: u32, conns: u32): void {
+  active.zoneState(index).allowance = conns;
 }
 
 /** Rows at Exchange.Rows, see readout.ts. */

@@ -119,6 +119,13 @@ export class ArenaHeader {
   alarmAt: u32;
   alarmRepeats: u32;
   connsHigh: u32;
+  /** How many workers share the configuration, at least one, and which of them this is (nat/owner.ts). */
+  workers: u32;
+  worker: u32;
+  /** External ports stand together in twos to this power. */
+  shareShift: u32;
+  /** From one IP identification of a counter to the next (nat/identification.ts). */
+  identificationStep: u32;
   /** Random draws so far: with the seed, all that the port allocation depends on. */
   draws: u64;
   /** Lists of buffers for held frames: free ones, and those that become free with the next call. */
@@ -245,6 +252,9 @@ export function startArena(now: u32): void {
   arena.neighborCapacity = load<u32>(Exchange.Start + StartAt.NeighborCapacity);
   arena.poolAddressCapacity = load<u32>(Exchange.Start + StartAt.PoolAddressCapacity);
   arena.imageCapacity = load<u32>(Exchange.Start + StartAt.ImageCapacity);
+  arena.workers = max<u32>(1, load<u32>(Exchange.Start + StartAt.Workers));
+  arena.worker = load<u32>(Exchange.Start + StartAt.Worker);
+  arena.shareShift = max<u32>(6, load<u32>(Exchange.Start + StartAt.ShareShift));
   arena.generation = 1;
   arena.announceNext = NONE;
   arena.now = now;
@@ -332,7 +342,8 @@ function plan(connCount: u32, neighborCount: u32, poolAddresses: u32, imageBytes
   shiftSlab = Slab.view(region(Slab.bytes(Limit.ShiftedConns)));
   imaginedPacket = region(RecordBytes.Packet);
   imaginedConn = region(RecordBytes.Conn);
-  neighbors = region(<usize>neighborCount * RecordBytes.Neighbor);
+  // One more: the way round, which is no neighbor (net/neighbor.ts).
+  neighbors = region((<usize>neighborCount + 1) * RecordBytes.Neighbor);
   neighborSlab = Slab.view(region(Slab.bytes(neighborCount)));
   neighborIndex = Index.view(region(Index.bytes(neighborCount)));
   neighborWheel = Wheel.view(region(Wheel.bytes(neighborCount)));

@@ -3,7 +3,7 @@
  * One record per frame of a batch, overwritten by the next batch.
  */
 
-import { DescriptorAt } from "./abi";
+import { DescriptorAt, Exchange, None } from "./abi";
 import { packets, RecordBytes } from "./memory";
 import { Tuple } from "./nat/tuple";
 import { Ipv4 } from "./wire/ipv4";
@@ -30,6 +30,12 @@ export const CONTINUE: u32 = 0xff;
 
 /** The packet is for the router itself. */
 export const LOCAL: u32 = 0xfe;
+
+/** What another worker has received, and counts. */
+export const HEARD: u32 = 0xfd;
+
+/** No worker has it but this one. */
+export const NO_WORKER: u8 = 0xff;
 
 /** A handle that hits nothing. */
 export const NO_CONN: u32 = 0xffffffff;
@@ -69,6 +75,8 @@ export class Packet extends Tuple {
   code: u8;
   /** IP identification: of a fragment as it came, or as it leaves once its datagram is found. */
   identification: u16;
+  /** The worker that a fragment, or the first one of its datagram, was handed to; NO_WORKER for none. */
+  worker: u8;
 
   static at(index: u32): Packet {
     return changetype<Packet>(packets + <usize>index * RecordBytes.Packet);
@@ -92,6 +100,16 @@ export class Packet extends Tuple {
 
   get ip(): Ipv4 {
     return Ipv4.view(this.network);
+  }
+  /** Whether it has turned round at an external address of ours, and so came in by no device. */
+  get isTurned(): bool {
+    return this.device == <u16>None.Short;
+  }
+  /** Bits of DescriptorFlag: how another worker handed it to this one. */
+  get passage(): u32 {
+    if (this.input == <u16>None.Short) return 0;
+    const descriptor = <usize>Exchange.Inputs + <usize>this.input * DescriptorAt.Bytes;
+    return load<u16>(descriptor, DescriptorAt.Flags);
   }
   get direction(): Direction {
     return this.handle & 1;

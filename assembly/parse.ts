@@ -37,8 +37,11 @@ export function parse(packet: Packet, input: u32): u32 {
   const bytes = load<u32>(descriptor, DescriptorAt.Size);
   if (bytes < Ethernet.BYTES) return Reason.FrameTruncated;
   if (bytes > <u32>Limit.FrameBytes) return Reason.FrameTooLong;
-  const verdict = parseLink(packet, descriptor, load<u32>(descriptor, DescriptorAt.Frame), bytes);
-  const isUnsure = (load<u16>(descriptor, DescriptorAt.Flags) & DescriptorFlag.ChecksumUnsure) != 0;
+  const frame = load<u32>(descriptor, DescriptorAt.Frame);
+  const flags = load<u16>(descriptor, DescriptorAt.Flags);
+  if ((flags & DescriptorFlag.Handed) != 0) return parseHanded(packet, descriptor, frame, bytes);
+  const verdict = parseLink(packet, descriptor, frame, bytes);
+  const isUnsure = (flags & DescriptorFlag.ChecksumUnsure) != 0;
   // A fragment's checksum is its sender's own work: no card knows the other fragments.
   if (isUnsure && verdict == CONTINUE && packet.kind == PacketKind.Ipv4) completeUnsure(packet.ip);
   return verdict;
@@ -84,12 +87,27 @@ function parseLink(packet: Packet, descriptor: usize, frame: usize, bytes: u32):
   return ours || ethernet.isBroadcast ? parseArp(packet, end) : Reason.NotOurMac;
 }
 
+/** A frame that another worker has received, or turned round: without tags, and counted there already. */
+function parseHanded(packet: Packet, descriptor: usize, frame: usize, bytes: u32): u32 {
+  const number = load<u16>(descriptor, DescriptorAt.VlanTci);
+  const isTurned = (load<u16>(descriptor, DescriptorAt.Flags) & DescriptorFlag.Turned) != 0;
+  if (!(isTurned ? findZone(number) : findDevice(DEVICE_NUMBER | number))) return Reason.Astray;
+  packet.place(lastPlace);
+  const network = frame + Ethernet.BYTES;
+  packet.network = <u32>network;
+  const end = <u32>frame + bytes;
+  if (Ethernet.view(frame).type == EtherType.Arp) return parseArp(packet, end);
+  return parseIpv4(packet, network, end);
+}
+
 function isTag(type: u32): bool {
   return type == EtherType.Vlan || type == EtherType.ServiceVlan;
 }
 
 /** The tags of no device. */
 const NO_TAGS: u64 = ~0;
+/** Beside the number of a device, where no tags are known: tags have fewer bits. */
+const DEVICE_NUMBER: u64 = 1 << 62;
 
 /** The device that was found last, and what its frames have in common: a batch comes in runs of one device. */
 let lastTags: u64 = NO_TAGS;
@@ -106,7 +124,8 @@ export function beginParse(): void {
 
 function findDevice(tags: u64): bool {
   if (tags == lastTags) return true;
-  const found = active.deviceByTags.get(tags);
+  const isNumber = (tags & DEVICE_NUMBER) != 0;
+  const found = isNumber ? active.deviceByPort.get(tags & 0xffff) : active.deviceByTags.get(tags);
   lastTags = found == NONE ? NO_TAGS : tags;
   if (found == NONE) return false;
   const device = active.device(found);
@@ -115,6 +134,16 @@ function findDevice(tags: u64): bool {
   lastMac = macWord(device.mac);
   lastCounters = active.deviceCounters + <usize>found * DeviceCounterAt.Bytes;
   lastZone = active.zone(device.zone).number;
+  return true;
+}
+
+/** A frame that is in a zone without a device. */
+function findZone(number: u32): bool {
+  const found = active.zoneIndex(number);
+  lastTags = NO_TAGS;
+  if (found == NONE) return false;
+  lastPlace = placeOf(None.Short, 0, found);
+  lastZone = number;
   return true;
 }
 

@@ -4,11 +4,12 @@
  * Reason, counted in one place.
  */
 
-import { DeviceCounterAt, Limit, None, Reason } from "./abi";
+import { ConnState, DescriptorFlag, DeviceCounterAt, Limit, None, Reason } from "./abi";
 import { active, pairKey } from "./config/configuration";
+import { claim, claimFragment, handOff, handOn, shareArp, turn } from "./handoff";
 import { arena, connIndex, count } from "./memory";
 import { Conn, ConnFlag, findConn, guessConn, isOf, opposite, touchConn } from "./nat/conn";
-import { decide, decideError } from "./nat/decide";
+import { decide, decideError, stayBy } from "./nat/decide";
 import {
   beginDatagram,
   joinDatagram,
@@ -24,21 +25,24 @@ import { dropConn, refresh } from "./nat/lifetime";
 import { fitsQuery } from "./nat/query";
 import { beginsTcp } from "./nat/tcp";
 import { translate, translateFragment } from "./nat/translate";
+import { Tuple } from "./nat/tuple";
 import { giveWaiting } from "./nat/waiting";
 import { sendPieces } from "./net/fragmenter";
 import { LINK_HEADER_BYTES } from "./net/link";
-import { holdFor, Neighbor, resolveNeighbor, sendTo } from "./net/neighbor";
+import { holdFor, Neighbor, resolveNeighbor, sendTo, wayRound } from "./net/neighbor";
 import { produced } from "./net/output";
-import { answerArp, answerLocal, reportDrop, reportTooBig } from "./net/responder";
+import { answerArp, answerLocal, learnArp, reportDrop, reportTooBig } from "./net/responder";
 import { findRoute, isDirectedBroadcast } from "./net/route";
 import { holdSyn } from "./net/unsolicited";
-import { CONTINUE, LOCAL, NO_CONN, Packet, PacketKind } from "./packet";
+import { CONTINUE, HEARD, LOCAL, NO_CONN, NO_WORKER, Packet, PacketKind } from "./packet";
 import { beginParse, parse } from "./parse";
 import { answerPcp, isForPcp } from "./pcp";
 import { NONE } from "./table/none";
 import { beginCall } from "./timers";
 import { Ethernet } from "./wire/ethernet";
 import { IpProtocol } from "./wire/ipv4";
+
+if (Reason.OutputFull + 1 != Reason.Count) ERROR("OutputFull is the last Reason");
 
 // A gateway's text grows into the headroom, in front of which a longer link header may have to go.
 if (<u32>Limit.Headroom + Ethernet.BYTES < LINK_HEADER_BYTES + GROWTH_MAX) {
@@ -83,23 +87,48 @@ function guessConns(received: u32): void {
 
 /** Where a packet goes that was parsed; conns that were made or ended since `before` may be its own. */
 function proceed(packet: Packet, before: u32, now: u32): u32 {
-  if (!packet.isWhole) {
-    if (packet.kind == PacketKind.First) return forwardFirst(packet, now);
-    return packet.kind == PacketKind.Arp ? answerArp(packet, now) : forwardFragment(packet, now);
-  }
+  if (packet.kind == PacketKind.Arp) return hearArp(packet, now);
+  if (!packet.isWhole) return proceedFragment(packet, now);
   const handle = packet.handle;
   if (arena.connChanges != before || (handle != NO_CONN && !isOf(handle, packet))) {
     packet.handle = findConn(packet, packet.hashed);
   }
+  if (packet.handle == NO_CONN && arena.workers > 1) {
+    const verdict = claim(packet);
+    if (verdict != CONTINUE) return verdict;
+  }
   return forward(packet, now);
+}
+
+/** All workers hear what one of them receives. That one answers, and for it alone it is a frame. */
+function hearArp(packet: Packet, now: u32): u32 {
+  if (arena.workers == 1) return answerArp(packet, now);
+  if ((packet.passage & DescriptorFlag.Handed) == 0) {
+    shareArp(packet);
+    return answerArp(packet, now);
+  }
+  learnArp(packet, now);
+  packet.device = <u16>None.Short;
+  return HEARD;
+}
+
+function proceedFragment(packet: Packet, now: u32): u32 {
+  if (arena.workers > 1) {
+    const verdict = claimFragment(packet);
+    if (verdict != CONTINUE) return verdict;
+  }
+  return packet.kind == PacketKind.First ? forwardFirst(packet, now) : forwardFragment(packet, now);
 }
 
 /** A first fragment goes the way of any packet, if its datagram may begin. */
 function forwardFirst(packet: Packet, now: u32): u32 {
   packet.handle = findConn(packet, packet.hashed);
+  packet.worker = NO_WORKER;
   let verdict = mayBegin(packet);
+  if (verdict == CONTINUE && packet.handle == NO_CONN && arena.workers > 1) verdict = claim(packet);
   if (verdict == CONTINUE) verdict = forward(packet, now);
-  if (verdict <= <u32>Reason.Held) tellOthers(packet, now);
+  // One that comes back has begun nothing yet.
+  if (verdict <= <u32>Reason.Held && packet.worker != arena.worker) tellOthers(packet, now);
   return verdict;
 }
 
@@ -136,9 +165,16 @@ function refuse(packet: Packet, verdict: u32, now: u32): u32 {
     holdSyn(packet, now);
     return Reason.TcpUnsolicited;
   }
-  if (verdict == LOCAL) return isForPcp(packet) ? answerPcp(packet) : answerLocal(packet);
+  if (verdict == Reason.HandedOff) return handOn(packet);
+  if (verdict == LOCAL) return serve(packet);
   reportDrop(packet, verdict, now);
   return verdict;
+}
+
+/** A packet for the router itself. Nothing of it is an external port that another worker would turn to. */
+function serve(packet: Packet): u32 {
+  if (packet.isTurned) return Reason.Hairpin;
+  return isForPcp(packet) ? answerPcp(packet) : answerLocal(packet);
 }
 
 /** A first fragment went the way of any packet; what it found out, those that follow it need to know. */
@@ -153,9 +189,10 @@ function forwardFragment(packet: Packet, now: u32): u32 {
   return verdict == CONTINUE ? passFragment(packet, now) : verdict;
 }
 
-/** A fragment that knows its conn, or is for the router itself. Its sender is told of no drop. */
+/** A fragment that knows its conn or worker, or is for the router itself. Its sender is told of no drop. */
 function passFragment(packet: Packet, now: u32): u32 {
-  if (packet.handle == NO_CONN) return answerLocal(packet);
+  if (packet.worker != NO_WORKER) return handOff(packet, packet.worker, DescriptorFlag.Owned);
+  if (packet.handle == NO_CONN) return packet.isTurned ? Reason.Hairpin : answerLocal(packet);
   let verdict = admit(packet, now);
   if (verdict == CONTINUE) verdict = fit(packet, now);
   if (verdict != CONTINUE) return verdict;
@@ -192,9 +229,7 @@ function admit(packet: Packet, now: u32): u32 {
     if (conn.decided(packet.direction, packet.port)) return recall(packet, conn);
   }
   // RFC 1812 section 5.3.7: a broadcast address is no source.
-  if (!known && isDirectedBroadcast(active.device(packet.device), packet.source)) {
-    return Reason.IpBadSource;
-  }
+  if (!known && comesFromAll(packet, packet.source)) return Reason.IpBadSource;
   const changes = arena.connChanges;
   let verdict = decide(packet, now);
   const isNew = arena.connChanges != changes;
@@ -205,6 +240,17 @@ function admit(packet: Packet, now: u32): u32 {
   // A packet that goes nowhere leaves no conn behind, nor a port taken.
   if (verdict != CONTINUE && isNew && packet.handle != NO_CONN) dropConn(packet.handle >> 1);
   return verdict;
+}
+
+/** An ICMP error about nothing that is known to this worker: another one may have the conn. */
+function findElsewhere(packet: Packet): u32 {
+  const verdict = arena.workers > 1 ? stayBy(packet, ConnState.New) : CONTINUE;
+  return verdict == CONTINUE ? Reason.IcmpUnrelated : verdict;
+}
+
+/** Whether a source means every host of the link that the packet came in by. */
+function comesFromAll(packet: Packet, source: u32): bool {
+  return !packet.isTurned && isDirectedBroadcast(active.device(packet.device), source);
 }
 
 /** What the conn remembers of the packet's direction. */
@@ -224,12 +270,12 @@ function recall(packet: Packet, conn: Conn): u32 {
  * one that it is about as it is: timer, phase and remembered verdicts (RFC 5508 REQ-6).
  */
 function admitError(packet: Packet, now: u32): u32 {
-  if (packet.handle == NO_CONN) return Reason.IcmpUnrelated;
+  if (packet.handle == NO_CONN) return findElsewhere(packet);
   if (packet.protocol == IpProtocol.Icmp && !fitsQuery(packet)) return Reason.IcmpUnrelated;
   // Any hop may send it (RFC 4787 REQ-12a), but nobody sends from an address that is no host's, or ours.
   const source = packet.ip.source;
-  if (isDirectedBroadcast(active.device(packet.device), source)) return Reason.IpBadSource;
-  if (active.deviceByAddress.get(pairKey(packet.zoneIndex, source)) != NONE) {
+  if (comesFromAll(packet, source)) return Reason.IpBadSource;
+  if (active.deviceByAddress.get(pairKey(packet.zoneIndex, source)) != NONE && !packet.isTurned) {
     return Reason.IpBadSource;
   }
   const conn = Conn.of(packet.handle);
@@ -249,6 +295,13 @@ function route(packet: Packet, now: u32): u32 {
   const other = conn.tuple(opposite(direction));
   const zone = active.zoneIndex(other.zone);
   if (zone == NONE) return Reason.NoRoute;
+  if (arena.workers > 1 && goesRound(conn, other, zone)) {
+    packet.adjacency = wayRound();
+    if (packet.kind != PacketKind.IcmpError) {
+      conn.decide(direction, packet.port, packet.flow, packet.adjacency, false);
+    }
+    return CONTINUE;
+  }
   const found = findRoute(zone, other.source);
   let hop = other.source;
   // A flow's output() is in the zone where a hairpinned packet only turns round.
@@ -271,6 +324,11 @@ function route(packet: Packet, now: u32): u32 {
     conn.decide(direction, packet.port, packet.flow, packet.adjacency, false);
   }
   return CONTINUE;
+}
+
+/** Whether another worker goes on with what the conn sends to an external address of ours (nat/hairpin.ts). */
+function goesRound(conn: Conn, other: Tuple, zone: u32): bool {
+  return !conn.has(ConnFlag.Hairpin) && active.isOurs(zone, other.source);
 }
 
 /** Whether it is a SYN for an external address that found neither a conn nor a flow, nor serves the router. */
@@ -304,7 +362,10 @@ function emit(packet: Packet, now: u32): Reason {
   if (packet.totalBytes > neighbor.mtu) {
     return sendPieces(index, packet.network, packet.input, now);
   }
-  if (!neighbor.isUsable) return holdFor(index, packet.network, packet.totalBytes);
+  if (!neighbor.isUsable) {
+    if (index == wayRound()) return turn(packet);
+    return holdFor(index, packet.network, packet.totalBytes);
+  }
   const sent = sendTo(index, packet.network, packet.totalBytes, packet.input, now);
   return sent ? Reason.Forwarded : Reason.OutputFull;
 }
@@ -313,7 +374,7 @@ function emit(packet: Packet, now: u32): Reason {
 function finish(packet: Packet, verdict: u32): void {
   packet.reason = <u8>verdict;
   // A list that is full counts itself, for frames of our own too.
-  if (verdict != Reason.OutputFull) count(verdict);
+  if (verdict < <u32>Reason.OutputFull) count(verdict);
   if (verdict <= <u32>Reason.Held || packet.device == None.Short) return;
   const at = active.deviceCounters + <usize>packet.device * DeviceCounterAt.Bytes;
   store<u64>(at, load<u64>(at, DeviceCounterAt.RxDropped) + 1, DeviceCounterAt.RxDropped);

@@ -17,7 +17,7 @@ import { sweepConns } from "./nat/sweep";
 import { reclaimWaiting, startWaiting } from "./nat/waiting";
 import { hasAnnouncements, sendAnnouncements } from "./net/announce";
 import { reclaimHeld, startHeld } from "./net/held";
-import { tendNeighbors } from "./net/neighbor";
+import { startWayRound, tendNeighbors } from "./net/neighbor";
 import { beginOutputs, produced } from "./net/output";
 import { reportDrop } from "./net/responder";
 import { synWait, takeDueSyn } from "./net/unsolicited";
@@ -29,6 +29,7 @@ export function startQueues(): void {
   startDatagrams();
   startWaiting();
   startIdentifications();
+  startWayRound();
 }
 
 /**

@@ -35,7 +35,10 @@ export interface Exports extends Record<string, unknown> {
   start(now: number): void;
   imageAt(): number;
   configure(bytes: number, now: number): ImageStatus;
+  check(bytes: number): ImageStatus;
   imageFault(): number;
+  zoneConns(index: number): number;
+  allow(index: number, conns: number): void;
   linkLost(interfaceIndex: number): void;
   announce(): void;
   process(received: number, now: number): number;
@@ -74,12 +77,22 @@ export interface ArenaCapacity {
   readonly imageBytes: number;
 }
 
+/** Which of the workers that share a configuration a datapath is (assembly/nat/owner.ts). */
+export interface WorkerShare {
+  readonly workers: number;
+  readonly worker: number;
+  /** External ports that belong to one worker stand together in twos to this power, from 6 on. */
+  readonly shareShift: number;
+}
+
 export interface DatapathOptions {
   readonly capacity: ArenaCapacity;
   /** 16 bytes that nobody can guess; the same ones give the same ports. */
   readonly seed: Uint8Array;
   /** Bytes of all windows together, each rounded up to 64 KiB. */
   readonly windowBytes: number;
+  /** Left out where it is alone. */
+  readonly share?: WorkerShare;
   /** The compiled module; the release build beside this file's package by default. */
   readonly module?: WebAssembly.Module;
   /** The same code in another form, instead of a module (test/bench/native.ts). */
@@ -128,7 +141,7 @@ export class Datapath implements Offload {
     this.view = new DataView(this.memory.buffer);
     this.nextWindow = windowsAt;
     this.inputs = new Inputs(this.words);
-    writeStart(this.memory, options.capacity, options.seed);
+    writeStart(this.memory, options.capacity, options.seed, options.share);
     this.exports.start(now);
   }
 
@@ -149,12 +162,36 @@ export class Datapath implements Offload {
 
   /** Takes an image into force, or throws an ImageRefused and changes nothing. */
   configure(image: Uint8Array, now: number): void {
+    const status = this.exports.configure(this.stage(image), now);
+    if (status !== ImageStatus.Ok) throw new ImageRefused(status, this.exports.imageFault());
+  }
+
+  /**
+   * Whether `configure` would take the image, as far as that does not depend on what is in use.
+   * @throws ImageRefused
+   */
+  check(image: Uint8Array): void {
+    const status = this.exports.check(this.stage(image));
+    if (status !== ImageStatus.Ok) throw new ImageRefused(status, this.exports.imageFault());
+  }
+
+  /** Conns that began in the zone with this index in the image. */
+  zoneConns(index: number): number {
+    return this.exports.zoneConns(index) >>> 0;
+  }
+
+  /** How many of them this worker may have, where several share the zone's limit. */
+  allow(index: number, conns: number): void {
+    this.exports.allow(index, conns);
+  }
+
+  /** Puts an image where the datapath looks for it; returns its length. */
+  private stage(image: Uint8Array): number {
     const at = this.exports.imageAt() >>> 0;
     const room = this.view.getUint32(Exchange.Start + StartAt.ImageCapacity, true);
     if (image.length > room) throw new ImageRefused(ImageStatus.TooLarge, 0);
     new Uint8Array(this.memory.buffer, at, image.length).set(image);
-    const status = this.exports.configure(image.length, now);
-    if (status !== ImageStatus.Ok) throw new ImageRefused(status, this.exports.imageFault());
+    return image.length;
   }
 
   /** Forgets the neighbors behind an interface (index in the image) whose link was down. */
@@ -194,6 +231,17 @@ export class Datapath implements Offload {
   }
   outputInterface(i: number): number {
     return this.halves[(outputAt(i) + DescriptorAt.Interface) >>> 1] as number;
+  }
+  /** Of a hand-off: what stands beside the frame for the other worker; the worker is `outputDevice`. */
+  outputPlace(i: number): number {
+    return this.halves[(outputAt(i) + DescriptorAt.VlanTci) >>> 1] as number;
+  }
+  outputFlags(i: number): number {
+    return this.halves[(outputAt(i) + DescriptorAt.Flags) >>> 1] as number;
+  }
+  /** Of a hand-off with Asked: index of the zone that may have no more conns. */
+  outputZone(i: number): number {
+    return this.halves[(outputAt(i) + DescriptorAt.Input) >>> 1] as number;
   }
   /** Index of the device it leaves through. */
   outputDevice(i: number): number {
@@ -368,13 +416,22 @@ function speakingOurs(exports: Exports): Exports {
   return exports;
 }
 
-function writeStart(memory: WebAssembly.Memory, capacity: ArenaCapacity, seed?: Uint8Array): void {
+function writeStart(
+  memory: WebAssembly.Memory,
+  capacity: ArenaCapacity,
+  seed?: Uint8Array,
+  share?: WorkerShare,
+): void {
   const view = new DataView(memory.buffer, Exchange.Start, StartAt.Bytes);
   view.setUint32(StartAt.ConnCapacity, capacity.conns, true);
   view.setUint32(StartAt.NeighborCapacity, capacity.neighbors, true);
   view.setUint32(StartAt.PoolAddressCapacity, capacity.poolAddresses, true);
   view.setUint32(StartAt.ImageCapacity, capacity.imageBytes, true);
   if (seed) new Uint8Array(memory.buffer, Exchange.Start + StartAt.Seed, 16).set(seed);
+  if (share === undefined) return;
+  view.setUint32(StartAt.Workers, share.workers, true);
+  view.setUint32(StartAt.Worker, share.worker, true);
+  view.setUint32(StartAt.ShareShift, share.shareShift, true);
 }
 
 /**

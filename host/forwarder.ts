@@ -1,30 +1,24 @@
-/** The main thread's handle on the forwarding thread: start, reconfigure, read out, stop. */
+/** The main thread's handle on all workers, as if they were one: start, reconfigure, read out, stop. */
 
 import { EventEmitter } from "node:events";
-import { Worker } from "node:worker_threads";
 import { ConnRowAt } from "../assembly/abi.js";
 import { outgrown } from "./capacity.js";
 import { macBytes, macFromBytes } from "./config/address.js";
 import { type Capacity, capacityOf, compileImage } from "./config/compile.js";
 import { type MacOf, virtualMac } from "./config/mac.js";
 import type { Config } from "./config/model.js";
+import { reshared } from "./config/shares.js";
 import { WakeUp } from "./device/libc.js";
 import { type InterfaceOrder, kernelMac, slotsFor } from "./device/open.js";
-import type { Answer, ConfigurationOrder, Order, WorkerStart } from "./orders.js";
+import type { ConfigurationOrder, RawCounters, WorkerStart } from "./orders.js";
 import { type ConnView, readConn } from "./telemetry/conn.js";
 import { type Counters, readCounters } from "./telemetry/counters.js";
 import { type EventView, readEvents } from "./telemetry/event.js";
-
-/** Milliseconds in which the thread must answer an order. */
-const ANSWER_MS = 10_000;
-
-/** Milliseconds in which it must end: the kernel closes a hundred interfaces one by one, some 40 ms each. */
-const STOP_MS = 30_000;
-
-/** The id of what has none: that it forwards. */
-const START = 0;
-
-type Waiting = { resolve(answer: Answer): void; reject(error: Error): void };
+import { Board, makeBoard } from "./workers/board.js";
+import { type Saying, WorkerHandle } from "./workers/handle.js";
+import { capacityOfEach, keptDevices, limitsOf, seedOf } from "./workers/share.js";
+import { Steerer } from "./workers/steerer.js";
+import { sumCounters } from "./workers/sum.js";
 
 interface Events {
   link: [name: string, event: string];
@@ -32,49 +26,61 @@ interface Events {
   event: [event: EventView];
   /** What an operator should know of how an interface works. */
   notice: [text: string];
-  /** The thread ended without being told to. */
+  /** A worker ended without being told to, and so did the others. */
   failure: [error: Error];
 }
 
+/** Notices that are remembered, so that several workers do not say the same. */
+const NOTICES_MAX = 256;
+
 export class Forwarder extends EventEmitter<Events> {
-  private readonly worker: Worker;
-  private readonly wake = WakeUp.make();
+  private readonly workers: readonly WorkerHandle[];
+  private readonly wakes: readonly WakeUp[];
   private readonly capacity: Capacity;
-  private readonly waiting = new Map<number, Waiting>();
-  private nextId = START + 1;
+  private readonly steerer: Steerer;
   /** By number: the one in force, and those sent that have not been answered. */
   private readonly configs = new Map<number, Config>();
   private nextNumber = 0;
-  private readonly ready: Promise<Answer>;
-  private readonly ended: Promise<void>;
-  private isEnded = false;
+  private inForce = -1;
+  /** The configuration that is being switched to, if any: they come one after the other. */
+  private switching: Promise<void> = Promise.resolve();
   private stopping = false;
+  /** Which worker has said a notice. */
+  private readonly noticed = new Map<string, number>();
   /** Events from before anyone could listen; undefined when they have been told. */
   private early: (() => void)[] | undefined = [];
 
   private constructor(config: Config, seed: Uint8Array) {
     super();
+    const workers = config.workers;
     this.capacity = capacityOf(config);
-    this.ready = new Promise((resolve, reject) => this.waiting.set(START, { resolve, reject }));
+    this.steerer = new Steerer(config);
+    this.wakes = Array.from({ length: workers }, () => WakeUp.make());
+    const buffers = makeBoard(workers);
+    const board = new Board(buffers);
     try {
-      const { capacity, wake } = this;
       const first = this.order(config);
-      const workerData: WorkerStart = { capacity, seed, wakeFd: wake.fd, first };
-      this.worker = new Worker(new URL("worker.js", import.meta.url), { workerData });
+      this.inForce = first.number;
+      const { shareShift } = this.steerer;
+      this.workers = this.wakes.map((wake, worker) => {
+        const start: WorkerStart = {
+          share: { workers, worker, shareShift },
+          capacity: capacityOfEach(this.capacity, workers),
+          seed: seedOf(seed, worker),
+          wakeFds: this.wakes.map(({ fd }) => fd),
+          board: buffers,
+          first,
+        };
+        return new WorkerHandle(start, wake, board);
+      });
     } catch (error) {
-      this.wake.close();
+      this.closeWakes();
       throw error;
     }
-    this.worker.on("message", (answer: Answer) => this.receive(answer));
-    this.worker.on("error", (error) => this.fail(error));
-    this.ended = new Promise((resolve) => {
-      this.worker.on("exit", () => {
-        this.isEnded = true;
-        this.wake.close();
-        this.fail(new Error("the forwarding thread ended"));
-        resolve();
-      });
-    });
+    for (const [rank, worker] of this.workers.entries()) {
+      worker.on("saying", (saying) => this.hear(saying, rank));
+      worker.on("failure", (error) => void this.fail(error));
+    }
   }
 
   /**
@@ -84,9 +90,10 @@ export class Forwarder extends EventEmitter<Events> {
   static async start(config: Config, seed: Uint8Array): Promise<Forwarder> {
     const forwarder = new Forwarder(config, seed);
     try {
-      await forwarder.ready;
+      await Promise.all(forwarder.workers.map(({ ready }) => ready));
     } catch (error) {
-      await forwarder.worker.terminate();
+      forwarder.stopping = true;
+      await forwarder.terminate();
       throw error;
     }
     setImmediate(() => forwarder.tellEarly());
@@ -95,106 +102,151 @@ export class Forwarder extends EventEmitter<Events> {
 
   /** Switches to another configuration, or rejects and goes on with the one in force. */
   async reconfigure(config: Config): Promise<void> {
+    const before = this.switching;
+    let done = () => {};
+    this.switching = new Promise((resolve) => {
+      done = resolve;
+    });
+    await before;
+    try {
+      await this.switchTo(config);
+    } finally {
+      done();
+    }
+  }
+
+  private async switchTo(config: Config): Promise<void> {
     const next = this.order(config);
     const { number } = next;
-    const present = [...this.configs.values()].filter((each) => each !== config);
-    const wrong = outgrown(config, next.image.length, this.capacity, present);
-    if (wrong.length > 0) {
+    try {
+      const present = [...this.configs.values()].filter((each) => each !== config);
+      const wrong = [
+        ...outgrown(config, next.image.length, this.capacity, present),
+        ...this.reshared(config),
+      ];
+      if (wrong.length > 0) throw new Error(wrong.join("\n"));
+      await this.prepare(next);
+    } catch (error) {
       this.configs.delete(number);
-      throw new Error(wrong.join("\n"));
+      throw error;
     }
-    const done = await this.ask("done", (id) => ({ kind: "configure", id, next }));
-    if (done.error !== undefined) {
+    try {
+      await Promise.all(
+        this.workers.map((worker) => worker.tell((id) => ({ kind: "commit", id }))),
+      );
+    } catch (error) {
+      // Alone, it goes on with what it had. Several would not agree any more.
+      if (this.workers.length > 1) await this.fail(error as Error);
       this.configs.delete(number);
-      throw new Error(done.error);
+      throw error;
     }
+    this.inForce = number;
     for (const each of this.configs.keys()) if (each < number) this.configs.delete(each);
   }
 
-  async counters(): Promise<Counters> {
-    const answer = await this.ask("counters", (id) => ({ kind: "counters", id }));
-    const config = this.configs.get(answer.configuration);
-    if (config === undefined) throw new Error("counters of a configuration that is gone");
-    return readCounters(answer.counters, config);
+  private reshared(config: Config): string[] {
+    const running = this.configs.get(this.inForce);
+    return running === undefined ? [] : reshared(config, running, this.steerer.shareShift);
   }
 
-  /** The conn table by ascending index; not one moment's picture when it is large. */
-  async conns(): Promise<ConnView[]> {
-    const found: ConnView[] = [];
-    for (let first = 0; ; ) {
-      const { rows } = await this.ask("conns", (id) => ({ kind: "conns", id, first }));
-      for (const row of rows.flatMap(splitRows)) {
-        found.push(readConn(row));
-        first = row.getUint32(ConnRowAt.Index, true) + 1;
+  /** By all or none. One after the other, so that each new socket finds its place among the others of its interface. */
+  private async prepare(next: ConfigurationOrder): Promise<void> {
+    try {
+      for (const worker of this.workers) {
+        await worker.tell((id) => ({ kind: "prepare", id, next }));
       }
-      if (rows.length === 0) return found;
+    } catch (error) {
+      const abandoned = this.workers.map((worker) =>
+        worker.tell((id) => ({ kind: "abandon", id })),
+      );
+      await Promise.allSettled(abandoned);
+      throw error;
     }
   }
 
-  /** Resolves when all interfaces are closed, or the thread was ended because it did not close them. */
+  async counters(): Promise<Counters> {
+    for (;;) {
+      const answers = await Promise.all(
+        this.workers.map((worker) => worker.ask("counters", (id) => ({ kind: "counters", id }))),
+      );
+      const numbers = new Set(answers.map(({ configuration }) => configuration));
+      const [number] = numbers;
+      // A switch came between them: their rows are of different devices.
+      if (numbers.size > 1 || number === undefined) {
+        await this.switching;
+        continue;
+      }
+      const config = this.configs.get(number);
+      if (config === undefined) throw new Error("counters of a configuration that is gone");
+      const all: RawCounters[] = answers.map(({ counters }) => counters);
+      return readCounters(sumCounters(all), config);
+    }
+  }
+
+  /** The conns of each worker by ascending index; not one moment's picture when there are many. */
+  async conns(): Promise<ConnView[]> {
+    const found: ConnView[] = [];
+    for (const worker of this.workers) {
+      for (let first = 0; ; ) {
+        const { rows } = await worker.ask("conns", (id) => ({ kind: "conns", id, first }));
+        for (const row of rows.flatMap(splitRows)) {
+          found.push(readConn(row));
+          first = row.getUint32(ConnRowAt.Index, true) + 1;
+        }
+        if (rows.length === 0) break;
+      }
+    }
+    return found;
+  }
+
+  /** Resolves when all interfaces are closed, or workers were ended because they did not close them. */
   async stop(): Promise<void> {
     this.stopping = true;
-    if (this.isEnded) return;
-    this.send({ kind: "stop" });
-    const timer = setTimeout(() => void this.worker.terminate(), STOP_MS);
-    await this.ended;
-    clearTimeout(timer);
+    await Promise.all(this.workers.map((worker) => worker.stop()));
+    this.closeWakes();
+  }
+
+  private async terminate(): Promise<void> {
+    await Promise.all(this.workers.map((worker) => worker.terminate()));
+    this.closeWakes();
+  }
+
+  private closeWakes(): void {
+    for (const wake of this.wakes) wake.close();
+    (this.wakes as WakeUp[]).length = 0;
   }
 
   /** Gives a configuration its number. */
   private order(config: Config): ConfigurationOrder {
     const { devices, flows, busyPoll } = config;
-    const compiled = compile(config);
+    const compiled = compile(config, this.steerer);
     const number = this.nextNumber++;
     this.configs.set(number, config);
-    return { number, ...compiled, busyPoll, devices: devices.length, flows: flows.length };
+    const before = this.inForce;
+    const kept = keptDevices(this.configs.get(before), config);
+    const limits = limitsOf(config);
+    const counted = { devices: devices.length, flows: flows.length };
+    return { number, ...compiled, before, kept, limits, busyPoll, ...counted };
   }
 
-  private ask<K extends Answer["kind"]>(
-    kind: K,
-    make: (id: number) => Order,
-  ): Promise<Extract<Answer, { kind: K }>> {
-    type Expected = Extract<Answer, { kind: K }>;
-    if (this.isEnded) return Promise.reject(new Error("the forwarding thread ended"));
-    const id = this.nextId++;
-    return new Promise<Expected>((resolve, reject) => {
-      const timer = setTimeout(
-        () => this.settle(id)?.reject(new Error(`the forwarding thread did not answer: ${kind}`)),
-        ANSWER_MS,
-      );
-      this.waiting.set(id, {
-        resolve: (answer) => {
-          clearTimeout(timer);
-          resolve(answer as Expected);
-        },
-        reject: (error) => {
-          clearTimeout(timer);
-          reject(error);
-        },
-      });
-      this.send(make(id));
-    });
+  private hear(saying: Saying, worker: number): void {
+    switch (saying.kind) {
+      case "events":
+        this.tellEvents(saying.configuration, saying.rows);
+        return;
+      case "link":
+        this.tell(() => this.emit("link", saying.interface, saying.event));
+        return;
+      case "notice":
+        if (this.isNew(saying.text, worker)) this.tell(() => this.emit("notice", saying.text));
+    }
   }
 
-  private send(order: Order): void {
-    this.worker.postMessage(order);
-    this.wake.signal();
-  }
-
-  private settle(id: number): Waiting | undefined {
-    const waiting = this.waiting.get(id);
-    this.waiting.delete(id);
-    return waiting;
-  }
-
-  private receive(answer: Answer): void {
-    if ("id" in answer) this.settle(answer.id)?.resolve(answer);
-    else if (answer.kind === "ready") this.settle(START)?.resolve(answer);
-    else if (answer.kind === "events") this.tellEvents(answer.configuration, answer.rows);
-    else if (answer.kind === "link") {
-      this.tell(() => this.emit("link", answer.interface, answer.event));
-    } else if (answer.kind === "notice") this.tell(() => this.emit("notice", answer.text));
-    else if (answer.kind === "failed") this.fail(new Error(answer.text));
+  /** Whether nobody else has said it. */
+  private isNew(text: string, worker: number): boolean {
+    const first = this.noticed.get(text) ?? worker;
+    if (this.noticed.size < NOTICES_MAX) this.noticed.set(text, first);
+    return first === worker;
   }
 
   private tellEvents(configuration: number, rows: Uint8Array): void {
@@ -203,10 +255,11 @@ export class Forwarder extends EventEmitter<Events> {
     for (const event of readEvents(rows, config)) this.tell(() => this.emit("event", event));
   }
 
-  private fail(error: Error): void {
-    for (const id of [...this.waiting.keys()]) this.settle(id)?.reject(error);
+  /** One worker alone would lose what belongs to the others. */
+  private async fail(error: Error): Promise<void> {
     if (this.stopping) return;
     this.stopping = true;
+    await this.terminate();
     this.tell(() => this.emit("failure", error));
   }
 
@@ -231,11 +284,12 @@ function splitRows(rows: Uint8Array): DataView[] {
 }
 
 /** The image, and the interfaces to open for it: both with the same look at the kernel's MACs. */
-function compile(config: Config) {
+function compile(config: Config, steerer: Steerer) {
   const macs = new Map(config.interfaces.map(({ name }) => [name, kernelMac(name)]));
   refuseKernelMacs(config, macs);
   const macOf = (name: string) => macs.get(name);
-  return { image: compileImage(config, { macOf }), interfaces: ordersOf(config, macOf) };
+  const interfaces = ordersOf(config, macOf, steerer);
+  return { image: compileImage(config, { macOf }), interfaces };
 }
 
 /** On a MAC that the kernel has too, both would answer: the kernel with resets. */
@@ -248,11 +302,12 @@ function refuseKernelMacs(config: Config, macs: ReadonlyMap<string, Uint8Array |
 }
 
 /** The interfaces of a configuration, with the MACs of their devices, in its order. */
-function ordersOf(config: Config, macOf: MacOf): InterfaceOrder[] {
-  const slots = config.capacity.slots ?? slotsFor(config.interfaces.length);
+function ordersOf(config: Config, macOf: MacOf, steerer: Steerer): InterfaceOrder[] {
+  const slots = config.capacity.slots ?? slotsFor(config.interfaces.length * config.workers);
   return config.interfaces.map(({ name, driver }) => {
     const devices = config.devices.filter((device) => device.interface.name === name);
     const macs = new Set(devices.map((device) => device.mac ?? virtualMac(name, macOf)));
-    return { name, driver, macs: [...macs].map(macBytes), slots };
+    const steering = steerer.of(name, config);
+    return { name, driver, macs: [...macs].map(macBytes), slots, steering };
   });
 }

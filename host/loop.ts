@@ -1,8 +1,13 @@
 /** One turn: receive → process → send → expire. Bounded by the batch, and fair to every interface. */
 
-import { Limit } from "../assembly/abi.js";
+import { Limit, None } from "../assembly/abi.js";
 import type { Datapath } from "./datapath.js";
 import type { Interface } from "./device/device.js";
+
+/** Takes what the datapath hands off to other workers. */
+export interface Crossings {
+  handOff(output: number): void;
+}
 
 /** Frames that one interface may put into a batch while others wait. */
 const SHARE = 64;
@@ -14,10 +19,11 @@ export class Loop {
   private first = 0;
   private expiredAt = -1;
 
-  /** The interfaces stand in the order of the image that is in force. */
+  /** The interfaces stand in the order of the image that is in force; behind them what others hand off. */
   constructor(
     private readonly datapath: Datapath,
     public interfaces: readonly Interface[],
+    private readonly crossings?: Crossings,
   ) {}
 
   /** Moves what has arrived. Returns how many frames that were; `now` is in milliseconds. */
@@ -62,10 +68,9 @@ export class Loop {
     if (outputs === 0) return;
     const { datapath, interfaces } = this;
     for (let i = 0; i < outputs; i++) {
-      interfaces[datapath.outputInterface(i)]?.send(
-        datapath.outputFrame(i),
-        datapath.outputSize(i),
-      );
+      const index = datapath.outputInterface(i);
+      if (index === None.Short) this.crossings?.handOff(i);
+      else interfaces[index]?.send(datapath.outputFrame(i), datapath.outputSize(i));
     }
     for (const each of interfaces) each.flush();
   }

@@ -1,24 +1,33 @@
-/** What the main thread and the forwarding thread say to each other. */
+/** What the main thread and the workers say to each other. */
 
-import type { ArenaCapacity } from "./datapath.js";
+import type { ArenaCapacity, WorkerShare } from "./datapath.js";
 import type { LinkCounters, LinkEvent } from "./device/device.js";
 import type { InterfaceOrder } from "./device/open.js";
+import type { ZoneLimit } from "./workers/allowances.js";
+import type { BoardBuffers } from "./workers/board.js";
 
-/** What the thread begins with. */
+/** What a worker begins with. */
 export interface WorkerStart {
+  readonly share: WorkerShare;
   readonly capacity: ArenaCapacity;
   readonly seed: Uint8Array;
-  /** Ends its sleep when there are orders; the main thread's. */
-  readonly wakeFd: number;
+  /** By worker: ends its sleep. The main thread's to close. */
+  readonly wakeFds: readonly number[];
+  readonly board: BoardBuffers;
   readonly first: ConfigurationOrder;
 }
 
-/** A configuration as the thread takes it. */
+/** A configuration as a worker takes it. */
 export interface ConfigurationOrder {
   /** By which answers name it. */
   readonly number: number;
   readonly image: Uint8Array;
   readonly interfaces: readonly InterfaceOrder[];
+  /** The one that it follows, and the numbers of the devices that are in it what they were in that. */
+  readonly before: number;
+  readonly kept: readonly number[];
+  /** Zones with a limit of conns, which all workers share. */
+  readonly limits: readonly ZoneLimit[];
   /** Microseconds, see host/patience.ts. */
   readonly busyPoll: number;
   /** Rows of counters that belong to it. */
@@ -26,10 +35,15 @@ export interface ConfigurationOrder {
   readonly flows: number;
 }
 
-/** Main thread → forwarding thread. Answers carry the order's id. */
+/**
+ * Main thread → worker. Answers carry the order's id. A configuration is prepared, which may fail, by all workers before
+ * any is told to commit it.
+ */
 export type Order =
   | { kind: "stop" }
-  | { kind: "configure"; id: number; next: ConfigurationOrder }
+  | { kind: "prepare"; id: number; next: ConfigurationOrder }
+  | { kind: "commit"; id: number }
+  | { kind: "abandon"; id: number }
   | { kind: "counters"; id: number }
   | { kind: "conns"; id: number; first: number };
 
@@ -47,7 +61,7 @@ export interface NamedLinkCounters extends LinkCounters {
   readonly name: string;
 }
 
-/** Forwarding thread → main thread. */
+/** Worker → main thread. */
 export type Answer =
   | { kind: "ready" }
   | { kind: "failed"; text: string; isImage: boolean }

@@ -1,6 +1,6 @@
 /**
- * The thread that forwards: owns the datapath, its memory and the open interfaces. Takes orders from the
- * main thread between two turns, and sleeps in poll(2) when there is nothing to do.
+ * A thread that forwards, alone or one of several: owns a datapath, its memory and its sockets on the interfaces. Takes
+ * orders from the main thread between two turns, and sleeps in poll(2) when there is nothing to do.
  */
 
 import {
@@ -16,6 +16,9 @@ import { type InterfaceOrder, type Opened, Opener, windowBytes } from "./device/
 import { Loop } from "./loop.js";
 import type { Answer, ConfigurationOrder, Order, RawCounters, WorkerStart } from "./orders.js";
 import { Patience } from "./patience.js";
+import { Allowances } from "./workers/allowances.js";
+import { Board } from "./workers/board.js";
+import { HandOff, handOffWindowBytes } from "./workers/handoff.js";
 
 /** Looks after links, and ends a sleep, at least this often. */
 const CHECK_MS = 1000;
@@ -28,13 +31,28 @@ function clock(): number {
   return Math.floor(performance.now());
 }
 
+/** A configuration that can be switched to. */
+interface Prepared {
+  readonly order: ConfigurationOrder;
+  /** Its interfaces, those that stay and those that are new. */
+  readonly opened: readonly Opened[];
+  readonly fresh: readonly Opened[];
+}
+
 class Forwarding {
+  private readonly worker: number;
+  private readonly board: Board;
+  private readonly wakes: readonly WakeUp[];
   private readonly datapath: Datapath;
+  private readonly allowances: Allowances;
+  /** Undefined where it is alone. */
+  private readonly handOff: HandOff | undefined;
   private readonly loop: Loop;
   private readonly opener: Opener;
   private patience = new Patience(0);
   private inForce: ConfigurationOrder;
-  private opened: Opened[] = [];
+  private prepared: Prepared | undefined;
+  private opened: readonly Opened[] = [];
   private checkedAt = clock();
   /** Events that were lost, as far as that has been told. */
   private lostEvents = 0;
@@ -42,16 +60,32 @@ class Forwarding {
 
   constructor(
     start: WorkerStart,
-    private readonly wake: WakeUp,
     private readonly port: MessagePort,
   ) {
-    const { capacity, seed, first } = start;
-    const options = { capacity, seed, windowBytes: windowBytes(first.interfaces) };
-    this.datapath = new Datapath(options, clock());
-    this.loop = new Loop(this.datapath, []);
-    this.opener = new Opener(this.datapath, first.interfaces, (text) => this.notice(text));
+    const { share, capacity, seed, first } = start;
+    const { worker, workers } = share;
+    this.worker = worker;
+    this.board = new Board(start.board);
+    this.wakes = start.wakeFds.map((fd) => new WakeUp(fd));
+    const handOffBytes = workers > 1 ? handOffWindowBytes() : 0;
+    const bytes = windowBytes(first.interfaces, worker) + handOffBytes;
+    this.datapath = new Datapath({ capacity, seed, share, windowBytes: bytes }, clock());
+    this.allowances = new Allowances(this.datapath, this.board.lent);
+    if (workers > 1) this.handOff = this.makeHandOff(workers);
+    this.loop = new Loop(this.datapath, [], this.handOff);
+    this.opener = new Opener(this.datapath, first.interfaces, worker, (text) => this.notice(text));
     this.inForce = first;
-    this.configure(first);
+    this.board.awaitTurn(worker);
+    this.prepare(first);
+    this.commit();
+    this.board.passTurn();
+  }
+
+  private makeHandOff(workers: number): HandOff {
+    const { worker, board, datapath, allowances } = this;
+    const window = this.datapath.window(handOffWindowBytes(), "hand-off");
+    const wake = (to: number) => this.wakes[to]?.signal();
+    return new HandOff({ worker, workers, board, datapath, allowances, window, wake });
   }
 
   /** Forwards until it is told to stop. */
@@ -67,7 +101,7 @@ class Forwarding {
         if (received > 0) this.patience.found(nowMs);
         else if (!this.patience.looksOn(nowMs)) this.sleep(now);
         if (now - this.checkedAt >= CHECK_MS) this.check(now);
-        this.takeOrders();
+        if (this.board.hasOrders(this.worker)) this.takeOrders();
       }
     } finally {
       this.close();
@@ -75,6 +109,7 @@ class Forwarding {
   }
 
   close(): void {
+    this.abandon();
     for (const each of this.opened) this.opener.close(each);
     this.opened = [];
   }
@@ -82,19 +117,30 @@ class Forwarding {
   private sleep(now: number): void {
     const due = Math.min(this.datapath.wait(now), this.checkedAt + CHECK_MS - now);
     if (due <= 0) return;
+    const { board, worker } = this;
+    board.fallAsleep(worker);
+    // Whoever hands something off from here on wakes it; what came before is seen now.
+    if (this.handOff?.waiting !== true) this.wait(Math.ceil(due));
+    board.wakeUp(worker);
+  }
+
+  private wait(ms: number): void {
+    const wake = this.wakes[this.worker] as WakeUp;
     const fds = this.opened.flatMap(({ device }) => device.fds);
-    if (poll([this.wake.fd, ...fds], Math.ceil(due)) > 0 && ready(0)) this.wake.drain();
+    if (poll([wake.fd, ...fds], ms) > 0 && ready(0)) wake.drain();
   }
 
   private check(now: number): void {
     this.checkedAt = now;
     this.tellLosses();
+    this.allowances.giveBack();
     for (const [index, { order, device }] of this.opened.entries()) {
       const event = device.check();
       if (event === undefined) continue;
-      this.answer({ kind: "link", interface: order.name, event });
       // Whoever is on the wire now need not be who was before.
       this.datapath.linkLost(index);
+      if (this.worker !== 0) continue;
+      this.answer({ kind: "link", interface: order.name, event });
       if (event === "up" || event === "returned") this.datapath.announce();
     }
   }
@@ -129,8 +175,14 @@ class Forwarding {
       case "stop":
         this.stopped = true;
         return;
-      case "configure":
-        this.answer({ kind: "done", id: order.id, error: this.tryConfigure(order.next) });
+      case "prepare":
+        this.done(order.id, () => this.prepare(order.next));
+        return;
+      case "commit":
+        this.done(order.id, () => this.commit());
+        return;
+      case "abandon":
+        this.done(order.id, () => this.abandon());
         return;
       case "counters":
         this.answer({
@@ -153,41 +205,74 @@ class Forwarding {
     this.answer({ kind: "notice", text });
   }
 
-  private tryConfigure(next: ConfigurationOrder): string | undefined {
+  private done(id: number, act: () => void): void {
+    let error: string | undefined;
     try {
-      this.configure(next);
-      return undefined;
-    } catch (error) {
-      return messageOf(error);
+      act();
+    } catch (thrown) {
+      error = messageOf(thrown);
     }
+    this.answer({ kind: "done", id, error });
   }
 
-  /** Opens what is new, switches, closes what is gone. A failure before the switch changes nothing. */
-  private configure(configuration: ConfigurationOrder): void {
+  /** Opens what is new and checks the image. A failure changes nothing. */
+  private prepare(order: ConfigurationOrder): void {
+    this.abandon();
     const fresh: Opened[] = [];
-    let next: Opened[];
     try {
-      next = configuration.interfaces.map((order) => {
-        const kept = this.opened.find((each) => sameOrder(each.order, order));
-        if (kept) return kept;
-        fresh.push(this.opener.open(order));
+      const opened = order.interfaces.map((each) => {
+        const kept = this.opened.find((other) => sameOrder(other.order, each));
+        if (kept) return { ...kept, order: each };
+        fresh.push(this.opener.open(each));
         return fresh[fresh.length - 1] as Opened;
       });
-      // Events name pools of the configuration that they happened in.
-      if (this.opened.length > 0) this.tellEvents();
-      this.datapath.configure(configuration.image, clock());
+      this.datapath.check(order.image);
+      this.prepared = { order, opened, fresh };
     } catch (error) {
       for (const each of fresh) this.opener.close(each);
       throw error;
     }
+  }
+
+  /** Closes what was opened for a configuration that is not switched to. */
+  private abandon(): void {
+    for (const each of this.prepared?.fresh ?? []) this.opener.close(each);
+    this.prepared = undefined;
+  }
+
+  /** Switches to what is prepared, then closes what is gone. */
+  private commit(): void {
+    if (this.prepared === undefined) throw new Error("no configuration is prepared");
+    const { order, opened } = this.prepared;
+    // Events name pools of the configuration that they happened in.
+    if (this.opened.length > 0) this.tellEvents();
+    try {
+      this.datapath.configure(order.image, clock());
+    } catch (error) {
+      this.abandon();
+      throw error;
+    }
     // The switch is made. First what forwarding needs, then what may fail.
-    const gone = this.opened.filter((each) => !next.includes(each));
-    this.inForce = configuration;
-    this.patience = new Patience(configuration.busyPoll / 1000);
-    this.opened = next;
-    this.loop.interfaces = next.map(({ device }) => device);
-    this.datapath.announce();
+    const gone = this.opened.filter(({ device }) => !opened.some((each) => each.device === device));
+    this.prepared = undefined;
+    this.inForce = order;
+    this.patience = new Patience(order.busyPoll / 1000);
+    this.opened = opened;
+    const devices = opened.map(({ device }) => device);
+    this.loop.interfaces = this.handOff === undefined ? devices : [...devices, this.handOff];
+    if (this.handOff !== undefined) this.share(order, this.handOff);
+    if (this.worker === 0) this.datapath.announce();
     for (const each of gone) this.opener.close(each);
+  }
+
+  /** What several workers have to know of each other under this configuration. */
+  private share(order: ConfigurationOrder, handOff: HandOff): void {
+    const { number, before, kept } = order;
+    handOff.standing = { number, before, kept: new Set(kept) };
+    this.allowances.settle(order.limits);
+    for (const { device, order } of this.opened) {
+      if (order.steering !== undefined) device.steer?.(order.steering);
+    }
   }
 
   private counters(): RawCounters {
@@ -197,7 +282,7 @@ class Forwarding {
       devices: this.datapath.deviceCounters(devices),
       zones: this.datapath.zoneCounters(),
       flows: this.datapath.flowCounters(flows),
-      links: this.opened.map(({ order: { name }, device }) => ({ name, ...device.counters })),
+      links: this.loop.interfaces.map(({ name, counters }) => ({ name, ...counters })),
     };
   }
 
@@ -231,9 +316,8 @@ function main(): void {
   const port = parentPort;
   if (port === null) throw new Error("worker.js is a worker thread's program");
   const start = workerData as WorkerStart;
-  const wake = new WakeUp(start.wakeFd);
   try {
-    const forwarding = new Forwarding(start, wake, port);
+    const forwarding = new Forwarding(start, port);
     port.postMessage({ kind: "ready" } satisfies Answer);
     forwarding.run();
     port.postMessage({ kind: "stopped" } satisfies Answer);

@@ -65,6 +65,9 @@ export class ZoneState {
   waiting: u16;
   /** Mappings that its hosts have by PCP (nat/grant.ts). */
   grants: u32;
+  /** Conns that this worker may let it have, where it is limited and several share the limit: the host lends them. */
+  allowance: u32;
+  private pad: u32;
 
   /** Adds a device's counters (abi: DeviceCounterAt) to the zone's. */
   addDevice(counters: usize): void {
@@ -115,12 +118,12 @@ export class DeviceState {
   private pad: u32;
 }
 
-const ZONE_STATE_BYTES: usize = 80;
+const ZONE_STATE_BYTES: usize = 88;
 const POOL_STATE_BYTES: usize = 32;
 const DEVICE_STATE_BYTES: usize = 24;
 const CONFIGURATION_BYTES: usize = 256;
 
-if (offsetof<ZoneState>() != ZONE_STATE_BYTES) ERROR("a ZoneState is 80 bytes");
+if (offsetof<ZoneState>() != ZONE_STATE_BYTES) ERROR("a ZoneState is 88 bytes");
 if (offsetof<PoolState>() != POOL_STATE_BYTES) ERROR("a PoolState is 32 bytes");
 if (offsetof<ZoneState>("dropped") != ZoneCounterAt.Dropped)
   ERROR("ZoneState begins as ZoneCounterAt");
@@ -240,6 +243,16 @@ export class Configuration {
       left -= size + 1;
     }
     return range.first + left;
+  }
+  /** Which of a pool's addresses it is, the inverse of `poolAddress`; NONE where it is none of them. */
+  placeInPool(pool: PoolRecord, address: u32): u32 {
+    let before: u32 = 0;
+    for (let r: u32 = 0; r < pool.rangeCount; r++) {
+      const range = this.poolRange(pool.ranges + r);
+      if (address >= range.first && address <= range.last) return before + address - range.first;
+      before += range.last - range.first + 1;
+    }
+    return NONE;
   }
   /** Whether a pool of this zone has the address. */
   hasPoolAddress(zone: u32, address: u32): bool {

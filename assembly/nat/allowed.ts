@@ -72,7 +72,8 @@ export function mayAdmit(conn: Conn): bool {
 function leads(flow: FlowRecord, conn: Conn): bool {
   if (!namesZonesOf(flow, conn, Direction.Original)) return false;
   if (conn.has(ConnFlag.Hairpin)) return stillTurns(conn, flow.targetZone);
-  return !active.isOurs(flow.targetZone, conn.reply.source);
+  // Where there are other workers, one of them goes on with what is ours.
+  return arena.workers > 1 || !active.isOurs(flow.targetZone, conn.reply.source);
 }
 
 /** Whether the configuration in force would turn a hairpinned conn round in the same way again. */

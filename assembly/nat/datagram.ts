@@ -23,7 +23,7 @@ import {
   datagrams,
   RecordBytes,
 } from "../memory";
-import { CONTINUE, NO_CONN, Packet } from "../packet";
+import { CONTINUE, NO_CONN, NO_WORKER, Packet } from "../packet";
 import { Index } from "../table/index";
 import { NONE } from "../table/none";
 import { Conn } from "./conn";
@@ -39,7 +39,7 @@ export enum DatagramState {
 @final
 @unmanaged
 export class Datagram extends Tuple {
-  /** Conn and direction of its fragments; NO_CONN for one to the router itself. */
+  /** Conn and direction of its fragments; NO_CONN for one to the router itself, or that is another worker's. */
   handle: u32;
   /** Milliseconds of the clock when that conn was made, and the ports it is hit by: is it still the same? */
   private connCreated: u32;
@@ -62,6 +62,8 @@ export class Datagram extends Tuple {
   flags: u8;
   code: u8;
   private ranges: u8;
+  /** The worker that its first fragment was handed to, and the others follow; NO_WORKER for none. */
+  worker: u8;
   /** Bytes seen: Limit.FragmentRanges × (from u16, to u16), disjoint, none touching another, in order. */
   private range0: u64;
   private range2: u64;
@@ -79,6 +81,7 @@ export class Datagram extends Tuple {
     this.flags = packet.flags;
     this.code = packet.code;
     this.identification = <u16>identification;
+    this.worker = packet.worker;
     if (packet.handle == NO_CONN) return;
     const conn = Conn.of(packet.handle);
     this.connCreated = conn.created;
@@ -241,6 +244,7 @@ export function addDatagram(key: Tuple, hash: u64, zoneIndex: u32, now: u32): u3
   datagram.copy(key);
   datagram.zoneIndex = <u16>zoneIndex;
   datagram.handle = NO_CONN;
+  datagram.worker = NO_WORKER;
   datagram.began = now;
   datagram.firstWaiting = NONE;
   datagram.older = arena.newestDatagram;

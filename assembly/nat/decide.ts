@@ -25,6 +25,7 @@ import { isWaiting } from "./hairpin";
 import { dropConn, endConn } from "./lifetime";
 import { abandonMapping, Mapping } from "./mapping";
 import { openExpected, openGranted, openInward, openOutward } from "./open";
+import { stay } from "./owner";
 import { beginsTcp } from "./tcp";
 import { timeoutSet } from "./timeout";
 
@@ -110,8 +111,8 @@ function stateOf(conn: Conn, direction: Direction): u32 {
   return state;
 }
 
-/** Asks the flow table about a received packet and counts the flow that answers. */
-function flowFor(packet: Packet, state: u32): u32 {
+/** The flow that speaks for a received packet. */
+function lookUpFlow(packet: Packet, state: u32): u32 {
   const query = changetype<FlowQuery>(scratch);
   query.copy(packet);
   query.device = packet.device;
@@ -119,7 +120,17 @@ function flowFor(packet: Packet, state: u32): u32 {
   query.state = <u16>state;
   query.icmpType = packet.flags;
   query.icmpCode = packet.code;
-  const flow = findFlow(query);
+  return findFlow(query);
+}
+
+/** Whether a packet without a conn is this worker's by the flow that leads it into one (nat/owner.ts). */
+export function stayBy(packet: Packet, state: u32): u32 {
+  return stay(packet, lookUpFlow(packet, state));
+}
+
+/** Asks the flow table about a received packet and counts the flow that answers. */
+function flowFor(packet: Packet, state: u32): u32 {
+  const flow = lookUpFlow(packet, state);
   packet.flow = <u16>flow;
   if (flow != NONE) {
     packet.output = active.flow(flow).output;
@@ -131,7 +142,7 @@ function flowFor(packet: Packet, state: u32): u32 {
 function decideNew(packet: Packet, now: u32): u32 {
   // RFC 1812 section 5.3.7: nobody but the router sends from an address of its own.
   const source = pairKey(packet.zoneIndex, packet.source);
-  if (active.deviceByAddress.get(source) != NONE) return Reason.IpBadSource;
+  if (active.deviceByAddress.get(source) != NONE && !packet.isTurned) return Reason.IpBadSource;
   const destination = pairKey(packet.zoneIndex, packet.destination);
   const begins = beginsConn(packet);
   const pooled = begins && active.externalByAddress.get(destination) != NONE;
@@ -141,6 +152,10 @@ function decideNew(packet: Packet, now: u32): u32 {
   let state: u32 = begins ? ConnState.New : ConnState.Invalid;
   if (permit != NONE || grant != NONE) state |= ConnState.Reply;
   if (foreseen != NONE) state |= ConnState.Reply | ConnState.Related;
+  if (arena.workers > 1) {
+    const verdict = stayBy(packet, begins ? state : <u32>ConnState.New);
+    if (verdict != CONTINUE) return verdict;
+  }
   const flow = flowFor(packet, state);
   const action: u32 = flow == NONE ? NONE : active.flow(flow).action;
   if (action == FlowAction.Reverse && (permit != NONE || grant != NONE)) {

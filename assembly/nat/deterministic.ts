@@ -42,6 +42,16 @@ export function subscriberPort(pool: PoolRecord, ordinal: u32): u32 {
   return pool.portLow + (ordinal % perAddress(pool)) * pool.blockPorts;
 }
 
+/** The number of the subscriber whose own a port of one of the pool's addresses is; NONE where it is nobody's own. */
+export function ordinalAt(pool: PoolRecord, address: u32, port: u32): u32 {
+  const end: u32 = hasOverflow(pool) ? pool.overflowLow : <u32>pool.portHigh + 1;
+  if (port < pool.portLow || port >= end) return NONE;
+  const each = perAddress(pool);
+  const at = (port - pool.portLow) / pool.blockPorts;
+  const which = active.placeInPool(pool, address);
+  return which == NONE || at >= each ? NONE : which * each + at;
+}
+
 /** Whether a port of an external address may be that of a host: its own, or anyone's. */
 export function mayHave(
   pool: PoolRecord,

@@ -3,10 +3,13 @@
  * mappings hold, or that rest after one (nat/rest.ts), per protocol, and the owners of its port blocks. It
  * stays for as long as a configuration lists it or one of its ports is in use, and is shared by all pools
  * that name it.
+ *
+ * Where several workers share the configuration, ports of the others (nat/owner.ts) are taken from the beginning.
  */
 
-import { None } from "../abi";
+import { Allocation, None } from "../abi";
 import { active, pairKey } from "../config/configuration";
+import { PoolRecord } from "../config/records";
 import {
   arena,
   EXTERNAL_BITMAPS,
@@ -53,8 +56,8 @@ export class External {
     return this.used == this.resting && (this.listed == 0 || this.listed != arena.configured);
   }
 
-  /** Takes the place of whatever was here, of which nothing rests any more. */
-  begin(zone: u32, address: u32): void {
+  /** Takes the place of whatever was here, of which nothing rests any more. `pool` is the first that has it. */
+  begin(zone: u32, address: u32, pool: PoolRecord): void {
     this.address = address;
     this.zone = <u16>zone;
     this.pool = <u16>None.Short;
@@ -62,7 +65,10 @@ export class External {
     this.resting = 0;
     this.blockPorts = 0;
     this.forwards = NONE;
-    for (let which: u32 = 0; which < EXTERNAL_BITMAPS; which++) this.bitmap(which).clear();
+    for (let which: u32 = 0; which < EXTERNAL_BITMAPS; which++) {
+      this.bitmap(which).clear();
+      if (arena.workers > 1) excludeOthers(this.bitmap(which), address, pool);
+    }
     memory.fill(this.block(0), 0xff, EXTERNAL_BLOCKS * RecordBytes.Block);
   }
 
@@ -93,6 +99,23 @@ export class External {
 }
 if (offsetof<External>() > <usize>RecordBytes.ExternalHeader)
   ERROR("an External outgrew its header");
+
+/** Which worker's a port of an external address is, unless it is a subscriber's. The same after every start. */
+export function shareOf(address: u32, port: u32): u32 {
+  return ((port >> arena.shareShift) + (address & 0xffff)) % arena.workers;
+}
+
+/** Takes what is other workers'. Ports of subscribers are nobody's but theirs: only the overflow is shared out. */
+function excludeOthers(bitmap: Bitmap, address: u32, pool: PoolRecord): void {
+  const isDeterministic = pool.allocation == <u8>Allocation.Deterministic;
+  if (isDeterministic && pool.overflowLow == 0) return;
+  const low: u32 = isDeterministic ? pool.overflowLow : 0;
+  const size: u32 = 1 << arena.shareShift;
+  for (let port: u32 = 0; port <= 0xffff; port += size) {
+    const last = port + size - 1;
+    if (last >= low && shareOf(address, port) != arena.worker) bitmap.exclude(max(port, low), last);
+  }
+}
 
 /** Which bitmap of an external address is the protocol's; NONE for protocols without ports. */
 export function bitmapOf(protocol: u32): u32 {

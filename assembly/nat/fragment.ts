@@ -169,9 +169,10 @@ function mayWait(packet: Packet): bool {
   return <u32>packet.totalBytes <= <u32>Limit.HeldFrameBytes && hasWaitingRoom(packet.zoneIndex);
 }
 
-/** The packet becomes one of the datagram's conn. */
+/** The packet becomes one of the datagram's conn, or of the worker that has it. */
 function follow(packet: Packet, datagram: Datagram): void {
   packet.handle = datagram.handle;
+  packet.worker = datagram.worker;
   packet.flags = datagram.flags;
   packet.code = datagram.code;
   packet.identification = datagram.identification;
@@ -189,7 +190,7 @@ export function takeFragment(index: u32, packet: Packet): u32 {
   readWaiting(held, packet);
   packet.kind = <u8>PacketKind.Fragment;
   packet.device = <u16>waitingDevice(held);
-  packet.port = active.device(packet.device).port;
+  packet.port = packet.isTurned ? 0 : active.device(packet.device).port;
   packet.zoneIndex = datagram.zoneIndex;
   packet.input = <u16>None.Short;
   packet.flow = <u16>None.Short;

@@ -7,11 +7,15 @@
  * The zone between them is asked like for any packet that comes in there: its flows, and the mapping's filter.
  * Where that filter refuses, the packet is dropped, but its conn begins and waits: it has opened the sender's
  * own filter, so that two tenants that open to each other find through (RFC 5128 section 3.3).
+ *
+ * Where the other endpoint is another worker's, each has a conn of its own, from its host to the external address, and
+ * the packet goes from the one to the other as it is in the zone between (handoff.ts).
  */
 
 import { ConnState, FlowAction, None, Reason } from "../abi";
 import { active } from "../config/configuration";
 import { FlowRecord } from "../config/records";
+import { arena } from "../memory";
 import { CONTINUE, NO_CONN, Packet } from "../packet";
 import { NONE } from "../table/none";
 import { IpProtocol } from "../wire/ipv4";
@@ -26,6 +30,7 @@ import { targetPort } from "./forward";
 import { findGrant, Grant } from "./grant";
 import { endConn } from "./lifetime";
 import { Mapping } from "./mapping";
+import { ownerOfHost } from "./owner";
 import { Tuple } from "./tuple";
 
 /**
@@ -46,6 +51,8 @@ export function hairpin(conn: Conn, packet: Packet, middle: u32): u32 {
   if (flow.actionZone != None.Short && flow.actionZone != middle) return Reason.ZoneMismatch;
   switch (<u32>flow.action) {
     case FlowAction.Destination:
+      // Another worker has the host that it leads to: the packet goes round to it, as to an external port of that one.
+      if (isOthers(flow)) return isFree(conn.reply) ? CONTINUE : <u32>Reason.TupleInUse;
       turnByForward(conn, flow, query);
       break;
     case FlowAction.Reverse:
@@ -99,6 +106,10 @@ function unreached(conn: Conn, query: FlowQuery): u32 {
   }
   conn.flags |= <u8>ConnFlag.Hairpin;
   return isFree(conn.reply) ? Reason.Filtered : Reason.TupleInUse;
+}
+
+function isOthers(flow: FlowRecord): bool {
+  return ownerOfHost(active.zone(flow.targetZone).number, flow.targetAddress) != arena.worker;
 }
 
 function turnByForward(conn: Conn, flow: FlowRecord, query: FlowQuery): void {

@@ -20,13 +20,22 @@ const KEY_AT: usize = 24;
 const DRAW: u64 = 1 << 63;
 /** Leaves the highest bits, as many as a counter's number has. */
 const HASH_SHIFT: u64 = 53;
+/** A number of 16 bits, times this, stands in each of the four of a word. */
+const IN_EACH: u64 = 0x0001000100010001;
 if (IDENTIFICATIONS != 1 << 11) ERROR("the hash has eleven bits");
 
-/** Each counter begins at random. Needed once, when the arena is laid out. */
+/**
+ * Each counter begins at random. Needed once, when the arena is laid out. Workers that share the sources (nat/owner.ts)
+ * count in steps, each between the others.
+ */
 export function startIdentifications(): void {
+  arena.identificationStep = 1;
+  while (arena.identificationStep < arena.workers) arena.identificationStep <<= 1;
+  const random = ~(<u64>(arena.identificationStep - 1) * IN_EACH);
   for (let i: u32 = 0; i < IDENTIFICATIONS; i += 4) {
     const at = identifications + ((<usize>i) << 1);
-    store<u64>(at, sipHash(arena.portKey, DRAW | i));
+    const first = sipHash(arena.portKey, DRAW | i) & random;
+    store<u64>(at, first | (<u64>arena.worker * IN_EACH));
   }
 }
 
@@ -37,6 +46,6 @@ export function nextIdentification(source: u32, destination: u32, protocol: u32)
   const hash = ((addresses ^ ((<u64>protocol) << 28)) * multiplier) >> HASH_SHIFT;
   const at = identifications + ((<usize>hash) << 1);
   const next = load<u16>(at);
-  store<u16>(at, next + 1);
+  store<u16>(at, <u16>(next + arena.identificationStep));
   return next;
 }

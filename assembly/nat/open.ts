@@ -25,12 +25,13 @@ import { openConn } from "./lifetime";
 import { countConn, uncountConn } from "./limit";
 import { abandonMapping, Mapping } from "./mapping";
 import { takeMapping } from "./masquerade";
+import { mayAskForMore, ownerOfAnswers } from "./owner";
 import { timeoutSet } from "./timeout";
 import { Tuple } from "./tuple";
 
 /** Makes the conn that a flow with a nat or route action asks for. CONTINUE, or a Reason. */
 export function openOutward(packet: Packet, flow: FlowRecord, now: u32): u32 {
-  const index = begin(packet.zoneIndex, packet);
+  const index = begin(packet.zoneIndex, packet, packet);
   if (index == NONE) return refusal;
   const conn = Conn.at(index);
   conn.original.copy(packet);
@@ -90,7 +91,7 @@ function openTo(
 ): u32 {
   const inside = active.zoneIndex(endpoint.zone);
   if (inside == NONE) return Reason.Filtered;
-  const index = begin(inside, endpoint);
+  const index = begin(inside, endpoint, packet);
   if (index == NONE) return refusal;
   const conn = Conn.at(index);
   conn.reply.copy(packet);
@@ -114,9 +115,12 @@ function openTo(
 let refusal: u32 = 0;
 
 /** A cleared conn of the zone, if its limit and the table allow one more; else NONE, and `refusal`. */
-function begin(zoneIndex: u32, original: Tuple): u32 {
-  const zone = active.zone(zoneIndex);
-  if (zone.connsMax != 0 && active.zoneState(zoneIndex).conns >= zone.connsMax) {
+function begin(zoneIndex: u32, original: Tuple, packet: Packet): u32 {
+  if (isAtLimit(zoneIndex)) {
+    if (mayAskForMore(packet, zoneIndex)) {
+      refusal = Reason.HandedOff;
+      return NONE;
+    }
     refusal = Reason.ZoneConnLimit;
     noteQuota(zoneIndex, original, Reason.ZoneConnLimit);
     return NONE;
@@ -138,6 +142,14 @@ function begin(zoneIndex: u32, original: Tuple): u32 {
   conn.track(Direction.Original, None.Short);
   conn.track(Direction.Reply, None.Short);
   return index;
+}
+
+/** Whether the zone has as many conns as its limit, or what of it the host has lent this worker, allows. */
+function isAtLimit(zoneIndex: u32): bool {
+  const most = active.zone(zoneIndex).connsMax;
+  if (most == 0) return false;
+  const state = active.zoneState(zoneIndex);
+  return state.conns >= (arena.workers == 1 ? most : state.allowance);
 }
 
 /** Lets a conn begin whose tuples stand; gives everything back where `verdict`, or a step here, forbids it. */
@@ -207,6 +219,9 @@ function masquerade(conn: Conn, packet: Packet, pool: PoolRecord): u32 {
 
 /** Where a packet with its new source goes: on, or back in by an external address of ours. */
 function leave(conn: Conn, packet: Packet, zoneIndex: u32): u32 {
-  if (active.isOurs(zoneIndex, conn.reply.source)) return hairpin(conn, packet, zoneIndex);
+  const turns =
+    active.isOurs(zoneIndex, conn.reply.source) &&
+    ownerOfAnswers(conn.reply, zoneIndex) == arena.worker;
+  if (turns) return hairpin(conn, packet, zoneIndex);
   return isFree(conn.reply) ? CONTINUE : <u32>Reason.TupleInUse;
 }

@@ -94,6 +94,22 @@ export class Neighbor {
 if (offsetof<Neighbor>() > <usize>RecordBytes.Neighbor) ERROR("a Neighbor outgrew its 64 bytes");
 if (LINK_HEADER_BYTES > 24) ERROR("a Neighbor has room for 24 bytes of header");
 
+/**
+ * Index of what stands in for a neighbor where a packet turns round at an external address of ours and another worker
+ * goes on with it: no link, never usable, and any packet fits.
+ */
+export function wayRound(): u32 {
+  return arena.neighborCapacity;
+}
+
+/** Needed once, when the arena is laid out. */
+export function startWayRound(): void {
+  const neighbor = Neighbor.at(wayRound());
+  neighbor.state = <u8>NeighborState.Free;
+  neighbor.device = <u16>None.Short;
+  neighbor.mtu = 0xffff;
+}
+
 /** Index of the neighbor with this address on this device, or NONE. */
 export function findNeighbor(device: u32, address: u32): u32 {
   const hash = tupleHash(arena.tupleKey, pairKey(device, address), 0);

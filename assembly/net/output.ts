@@ -3,7 +3,15 @@
  * datapath makes itself. Both begin empty with each call and stay valid until the next.
  */
 
-import { DescriptorAt, DeviceCounterAt, Exchange, Limit, None, Reason } from "../abi";
+import {
+  DescriptorAt,
+  DescriptorFlag,
+  DeviceCounterAt,
+  Exchange,
+  Limit,
+  None,
+  Reason,
+} from "../abi";
 import { active } from "../config/configuration";
 import { count, ownFrames, RecordBytes } from "../memory";
 import { EtherType } from "../wire/ethernet";
@@ -46,6 +54,34 @@ export function output(frame: usize, bytes: u32, device: u32, input: u32): bool 
     load<u64>(counters, DeviceCounterAt.TxBytes) + bytes,
     DeviceCounterAt.TxBytes,
   );
+  return true;
+}
+
+/**
+ * Lists a frame for another worker: an Ethernet header and what it carries. `place` is the number of the device that it
+ * came in by, or of its zone; `flags` are bits of DescriptorFlag, `input` as in `output` or what `Asked` asks for.
+ */
+export function outputHandOff(
+  frame: usize,
+  bytes: u32,
+  worker: u32,
+  place: u32,
+  flags: u32,
+  input: u32,
+): bool {
+  if (produced == Limit.Outputs) {
+    count(Reason.OutputFull);
+    return false;
+  }
+  const at = <usize>Exchange.Outputs + produced * DescriptorAt.Bytes;
+  store<u32>(at, <u32>frame, DescriptorAt.Frame);
+  store<u32>(at, bytes, DescriptorAt.Size);
+  store<u16>(at, <u16>None.Short, DescriptorAt.Interface);
+  store<u16>(at, <u16>place, DescriptorAt.VlanTci);
+  store<u16>(at, <u16>(flags | DescriptorFlag.Handed), DescriptorAt.Flags);
+  store<u16>(at, <u16>input, DescriptorAt.Input);
+  store<u16>(at, <u16>worker, DescriptorAt.Device);
+  produced++;
   return true;
 }
 

@@ -6,7 +6,7 @@
 
 import { Policy, Reason } from "../abi";
 import { active, pairKey } from "../config/configuration";
-import { scratch } from "../memory";
+import { arena, scratch } from "../memory";
 import { Packet, PacketKind } from "../packet";
 import { NONE } from "../table/none";
 import { Arp, ArpOperation } from "../wire/arp";
@@ -24,27 +24,36 @@ import { isDirectedBroadcast, isOnLink, sourceTowards } from "./route";
 export const TTL: u32 = 64;
 /** RFC 1812 section 4.3.2.3: an error is at most this long. */
 const ERROR_BYTES_MAX: u32 = 576;
-/** Errors that one device may cause: as many at once, and one more each so many milliseconds. */
+/** Errors that one device may cause, with all workers: as many at once, and one more each so many milliseconds. */
 const ERROR_BURST: u32 = 50;
 const ERROR_INTERVAL_MS: u32 = 10;
 
 /** Takes in an ARP packet and answers a request for an address of ours. */
 export function answerArp(packet: Packet, now: u32): Reason {
   const arp = Arp.view(packet.network);
+  const verdict = learnArp(packet, now);
+  const asks = speaksFor(packet, arp.targetAddress) && arp.operation == ArpOperation.Request;
+  // A probe (RFC 5227), or a host that asks with an address of another of its links, is answered, too.
+  const mayAsk = verdict == Reason.Learned || (verdict == Reason.ArpIgnored && asks);
+  return asks && mayAsk ? replyTo(packet, arp) : verdict;
+}
+
+/** Takes in what an ARP packet says of its sender: Learned, ArpIgnored where that is nothing, or ArpBad. */
+export function learnArp(packet: Packet, now: u32): Reason {
+  const arp = Arp.view(packet.network);
   const sender = arp.senderAddress;
   const forUs = speaksFor(packet, arp.targetAddress);
-  const asks = forUs && arp.operation == ArpOperation.Request;
   if (isFromGroup(packet) || (load<u8>(arp.senderMac) & 1) != 0) return Reason.ArpBad;
   if (speaksFor(packet, sender)) return Reason.ArpBad;
   if (!isOnLink(active.device(packet.device), sender)) {
-    // A probe (RFC 5227), or a host that asks with an address of another of its links: no neighbor.
-    return asks ? replyTo(packet, arp) : Reason.ArpBad;
+    const asks = forUs && arp.operation == ArpOperation.Request;
+    return asks ? Reason.ArpIgnored : Reason.ArpBad;
   }
   const known = findNeighbor(packet.device, sender);
   if (forUs) learnNeighbor(packet.device, sender, arp.senderMac, now);
   else if (known != NONE) confirmNeighbor(known, arp.senderMac, now);
   else return Reason.ArpIgnored;
-  return asks ? replyTo(packet, arp) : Reason.Learned;
+  return Reason.Learned;
 }
 
 /** Whether ARP on this device answers for the address: the device's own, or a pool's of its zone. */
@@ -129,6 +138,8 @@ function sendError(packet: Packet, type: u32, code: u32, rest: u32, now: u32): v
   if (packet.kind == PacketKind.IcmpError) return;
   // RFC 1812 section 4.3.2.7: nothing is said about a fragment that is not the first.
   if (packet.kind == PacketKind.Fragment) return;
+  // Nor about what came round from another worker: no link leads back to its sender.
+  if (packet.isTurned) return;
   const device = active.device(packet.device);
   const source = sourceTowards(device, packet.source);
   if (source == 0 || !isFromOne(packet) || !mayReport(packet.device, now)) return;
@@ -154,7 +165,7 @@ function sendError(packet: Packet, type: u32, code: u32, rest: u32, now: u32): v
 /** A device begins with its whole budget. */
 export function fillErrorBudget(device: u32, now: u32): void {
   const state = active.deviceState(device);
-  state.icmpTokens = ERROR_BURST;
+  state.icmpTokens = errorBurst();
   state.icmpFilled = now;
 }
 
@@ -168,13 +179,19 @@ function isFromGroup(packet: Packet): bool {
   return (load<u8>(Ethernet.view(packet.frame).source) & 1) != 0;
 }
 
+/** This worker's part of the burst. */
+function errorBurst(): u32 {
+  return max<u32>(1, ERROR_BURST / arena.workers);
+}
+
 /** Takes one error from the device's budget; false when it is used up (RFC 1812 section 4.3.2.8). */
 function mayReport(device: u32, now: u32): bool {
   const state = active.deviceState(device);
-  const earned = (now - state.icmpFilled) / ERROR_INTERVAL_MS;
+  const interval = ERROR_INTERVAL_MS * arena.workers;
+  const earned = (now - state.icmpFilled) / interval;
   if (earned > 0) {
-    state.icmpTokens = min<u32>(ERROR_BURST, state.icmpTokens + earned);
-    state.icmpFilled += earned * ERROR_INTERVAL_MS;
+    state.icmpTokens = min<u32>(errorBurst(), state.icmpTokens + earned);
+    state.icmpFilled += earned * interval;
   }
   if (state.icmpTokens == 0) return false;
   state.icmpTokens--;

@@ -56,12 +56,23 @@ export class Bitmap {
     const at = this.word(i >> 6);
     const bits = load<u64>(at) | ((<u64>1) << (<u64>(i & 63)));
     store<u64>(at, bits);
-    if (bits == ~(<u64>0)) {
-      const group = this.group(i >> 12);
-      store<u64>(group, load<u64>(group) | ((<u64>1) << (<u64>((i >> 6) & 63))));
-    }
+    if (bits == ~(<u64>0)) this.close(i >> 6);
     this.count++;
     return true;
+  }
+
+  /** Takes the numbers from `first` to `last`, both included and none taken yet, for good: they do not count. */
+  exclude(first: u32, last: u32): void {
+    for (let i = first; i <= last; ) {
+      if ((i & 63) == 0 && i + 63 <= last) {
+        store<u64>(this.word(i >> 6), ~(<u64>0));
+        this.close(i >> 6);
+        i += 64;
+      } else {
+        this.set(i++);
+        this.count--;
+      }
+    }
   }
 
   /** Gives number `i` back; one that is not taken is left alone. */
@@ -128,6 +139,12 @@ export class Bitmap {
     }
     const found = (group << 6) | <u32>ctz(open);
     return within((found << 6) | <u32>ctz(~load<u64>(this.word(found))), last);
+  }
+
+  /** Notes that a word has no clear bit. */
+  private close(word: u32): void {
+    const group = this.group(word >> 6);
+    store<u64>(group, load<u64>(group) | ((<u64>1) << (<u64>(word & 63))));
   }
 
   private word(i: u32): usize {

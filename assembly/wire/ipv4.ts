@@ -241,6 +241,14 @@ export class Ipv4 {
     return change16(from, from - 1);
   }
 
+  /** Takes a hop back, checksum and all. */
+  rejuvenate(): void {
+    const at = changetype<usize>(this) + At.Ttl;
+    const from = load<u16>(at);
+    store<u8>(at, <u8>(from + 1));
+    this.adjustChecksum(change16(from, from + 1));
+  }
+
   adjustChecksum(change: u64): void {
     const at = changetype<usize>(this) + At.Checksum;
     store<u16>(at, <u16>adjust(load<u16>(at), change));

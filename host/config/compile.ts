@@ -207,7 +207,8 @@ function writeHeader(view: DataView, config: Config, lists: FlowLists): void {
   view.setUint32(ImageAt.HoldDown, config.timeouts.holdDown * 1000, true);
   view.setUint32(ImageAt.FragmentTimeout, config.timeouts.fragment * 1000, true);
   view.setUint32(ImageAt.SynTimeout, config.timeouts.unsolicitedSyn * 1000, true);
-  view.setUint32(ImageAt.ConnCapacity, conns, true);
+  // Of each worker.
+  view.setUint32(ImageAt.ConnCapacity, Math.ceil(conns / config.workers), true);
   view.setUint32(ImageAt.NeighborCapacity, neighbors, true);
   view.setUint32(ImageAt.FlowsAnyDevice, lists.anyDevice, true);
   view.setUint32(ImageAt.FlowsTracked, lists.tracked, true);

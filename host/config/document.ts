@@ -40,6 +40,7 @@ export interface Sections {
   readonly icmp: schema.IcmpEntry;
   readonly gateways: schema.GatewaysEntry;
   readonly capacity: schema.CapacityEntry;
+  readonly workers: number;
   /** Microseconds. */
   readonly busyPoll: number;
   readonly broken: Broken;
@@ -69,6 +70,7 @@ export function readDocument(value: unknown, problems: Problems): Sections {
     icmp: single("icmp", schema.IcmpSchema),
     gateways: single("gateways", schema.GatewaysSchema),
     capacity: salvage(schema.CapacitySchema, section("capacity")) ?? {},
+    workers: salvage(schema.WorkersSchema, section("workers")) ?? schema.WORKERS,
     busyPoll: salvage(schema.BusyPollSchema, section("busyPoll")) ?? schema.BUSY_POLL,
     broken: {
       zones: brokenNames(section("zones"), schema.ZoneSchema, ["id", "name"]),

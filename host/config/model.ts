@@ -233,6 +233,8 @@ export interface Config extends Switches {
   readonly flows: readonly FlowRule[];
   readonly timeouts: Timeouts;
   readonly capacity: RequestedCapacity;
+  /** Threads that forward. */
+  readonly workers: number;
   /** Microseconds for which to look for the next frame before sleeping. */
   readonly busyPoll: number;
 }

@@ -23,6 +23,7 @@ import { PoolBook } from "./pools.js";
 import { readNeighbors, readRoutes } from "./routing.js";
 import { resolveFlow, type UnsortedRule } from "./rule.js";
 import { Scope } from "./scope.js";
+import { checkShares } from "./shares.js";
 import { checkSharing } from "./sharing.js";
 import { checkSets, readTimeouts } from "./timeouts.js";
 import { readDevices, readZones } from "./topology.js";
@@ -68,12 +69,14 @@ export function checkConfig(value: unknown): Config {
     icmp: sections.icmp,
     gateways: sections.gateways,
     capacity: requestedCapacity(sections),
+    workers: sections.workers,
     busyPoll: sections.busyPoll,
   };
   pools.checkTotal();
   const pathOf = (pool: Pool) => pools.pathOf(pool);
   checkCollisions(pools.list, pathOf, config, problems);
   checkSharing(pools.list, pathOf, problems);
+  checkShares(config, pathOf, problems);
   checkSets(config, problems);
   checkCapacity(config, pools, problems);
   problems.throwIfAny();

@@ -223,6 +223,15 @@ export const ForwardSchema = v.strictObject(
 
 export const FlowSchema = text("a flow", "A flow in the syntax of docs/config.md.");
 
+export const WORKERS = 1;
+
+export const WorkersSchema = whole(
+  "a number of workers",
+  1,
+  Limit.Workers,
+  "Threads that forward, each with hosts, conns and external ports of its own.",
+);
+
 /** Microseconds: about what it costs to be woken, and twenty times that. */
 export const BUSY_POLL = 50;
 const BUSY_POLL_MAX = 1000;
@@ -300,6 +309,7 @@ export const DocumentSchema = v.pipe(
       icmp: v.optional(IcmpSchema, {}),
       gateways: v.optional(GatewaysSchema, {}),
       capacity: v.optional(CapacitySchema, {}),
+      workers: v.optional(WorkersSchema, WORKERS),
       busyPoll: v.optional(BusyPollSchema, BUSY_POLL),
     },
     "an object",

@@ -14,7 +14,10 @@
  *     lost          there is none of this name: no socket, no file descriptor, plain memory in the window;
  *                   `check` opens everything again, over the same window, when one appears.
  *
- * Not supported: interfaces other than Ethernet; receive timestamps; fanout.
+ * Where several workers have the interface, each has a socket of its own, and all are one fanout group, whose program
+ * says which of them gets what (steering.ts).
+ *
+ * Not supported: interfaces other than Ethernet; receive timestamps.
  */
 import { DescriptorFlag } from "../../assembly/abi.js";
 import type { InputBatch, Interface, LinkCounters, LinkEvent, Offload, Window } from "./device.js";
@@ -31,8 +34,9 @@ import {
   TransmitRing,
   unmapRings,
 } from "./ring.js";
-import { consumeError, joinMacs, openSocket, readDrops, startReceiving } from "./socket.js";
+import { consumeError, joinMacs, openSocket, readDrops, startReceiving, steer } from "./socket.js";
 import { Outcome, Staging } from "./staging.js";
+import type { Steering } from "./steering.js";
 
 export interface AfpacketSize {
   /** The interface's name. */
@@ -48,6 +52,8 @@ export interface AfpacketOptions extends AfpacketSize {
   /** At least afpacketWindowBytes long. */
   readonly window: Window;
   readonly offload: Offload;
+  /** How what comes in is shared with the packet sockets of other workers. */
+  readonly steering?: Steering | undefined;
   /** Passes the queueing discipline by: less work, but tcpdump does not see what is sent. */
   readonly qdiscBypass?: boolean;
   readonly onNotice?: (text: string) => void;
@@ -101,12 +107,14 @@ class Afpacket implements Interface {
   /** Frames are lent. */
   private holding = false;
   private lastWarning = "";
+  private steering: Steering | undefined;
 
   constructor(private readonly options: AfpacketOptions) {
     const { name, window } = options;
     this.name = name;
     this.who = `afpacket ${name}`;
     this.link = new Link("afpacket", name);
+    this.steering = options.steering;
     try {
       this.layout = layOutFor(this.link, options, window.at);
       if (this.layout.bytes > window.bytes) {
@@ -205,6 +213,11 @@ class Afpacket implements Interface {
     return up ? "up" : "down";
   }
 
+  steer(steering: Steering): void {
+    this.steering = steering;
+    if (this.fd >= 0) steer(this.fd, this.who, steering);
+  }
+
   close(): void {
     try {
       this.shut();
@@ -254,7 +267,7 @@ class Afpacket implements Interface {
     try {
       mapRings(this.who, memory, receiveAt, ringBytes, this.fd);
       [this.received, this.transmit] = this.makeRings();
-      startReceiving(this.fd, this.who, index);
+      startReceiving(this.fd, this.who, index, { ...this.options, steering: this.steering });
       if (!joinMacs(this.fd, this.who, index, this.options.macs)) {
         this.warn("does not take further MACs: receives promiscuously");
       }

@@ -12,6 +12,9 @@
  * A VLAN tag that travels beside its frame must not be lost: the frame would be another tenant's. So only drivers will
  * do that tell the program of it; of others nothing is believed.
  *
+ * Of several workers one has the sockets of an interface; the others have a packet socket there, to send by and to share
+ * what the program passes on.
+ *
  * States are those of `afpacket`; while an interface is switched off or lost it has no AF_XDP sockets.
  *
  * Not supported: zero-copy, generic XDP, frames in several buffers, more than 64 MACs. Where AF_XDP does not work the
@@ -32,6 +35,7 @@ import {
 import type { InputBatch, Interface, LinkCounters, LinkEvent, Offload, Window } from "./device.js";
 import { libc } from "./libc.js";
 import { Link } from "./link.js";
+import type { Steering } from "./steering.js";
 import { chunksOf, type Umem } from "./umem.js";
 import { buildXdpProgram, XDP_MACS_MAX } from "./xdp.js";
 import { XskSocket, xskWindowBytes } from "./xsksocket.js";
@@ -49,6 +53,8 @@ export interface AfxdpOptions extends AfxdpSize {
   readonly window: Window;
   readonly umem: Umem;
   readonly offload: Offload;
+  /** How its packet socket shares what comes in with those of other workers. */
+  readonly steering?: Steering | undefined;
   readonly onNotice?: (text: string) => void;
 }
 
@@ -103,7 +109,7 @@ class Afxdp implements Interface {
   private lastNotice = "";
 
   constructor(private readonly options: AfxdpOptions) {
-    const { name, slots, window, macs, offload } = options;
+    const { name, slots, window, macs, offload, steering } = options;
     this.name = name;
     this.who = `afxdp ${name}`;
     const needed = afxdpWindowBytes(options);
@@ -121,6 +127,7 @@ class Afxdp implements Interface {
         macs,
         window: { ...window, bytes },
         offload,
+        steering,
         onNotice: (text) => this.options.onNotice?.(text),
       });
     } catch (error) {
@@ -192,6 +199,10 @@ class Afxdp implements Interface {
     this.missedNow = this.sockets.reduce((sum, { missed }) => sum + missed, 0);
     this.fds = this.allFds();
     return event;
+  }
+
+  steer(steering: Steering): void {
+    this.slow.steer?.(steering);
   }
 
   close(): void {

@@ -6,6 +6,8 @@
  * may be rewritten where it stands, up to Limit.Headroom bytes in front of it included, until `release`.
  */
 
+import type { Steering } from "./steering.js";
+
 /** Where a driver puts what it received; each push takes one of `room` places. */
 export interface InputBatch {
   /** Frames that still fit into this turn. */
@@ -84,6 +86,8 @@ export interface Interface {
   release(): void;
   /** Looks after the link; called about once a second. An event is returned once. */
   check(): LinkEvent | undefined;
+  /** Shares what comes in with other workers in another way from now on; only where it is shared. */
+  steer?(steering: Steering): void;
   /** @throws StillMapped when the window could not be freed; everything else is closed */
   close(): void;
 }

@@ -5,6 +5,7 @@ import { afpacketWindowBytes, openAfpacket } from "./afpacket.js";
 import { afxdpWindowBytes, openAfxdp } from "./afxdp.js";
 import { type Interface, type Offload, PAGE_BYTES, StillMapped, type Window } from "./device.js";
 import { Link } from "./link.js";
+import type { Steering } from "./steering.js";
 import { chunkBytesFor, chunksOf, Umem } from "./umem.js";
 
 /** An interface that a configuration asks for. Travels between threads. */
@@ -15,6 +16,8 @@ export interface InterfaceOrder {
   readonly macs: readonly Uint8Array[];
   /** Slots of its rings each way, a power of two. */
   readonly slots: number;
+  /** Where several workers have it. */
+  readonly steering?: Steering | undefined;
 }
 
 /**
@@ -50,11 +53,16 @@ function asking<Answer>(name: string, ask: (link: Link) => Answer): Answer {
   }
 }
 
-/** Bytes of linear memory to set aside for these interfaces, and for those that may be added. */
-export function windowBytes(orders: readonly InterfaceOrder[]): number {
+/** Bytes of linear memory that a worker sets aside for these interfaces, and for those that may be added. */
+export function windowBytes(orders: readonly InterfaceOrder[], worker: number): number {
   const sizes = orders.map((order) => wholePages(windowBytesOf(order)));
   const spare = (orders.length + SPARE_INTERFACES) * Math.max(0, ...sizes);
-  return sizes.reduce((sum, size) => sum + size, 0) + spare + umemPlan(orders).bytes;
+  return sizes.reduce((sum, size) => sum + size, 0) + spare + umemPlan(orders, worker).bytes;
+}
+
+/** Whether a worker has the AF_XDP sockets of an interface: of several, one. */
+function hasXdp({ driver, steering }: InterfaceOrder, worker: number): boolean {
+  return driver === Driver.Afxdp && (steering === undefined || steering.xdpWorker === worker);
 }
 
 function wholePages(bytes: number): number {
@@ -80,8 +88,11 @@ function refuseOthers({ driver, name }: InterfaceOrder): void {
  * The frames that AF_XDP interfaces share: for each as many as its rings hold both ways, and those that one turn lends.
  * A chunk holds the longest packet of the interfaces at the start; longer ones come by their packet sockets.
  */
-function umemPlan(orders: readonly InterfaceOrder[]): { bytes: number; chunkBytes: number } {
-  const ours = orders.filter(({ driver }) => driver === Driver.Afxdp);
+function umemPlan(
+  orders: readonly InterfaceOrder[],
+  worker: number,
+): { bytes: number; chunkBytes: number } {
+  const ours = orders.filter((order) => hasXdp(order, worker));
   if (ours.length === 0) return { bytes: 0, chunkBytes: 0 };
   const mtu = Math.max(...ours.map(({ name }) => asking(name, (link) => link.mtu())));
   const chunkBytes = chunkBytesFor(mtu);
@@ -110,6 +121,7 @@ export class Opener {
   constructor(
     private readonly memory: Memory,
     private readonly first: readonly InterfaceOrder[],
+    private readonly worker: number,
     private readonly onNotice: (text: string) => void,
   ) {}
 
@@ -144,19 +156,19 @@ export class Opener {
   }
 
   private openIn(window: Window, order: InterfaceOrder): Interface {
-    const { name, macs, slots } = order;
+    const { name, macs, slots, steering } = order;
     const { memory: offload, onNotice } = this;
-    if (order.driver === Driver.Afxdp) {
+    const options = { name, macs, window, offload, steering, onNotice };
+    if (hasXdp(order, this.worker)) {
       this.umem ??= this.makeUmem(order);
-      return openAfxdp({ name, slots, macs, window, umem: this.umem, offload, onNotice });
+      return openAfxdp({ ...options, slots, umem: this.umem });
     }
-    const size = { name, receiveSlots: slots, transmitSlots: slots };
-    return openAfpacket({ ...size, macs, window, offload, onNotice });
+    return openAfpacket({ ...options, receiveSlots: slots, transmitSlots: slots });
   }
 
   private makeUmem(order: InterfaceOrder): Umem {
-    const planned = umemPlan(this.first);
-    const { bytes, chunkBytes } = planned.bytes > 0 ? planned : umemPlan([order]);
+    const planned = umemPlan(this.first, this.worker);
+    const { bytes, chunkBytes } = planned.bytes > 0 ? planned : umemPlan([order], this.worker);
     return new Umem(this.memory.window(bytes, `afxdp ${order.name}`), chunkBytes, Limit.Batch);
   }
 }

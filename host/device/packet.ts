@@ -34,8 +34,16 @@ export enum PacketOption {
   TransmitRing = 13,
   Loss = 14,
   VnetHeader = 15,
+  Fanout = 18,
   QdiscBypass = 20,
+  FanoutData = 22,
   IgnoreOutgoing = 23,
+}
+
+/** How a group of packet sockets shares what comes in, in the upper half of PACKET_FANOUT's argument. */
+export enum Fanout {
+  ClassicBpf = 6,
+  IgnoreOutgoing = 0x4000,
 }
 
 export enum Membership {

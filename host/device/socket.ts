@@ -3,10 +3,11 @@
  * come. The interface is bound last, so that nothing arrives before filter and rings are there.
  */
 import { Limit } from "../../assembly/abi.js";
-import { buildFilter } from "./filter.js";
+import { buildFilter, DROP_ALL } from "./filter.js";
 import { addressOfView, check, Errno, errno, libc, SystemError } from "./libc.js";
 import {
   ETHERTYPE_ALL,
+  Fanout,
   LinkAddressAt,
   Membership,
   MembershipAt,
@@ -16,6 +17,7 @@ import {
   TPACKET_V2,
 } from "./packet.js";
 import { type Layout, ringRequest } from "./ring.js";
+import { buildSteering, type Steering } from "./steering.js";
 
 /** Frames that no slot holds wait in the receive queue: a whole TCP window of them must not overflow it. */
 const RECEIVE_BUFFER_BYTES = 64 << 20;
@@ -25,6 +27,8 @@ export const SEND_BUFFER_BYTES = 16 << 20;
 
 export interface SocketOptions {
   readonly macs: readonly Uint8Array[];
+  /** The sockets of other workers that what comes in is shared with. */
+  readonly steering?: Steering | undefined;
   readonly qdiscBypass?: boolean;
 }
 
@@ -50,7 +54,8 @@ export function openSocket(who: string, layout: Layout, options: SocketOptions):
     if (options.qdiscBypass) set(PacketOption.QdiscBypass, 1, "PACKET_QDISC_BYPASS");
     raiseBuffer(fd, who, Socket.ReceiveBufferForce, RECEIVE_BUFFER_BYTES, "SO_RCVBUFFORCE");
     raiseBuffer(fd, who, Socket.SendBufferForce, SEND_BUFFER_BYTES, "SO_SNDBUFFORCE");
-    attachFilter(fd, who, options.macs);
+    // A member of a group receives nothing before it has joined: it would come to two of them.
+    attachFilter(fd, who, options.steering ? DROP_ALL : buildFilter(options.macs));
     set(PacketOption.ReceiveRing, ringRequest(slotBytes, receiveSlots), "PACKET_RX_RING");
     set(PacketOption.TransmitRing, ringRequest(slotBytes, transmitSlots), "PACKET_TX_RING");
     return fd;
@@ -61,12 +66,38 @@ export function openSocket(who: string, layout: Layout, options: SocketOptions):
 }
 
 /** Binds to the interface; frames arrive from here on. */
-export function startReceiving(fd: number, who: string, index: number): void {
+export function startReceiving(
+  fd: number,
+  who: string,
+  index: number,
+  options: SocketOptions,
+): void {
   const address = new DataView(new ArrayBuffer(LinkAddressAt.Bytes));
   address.setUint16(LinkAddressAt.Family, Socket.FamilyPacket, true);
   address.setUint16(LinkAddressAt.Protocol, ETHERTYPE_ALL, true);
   address.setInt32(LinkAddressAt.Index, index, true);
   check(libc().bind(fd, address, LinkAddressAt.Bytes), who, "bind");
+  const { steering, macs } = options;
+  if (steering === undefined) return;
+  const kind = Fanout.ClassicBpf | Fanout.IgnoreOutgoing;
+  const argument = steering.group | (kind << 16);
+  const level = Socket.LevelPacket;
+  setOption(fd, who, level, PacketOption.Fanout, argument >>> 0, "setsockopt(PACKET_FANOUT)");
+  steer(fd, who, steering);
+  attachFilter(fd, who, buildFilter(macs));
+}
+
+/** Says which member of its group gets what. */
+export function steer(fd: number, who: string, steering: Steering): void {
+  const level = Socket.LevelPacket;
+  setProgram(
+    fd,
+    who,
+    level,
+    PacketOption.FanoutData,
+    buildSteering(steering),
+    "PACKET_FANOUT_DATA",
+  );
 }
 
 /**
@@ -142,18 +173,22 @@ export function raiseBuffer(
   if (errno() !== Errno.Perm) throw new SystemError(who, `setsockopt(${call})`, errno());
 }
 
+export function attachFilter(fd: number, who: string, program: Uint8Array): void {
+  const level = Socket.LevelSocket;
+  setProgram(fd, who, level, Socket.AttachFilter, program, "SO_ATTACH_FILTER");
+}
+
 /** struct sock_fprog: u16 length, padding, pointer to the program. */
-export function attachFilter(fd: number, who: string, macs: readonly Uint8Array[]): void {
-  const program = buildFilter(macs);
+function setProgram(
+  fd: number,
+  who: string,
+  level: number,
+  option: number,
+  program: Uint8Array,
+  name: string,
+): void {
   const handle = new DataView(new ArrayBuffer(16));
   handle.setUint16(0, program.length / 8, true);
   handle.setBigUint64(8, BigInt(addressOfView(program)), true);
-  setOption(
-    fd,
-    who,
-    Socket.LevelSocket,
-    Socket.AttachFilter,
-    new Uint8Array(handle.buffer),
-    "setsockopt(SO_ATTACH_FILTER)",
-  );
+  setOption(fd, who, level, option, new Uint8Array(handle.buffer), `setsockopt(${name})`);
 }

@@ -14,6 +14,7 @@ import { parseArgs } from "node:util";
 import { Lab, type Namespace } from "../../host/demo/lab.js";
 import { openAfpacket } from "../../host/device/afpacket.js";
 import type { InputBatch, Interface, Offload } from "../../host/device/device.js";
+import { buildFilter } from "../../host/device/filter.js";
 import { check, libc, poll } from "../../host/device/libc.js";
 import { Link } from "../../host/device/link.js";
 import { PacketOption, ReceiveStatus, Socket, VnetAt } from "../../host/device/packet.js";
@@ -113,13 +114,13 @@ class ReceiverV3 implements Receiver {
     set(PacketOption.Reserve, 32);
     set(PacketOption.VnetHeader, 1);
     set(PacketOption.IgnoreOutgoing, 1);
-    attachFilter(this.fd, who, [MAC]);
+    attachFilter(this.fd, who, buildFilter([MAC]));
     const ringBytes = blockBytes * blocks;
     // struct tpacket_req3: the last three are the timeout in ms, private bytes and features.
     set(PacketOption.ReceiveRing, blockBytes, blocks, 2048, ringBytes / 2048, 1, 0, 0);
     mapRings(who, memory, at, ringBytes, this.fd);
     const link = new Link(who, "eth0");
-    startReceiving(this.fd, who, link.index());
+    startReceiving(this.fd, who, link.index(), { macs: [MAC] });
     joinMacs(this.fd, who, link.index(), [MAC]);
     this.fds = [this.fd];
   }

@@ -7,14 +7,18 @@
  *     every frame ended with exactly one Reason      nothing was written outside frame and headroom
  *     every checksum that leaves is right            a frame carries its device's tags and MAC
  *     a frame goes to a MAC of its device's zone     what left is what the devices counted
+ *
+ * With `workers` in its configuration it is as many datapaths, each frame is received by another one of them, and what
+ * they hand off crosses at once: whoever sees frames only sees one router.
  */
 
 import { readFileSync } from "node:fs";
-import { DescriptorFlag, DeviceCounterAt, Limit, Reason } from "../../assembly/abi.js";
+import { DescriptorFlag, DeviceCounterAt, Limit, None, Reason } from "../../assembly/abi.js";
 import { capacityOf, compileImage } from "../../host/config/compile.js";
 import { virtualMac } from "../../host/config/mac.js";
 import type { Config, Device } from "../../host/config/model.js";
 import { checkConfig } from "../../host/config/parse.js";
+import { shareShiftOf } from "../../host/config/shares.js";
 import { type ArenaCapacity, Datapath, loadModule } from "../../host/datapath.js";
 import { seedBytes } from "../../host/replay.js";
 import { type ConnView, readConn } from "../../host/telemetry/conn.js";
@@ -26,6 +30,9 @@ import {
   readHost,
   readMapping,
 } from "../../host/telemetry/mapping.js";
+import { Allowances } from "../../host/workers/allowances.js";
+import { capacityOfEach, limitsOf, seedOf } from "../../host/workers/share.js";
+import { sumCounters } from "../../host/workers/sum.js";
 import { macText, readFrame, type Seen } from "./frame.js";
 import { type NeighborView, readNeighbor } from "./neighborview.js";
 
@@ -85,29 +92,79 @@ export function datapathModule(): WebAssembly.Module {
   return compiled;
 }
 
+/** Runs every router with so many workers whose configuration does not say how many. */
+export const WORKERS = "CROSSZONE_WORKERS";
+
+/** One worker's datapath, and where frames stand in its memory. */
+class Member {
+  readonly datapath: Datapath;
+  readonly memory: Uint8Array;
+  readonly slots: number;
+  readonly allowances: Allowances;
+
+  constructor(
+    worker: number,
+    config: Config,
+    options: RouterOptions,
+    now: number,
+    lent: Int32Array,
+  ) {
+    const { workers } = config;
+    const whole = { ...capacityOf(config), ...options.capacity };
+    const capacity = capacityOfEach(whole, workers);
+    const seed = seedOf(seedBytes(BigInt(options.seed ?? 1)), worker);
+    const windowBytes = (Limit.Batch + 1) * SLOT;
+    const share = { workers, worker, shareShift: shareShiftOf(config) };
+    const module = datapathModule();
+    this.datapath = new Datapath({ capacity, seed, windowBytes, module, share }, now);
+    this.memory = new Uint8Array(this.datapath.memory.buffer);
+    this.slots = this.datapath.window(windowBytes).at;
+    this.allowances = new Allowances(this.datapath, lent);
+  }
+
+  configure(image: Uint8Array, config: Config, now: number): void {
+    this.datapath.configure(image, now);
+    if (config.workers > 1) this.allowances.settle(limitsOf(config));
+  }
+}
+
+/** A frame on its way from one worker to another. */
+interface Crossing {
+  readonly to: number;
+  readonly input: Input;
+}
+
 export class Router {
+  /** The first worker's. */
   readonly datapath: Datapath;
   config: Config;
   /** Milliseconds of the virtual clock; the datapath sees its lowest 32 bits. */
   now: number;
   /** What the last call counted, by name of the Reason. */
   ended: Record<string, number> = {};
-  private readonly memory: Uint8Array;
-  private readonly slots: number;
+  private readonly members: readonly Member[];
+  private readonly crossings: Crossing[] = [];
   private readonly hostile: boolean;
+  /** Who receives the next frame. */
+  private receiver = 0;
 
   constructor(document: Document, options: RouterOptions = {}) {
-    this.config = checkConfig(document);
+    this.config = checkRouterConfig(document);
     this.now = options.now ?? 1000;
     this.hostile = options.hostile ?? false;
-    const capacity = { ...capacityOf(this.config), ...options.capacity };
-    const seed = seedBytes(BigInt(options.seed ?? 1));
-    const windowBytes = (Limit.Batch + 1) * SLOT;
-    const module = datapathModule();
-    this.datapath = new Datapath({ capacity, seed, windowBytes, module }, this.now);
-    this.memory = new Uint8Array(this.datapath.memory.buffer);
-    this.slots = this.datapath.window(windowBytes).at;
-    this.datapath.configure(compileImage(this.config), this.now);
+    const lent = new Int32Array(Limit.Zones + 1);
+    this.members = Array.from(
+      { length: this.config.workers },
+      (_, worker) => new Member(worker, this.config, options, this.now, lent),
+    );
+    this.datapath = this.member(0).datapath;
+    this.install(compileImage(this.config));
+  }
+
+  private member(worker: number): Member {
+    const member = this.members[worker];
+    if (member === undefined) throw new Error(`no worker ${worker}`);
+    return member;
   }
 
   device(name: string): Device {
@@ -156,42 +213,39 @@ export class Router {
   private take(frames: readonly Input[]): Sent[] {
     const before = this.counts();
     const sent: Sent[] = [];
-    for (let first = 0; first < frames.length; first += Limit.Batch) {
-      sent.push(...this.batch(frames.slice(first, first + Limit.Batch)));
+    // Frames of one batch stay in their order only where one worker has them all.
+    const together = this.members.length === 1 ? Limit.Batch : 1;
+    for (let first = 0; first < frames.length; first += together) {
+      this.receiver = (this.receiver + 1) % this.members.length;
+      sent.push(...this.batch(this.member(this.receiver), frames.slice(first, first + together)));
+      sent.push(...this.cross());
     }
     this.account(before, frames.length, sent.length);
     return sent;
   }
 
-  private batch(frames: readonly Input[]): Sent[] {
-    const { inputs } = this.datapath;
-    const places = frames.map((input, i) => this.place(input, i));
+  /** Lets everything cross that is on its way between workers. */
+  private cross(): Sent[] {
+    const sent: Sent[] = [];
+    for (let hops = 0; ; hops++) {
+      const next = this.crossings.shift();
+      if (next === undefined) return sent;
+      if (hops > STUCK) throw new Error("frames cross for ever");
+      sent.push(...this.batch(this.member(next.to), [next.input]));
+    }
+  }
+
+  private batch(member: Member, frames: readonly Input[]): Sent[] {
+    const { inputs } = member.datapath;
+    const places = frames.map((input, i) => place(member, input, i));
     for (const [i, { on, bytes, tci = 0, flags = 0 }] of frames.entries()) {
       inputs.interface = on;
       inputs.limit = Limit.Batch;
       inputs.push(places[i] as number, bytes.length, tci, flags);
     }
-    const sent = this.drain(this.datapath.process(this.now));
-    for (const [i, { bytes }] of frames.entries()) this.checkCanary(places[i] as number, bytes);
+    const sent = this.drain(member, member.datapath.process(this.now));
+    for (const [i, { bytes }] of frames.entries()) checkCanary(member, places[i] as number, bytes);
     return sent;
-  }
-
-  /** Copies a frame in, between canaries. */
-  private place({ bytes, atEnd }: Input, i: number): number {
-    const slot = this.slots + (atEnd ? LAST_SLOT : i) * SLOT;
-    const at = atEnd ? this.memory.length - bytes.length : slot + GUARD + Limit.Headroom;
-    this.memory.fill(CANARY, at - Limit.Headroom - GUARD, at);
-    this.memory.set(bytes, at);
-    this.memory.fill(CANARY, at + bytes.length, at + bytes.length + GUARD);
-    return at;
-  }
-
-  private checkCanary(at: number, bytes: Uint8Array): void {
-    const before = this.memory.subarray(at - Limit.Headroom - GUARD, at - Limit.Headroom);
-    const behind = this.memory.subarray(at + bytes.length, at + bytes.length + GUARD);
-    if (!before.every(isCanary) || !behind.every(isCanary)) {
-      fail("written outside of the frame", bytes);
-    }
   }
 
   /** Lets the clock go on; each timer acts at its own time. */
@@ -200,42 +254,58 @@ export class Router {
     const before = this.counts();
     const sent: Sent[] = [];
     for (let calls = 0; ; calls++) {
-      const wait = this.datapath.wait(this.now);
+      const wait = this.untilDue();
       if (this.now + wait > until) break;
       if (wait > 0) calls = 0;
       if (calls > STUCK) throw new Error(`expire has work for ever at ${this.now}`);
       this.now += wait;
-      sent.push(...this.drain(this.datapath.expire(this.now, EXPIRE_LIMIT)));
+      for (const member of this.members) {
+        if (member.datapath.wait(this.now) > 0) continue;
+        sent.push(...this.drain(member, member.datapath.expire(this.now, EXPIRE_LIMIT)));
+        sent.push(...this.cross());
+      }
     }
     this.now = until;
+    for (const { allowances } of this.members) allowances.giveBack();
     this.account(before, 0, sent.length);
     return sent;
   }
 
+  /** Milliseconds until one of the workers has something to do. */
+  untilDue(): number {
+    return Math.min(...this.members.map(({ datapath }) => datapath.wait(this.now)));
+  }
+
   /** Switches to another configuration; an ImageError leaves the one in force. */
   reconfigure(document: Document): void {
-    const config = checkConfig(document);
-    this.install(compileImage(config));
+    const config = checkRouterConfig(document);
+    this.install(compileImage(config), config);
     this.config = config;
   }
 
-  /** Any bytes as the next image. */
-  install(image: Uint8Array): void {
+  /** Any bytes as the next image, of `config` where they are one. */
+  install(image: Uint8Array, config = this.config): void {
     const before = this.counts();
-    this.datapath.configure(image, this.now);
+    for (const { datapath } of this.members) datapath.check(image);
+    for (const member of this.members) member.configure(image, config, this.now);
     this.ended = named(this.counts(), before);
   }
 
+  /** What frames ended as; that they crossed on their way is none of it. */
   reasons(): Record<string, number> {
-    return named(this.counts());
+    const { HandedOff: _, ...reasons } = named(this.counts());
+    return reasons;
   }
 
   counters(): Counters {
-    return readCounters(rawCounters(this.datapath, this.config), this.config);
+    const all = this.members.map(({ datapath }) => rawCounters(datapath, this.config));
+    return readCounters(sumCounters(all), this.config);
   }
 
   conns(): ConnView[] {
-    return Array.from(this.datapath.connRows(this.now), readConn);
+    return this.members.flatMap(({ datapath }) =>
+      Array.from(datapath.connRows(this.now), readConn),
+    );
   }
 
   neighbors(): NeighborView[] {
@@ -245,34 +315,45 @@ export class Router {
   }
 
   mappings(): MappingView[] {
-    return Array.from(this.datapath.mappingRows(), readMapping);
+    return this.members.flatMap(({ datapath }) => Array.from(datapath.mappingRows(), readMapping));
   }
 
   hosts(): HostView[] {
-    return Array.from(this.datapath.hostRows(), readHost);
+    return this.members.flatMap(({ datapath }) => Array.from(datapath.hostRows(), readHost));
   }
 
   /** What has happened since the last call. */
   events(): EventView[] {
+    return this.members.flatMap((member) => this.eventsOf(member));
+  }
+
+  private eventsOf({ datapath }: Member): EventView[] {
     const events: EventView[] = [];
     for (;;) {
-      const more = readEvents(this.datapath.takeEvents(), this.config);
+      const more = readEvents(datapath.takeEvents(), this.config);
       if (more.length === 0) return events;
       events.push(...more);
     }
   }
 
+  /** By Reason; behind them how many frames left. */
   private counts(): readonly bigint[] {
-    const left = this.datapath
+    const all = this.members.map(({ datapath }) => this.countsOf(datapath));
+    return all.reduce((sum, each) => sum.map((count, i) => count + (each[i] ?? 0n)));
+  }
+
+  private countsOf(datapath: Datapath): bigint[] {
+    const left = datapath
       .deviceCounters(this.config.devices.length)
       .reduce((sum, row) => sum + (row[DeviceCounterAt.TxPackets / 8] ?? 0n), 0n);
-    return [...this.datapath.reasons(), left];
+    return [...datapath.reasons(), left];
   }
 
   /** Each of the frames has one end, and what left has been counted. */
   private account(before: readonly bigint[], frames: number, sent: number): void {
     const after = this.counts();
-    this.ended = named(after, before);
+    const { HandedOff: crossed = 0, ...ended } = named(after, before);
+    this.ended = ended;
     const left = Number((after.at(-1) ?? 0n) - (before.at(-1) ?? 0n));
     if (left !== sent) throw new Error(`${sent} frames left, the devices counted ${left}`);
     let ends = 0;
@@ -282,25 +363,46 @@ export class Router {
     const full = this.ended.OutputFull ?? 0;
     // A fragment that waited may find, when its first one comes, that it cannot leave.
     const waited = Number(before[Reason.FragmentHeld] ?? 0n);
-    if (ends > frames + waited || ends + full < frames) {
-      throw new Error(`${frames} frames ended as ${JSON.stringify(this.ended)}`);
+    // All hear an ARP packet, and a fragment that waited for its first one may cross behind it.
+    const most = frames + waited + (crossed > 0 ? crossed : 0);
+    if (ends > most || ends + full < frames) {
+      throw new Error(
+        `${frames} frames ended as ${JSON.stringify(this.ended)}, ${crossed} crossed`,
+      );
     }
   }
 
-  private drain(outputs: number): Sent[] {
-    return Array.from({ length: outputs }, (_, i) => {
-      const device = this.config.devices[this.datapath.outputDevice(i)];
-      const at = this.datapath.outputFrame(i);
-      const bytes = Buffer.from(this.memory.slice(at, at + this.datapath.outputSize(i)));
-      if (device === undefined) return fail(`no device ${this.datapath.outputDevice(i)}`, bytes);
-      if (this.datapath.outputInterface(i) !== device.interface.index) {
-        fail(`${device.name} is not on that interface`, bytes);
-      }
-      const sent = { ...readFrame(bytes), device: device.name, bytes };
-      this.checkLink(sent, device);
-      if (sent.ip !== undefined) this.checkPacket(sent);
-      return sent;
-    });
+  private drain(member: Member, outputs: number): Sent[] {
+    const { datapath, memory } = member;
+    const sent: Sent[] = [];
+    for (let i = 0; i < outputs; i++) {
+      const at = datapath.outputFrame(i);
+      const bytes = Buffer.from(memory.slice(at, at + datapath.outputSize(i)));
+      if (datapath.outputInterface(i) === None.Short) this.handOff(member, i, bytes);
+      else sent.push(this.readSent(datapath, i, bytes));
+    }
+    return sent;
+  }
+
+  private handOff({ datapath, allowances }: Member, i: number, bytes: Buffer): void {
+    const flags = datapath.outputFlags(i);
+    const to = datapath.outputDevice(i);
+    const isAsking = (flags & DescriptorFlag.Asked) !== 0 && this.member(to).datapath === datapath;
+    if (isAsking) allowances.lend(datapath.outputZone(i));
+    const input = { on: 0, bytes, tci: datapath.outputPlace(i), flags };
+    this.crossings.push({ to, input });
+  }
+
+  private readSent(datapath: Datapath, i: number, bytes: Buffer): Sent {
+    const device = this.config.devices[datapath.outputDevice(i)];
+    if (device === undefined) return fail(`no device ${datapath.outputDevice(i)}`, bytes);
+    if (datapath.outputInterface(i) !== device.interface.index) {
+      fail(`${device.name} is not on that interface`, bytes);
+    }
+    const sent = { ...readFrame(bytes), device: device.name, bytes };
+    this.checkLink(sent, device);
+    if (sent.ip !== undefined) this.checkPacket(sent);
+    return sent;
   }
 
   private checkLink(sent: Sent, device: Device): void {
@@ -330,6 +432,30 @@ interface Input {
   /** DescriptorFlag */
   readonly flags?: number;
   readonly atEnd?: boolean;
+}
+
+/** A checked configuration, with the workers of the environment where it does not say how many. */
+function checkRouterConfig(document: Document): Config {
+  const workers = process.env[WORKERS];
+  return checkConfig(workers === undefined ? document : { workers: Number(workers), ...document });
+}
+
+/** Copies a frame in, between canaries. */
+function place({ memory, slots }: Member, { bytes, atEnd }: Input, i: number): number {
+  const slot = slots + (atEnd ? LAST_SLOT : i) * SLOT;
+  const at = atEnd ? memory.length - bytes.length : slot + GUARD + Limit.Headroom;
+  memory.fill(CANARY, at - Limit.Headroom - GUARD, at);
+  memory.set(bytes, at);
+  memory.fill(CANARY, at + bytes.length, at + bytes.length + GUARD);
+  return at;
+}
+
+function checkCanary({ memory }: Member, at: number, bytes: Uint8Array): void {
+  const before = memory.subarray(at - Limit.Headroom - GUARD, at - Limit.Headroom);
+  const behind = memory.subarray(at + bytes.length, at + bytes.length + GUARD);
+  if (!before.every(isCanary) || !behind.every(isCanary)) {
+    fail("written outside of the frame", bytes);
+  }
 }
 
 function isCanary(byte: number): boolean {

@@ -1,0 +1,110 @@
+/**
+ * How several workers share what a configuration has (docs/adr/0021-workers.md): external ports in stretches of one size,
+ * in turn and beginning with another worker at each address. Ports of subscribers go with their hosts instead.
+ */
+
+import { Allocation, Limit } from "../../assembly/abi.js";
+import type { Problems } from "./error.js";
+import type { Config, Pool } from "./model.js";
+
+const SHIFT_MIN = Math.log2(Limit.BlockPortsMin);
+
+/** Twos to which power external ports stand together that belong to one worker: so no block is of two. */
+export function shareShiftOf({ pools }: Pick<Config, "pools">): number {
+  return Math.max(SHIFT_MIN, ...pools.map(({ block }) => Math.log2(block?.ports ?? 1)));
+}
+
+/** Whether all of a pool's ports are shared out, and none goes with its host. */
+export function isShared({ allocation }: Pool): boolean {
+  return allocation !== Allocation.Deterministic;
+}
+
+/** Each worker must have ports of each pool: the hosts that are its own would have none. */
+export function checkShares(
+  config: Config,
+  pathOf: (pool: Pool) => string,
+  problems: Problems,
+): void {
+  const { workers, pools } = config;
+  if (workers === 1) return;
+  const shift = shareShiftOf(config);
+  for (const pool of pools.filter(isShared)) {
+    const with_ = workersWithPorts(pool, workers, shift);
+    if (with_ === workers) continue;
+    const expected = `ports for each of ${workers} workers, which have ${2 ** shift} in a row in turn`;
+    problems.add(pathOf(pool), expected, `ports for ${with_} of them`);
+  }
+}
+
+/** How many workers have a whole block, or any port where it has no blocks. */
+function workersWithPorts(pool: Pool, workers: number, shift: number): number {
+  const { ports, block, ranges } = pool;
+  const size = block?.ports ?? 1;
+  const found = new Set<number>();
+  const first = Math.ceil(ports.low / size) * size;
+  for (const range of ranges) {
+    for (let address = range.first; address <= range.last; address++) {
+      for (let port = first; port + size - 1 <= ports.high; port = nextStretch(port, shift)) {
+        found.add(((port >>> shift) + (address & 0xffff)) % workers);
+        if (found.size === workers) return workers;
+      }
+    }
+  }
+  return found.size;
+}
+
+function nextStretch(port: number, shift: number): number {
+  return ((port >>> shift) + 1) << shift;
+}
+
+/**
+ * What keeps a configuration from following one under which several workers have shared out ports already; one line
+ * each.
+ * @param shift  what `shareShiftOf` said of the configuration of the start
+ */
+export function reshared(config: Config, running: Config, shift: number): string[] {
+  const wrong: string[] = [];
+  if (config.workers !== running.workers) {
+    wrong.push(
+      `workers: ${config.workers} wanted, ${running.workers} since the start; a restart changes that`,
+    );
+  }
+  if (running.workers === 1) return wrong;
+  if (shareShiftOf(config) > shift) {
+    wrong.push(
+      `pools: blocks of ${2 ** shareShiftOf(config)} ports wanted, ports are shared out by ${2 ** shift} since the start; ` +
+        "a restart changes that",
+    );
+  }
+  for (const pool of config.pools) {
+    const other = running.pools.find((each) => isMoved(each, pool));
+    if (other === undefined) continue;
+    wrong.push(
+      `pools: ports of ${pool.name} would change their workers: its addresses or ports, deterministic or not, are ` +
+        `not those of ${other.name}; a restart changes that`,
+    );
+  }
+  return wrong;
+}
+
+/** Whether two pools have an address in common, and ports of it go with their hosts in one but otherwise in the other. */
+function isMoved(one: Pool, other: Pool): boolean {
+  if (isShared(one) && isShared(other)) return false;
+  const meets = one.ranges.some((a) =>
+    other.ranges.some((b) => a.first <= b.last && b.first <= a.last),
+  );
+  const isSameZone = one.zone.id === other.zone.id && one.zone.name === other.zone.name;
+  return meets && isSameZone && planOf(one) !== planOf(other);
+}
+
+/** All that a subscriber's ports follow from. */
+function planOf({ ports, ranges, deterministic }: Pool): string {
+  const hosts = deterministic?.hosts.map(({ zone, prefix, first }) => [
+    zone.id,
+    prefix.address,
+    prefix.length,
+    first,
+  ]);
+  const rest = deterministic && { ...deterministic, hosts };
+  return JSON.stringify([ports, ranges, rest ?? null]);
+}

@@ -1,0 +1,87 @@
+/**
+ * Limits of zones that several workers share. A worker may let a zone have as many conns as were lent to it; all that is
+ * lent together is never more than the limit. The datapath asks when it has used up what it has, and what is left over
+ * goes back now and then: so a zone is refused conns below its limit for at most that long, and by no more than the
+ * others have to spare.
+ */
+
+import type { Datapath } from "../datapath.js";
+
+/** Conns that the zone with this index in the image, and this number, may have. */
+export interface ZoneLimit {
+  readonly index: number;
+  readonly zone: number;
+  readonly conns: number;
+}
+
+/** What is lent at once: this part of the limit, and at most so many. */
+const PART = 64;
+const LOAN_MAX = 256;
+
+function loanOf({ conns }: ZoneLimit): number {
+  return Math.min(LOAN_MAX, Math.max(1, Math.floor(conns / PART)));
+}
+
+export class Allowances {
+  /** By index of the zone. */
+  private readonly limits = new Map<number, ZoneLimit>();
+  /** What this worker has, by number of the zone. */
+  private has = new Map<number, number>();
+
+  /** @param lent  what all workers have, by number of the zone; shared */
+  constructor(
+    private readonly datapath: Datapath,
+    private readonly lent: Int32Array,
+  ) {}
+
+  /** To be called behind each switch: conns that are there are lent, whatever the limit says. */
+  settle(limits: readonly ZoneLimit[]): void {
+    const before = this.has;
+    this.has = new Map();
+    this.limits.clear();
+    for (const limit of limits) {
+      const { index, zone } = limit;
+      const conns = this.datapath.zoneConns(index);
+      this.limits.set(index, limit);
+      this.has.set(zone, conns);
+      this.datapath.allow(index, conns);
+      Atomics.add(this.lent, zone, conns - (before.get(zone) ?? 0));
+      before.delete(zone);
+    }
+    for (const [zone, conns] of before) Atomics.sub(this.lent, zone, conns);
+  }
+
+  /** Lets the zone with this index have more conns here, where its limit allows that. */
+  lend(index: number): void {
+    const limit = this.limits.get(index);
+    if (limit === undefined) return;
+    for (;;) {
+      const lent = Atomics.load(this.lent, limit.zone);
+      const loan = Math.min(loanOf(limit), limit.conns - lent);
+      if (loan <= 0) return;
+      const found = Atomics.compareExchange(this.lent, limit.zone, lent, lent + loan);
+      if (found === lent) {
+        this.change(limit, loan);
+        return;
+      }
+    }
+  }
+
+  /** Gives back what the zones do not use: but for one loan, or all of it where others may wait for it. */
+  giveBack(): void {
+    for (const limit of this.limits.values()) {
+      const isShort = Atomics.load(this.lent, limit.zone) >= limit.conns;
+      const kept = this.datapath.zoneConns(limit.index) + (isShort ? 0 : loanOf(limit));
+      const spare = (this.has.get(limit.zone) ?? 0) - kept;
+      if (spare <= 0) continue;
+      Atomics.sub(this.lent, limit.zone, spare);
+      this.change(limit, -spare);
+    }
+  }
+
+  private change({ index, zone }: ZoneLimit, by: number): void {
+    const conns = (this.has.get(zone) ?? 0) + by;
+    this.has.set(zone, conns);
+    this.datapath.allow(index, conns);
+  }
+}

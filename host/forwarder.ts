@@ -166,16 +166,14 @@ export class Forwarder extends EventEmitter<Events> {
 
   async counters(): Promise<Counters> {
     for (;;) {
+      await this.switching;
       const answers = await Promise.all(
         this.workers.map((worker) => worker.ask("counters", (id) => ({ kind: "counters", id }))),
       );
       const numbers = new Set(answers.map(({ configuration }) => configuration));
       const [number] = numbers;
       // A switch came between them: their rows are of different devices.
-      if (numbers.size > 1 || number === undefined) {
-        await this.switching;
-        continue;
-      }
+      if (numbers.size > 1 || number === undefined) continue;
       const config = this.configs.get(number);
       if (config === undefined) throw new Error("counters of a configuration that is gone");
       const all: RawCounters[] = answers.map(({ counters }) => counters);

@@ -56,6 +56,20 @@ for (const driver of ["afpacket", "afxdp"] as const) {
     driver,
     tenants: ALL,
   });
+  accepts(`${driver}, two workers: 100 interfaces, nat`, {
+    form: "interfaces",
+    gateway: "nat",
+    driver,
+    workers: 2,
+    tenants: ALL,
+  });
+  accepts(`${driver}, two workers: 100 VLANs on one trunk, two flows`, {
+    form: "vlans",
+    gateway: "flows",
+    driver,
+    workers: 2,
+    tenants: ALL,
+  });
   accepts(`${driver}: interfaces, two flows, segments left whole by their senders`, {
     form: "interfaces",
     gateway: "flows",

@@ -45,6 +45,8 @@ export interface Options {
   gateway: GatewayKind;
   /** Crosszone's, "afpacket" by default. */
   driver?: DriverName;
+  /** Crosszone's, one by default. */
+  workers?: number;
   tenants: number;
   /** Tenants and server leave it to the gateway to cut their segments. */
   senderOffload?: boolean;
@@ -86,9 +88,7 @@ export async function accept(options: Options): Promise<Outcome> {
   };
   try {
     const topology = await timed("build", () => build(lab, options.form, options.tenants));
-    const gateway = await timed("gateway", () =>
-      startGateway(options.gateway, topology, options.driver),
-    );
+    const gateway = await timed("gateway", () => startGateway(options.gateway, topology, options));
     const captures = await timed("start captures", () => startCaptures(topology, gateway));
     wrong.ping = await timed("ping", () => ping(topology, gateway.takesAllAtOnce));
     const programs = await timed("start tenants", () => startTenants(topology));

@@ -44,11 +44,17 @@ function virtualMac(name: string): string {
   return `02:cc:00:00:00:${Number(number).toString(16).padStart(2, "0")}`;
 }
 
+/** What can differ of crosszone's configuration. */
+export interface Settings {
+  readonly driver?: DriverName | undefined;
+  readonly workers?: number | undefined;
+}
+
 export function configuration(
   form: Form,
   tenants: Tenant[],
   kind: "nat" | "flows",
-  driver: DriverName = "afpacket",
+  { driver = "afpacket", workers = 1 }: Settings,
 ) {
   const inside = tenants.map((tenant) => ({
     name: `lan${tenant.number}`,
@@ -78,6 +84,7 @@ export function configuration(
     devices: [...inside, outside],
     ...(kind === "nat" ? shorthand(tenants) : { flows: flows(tenants) }),
     capacity: { conns: 4096 },
+    workers,
   };
 }
 
@@ -104,13 +111,14 @@ function flows(tenants: Tenant[]): string[] {
 export async function startGateway(
   kind: GatewayKind,
   topology: Topology,
-  driver?: DriverName,
+  settings: Settings = {},
 ): Promise<Running> {
   if (kind === "kernel") return startKernel(topology);
   const { router, form, tenants } = topology;
-  const config = configuration(form, tenants, kind, driver);
+  const config = configuration(form, tenants, kind, settings);
   const gateway = await Gateway.start(router, config);
-  if (driver === "afxdp") await throughXdp(gateway, new Set(config.devices.map(interfaceOf)).size);
+  if (settings.driver === "afxdp")
+    await throughXdp(gateway, new Set(config.devices.map(interfaceOf)).size);
   return {
     takesAllAtOnce: true,
     mac: virtualMac,

@@ -1,7 +1,7 @@
 /**
  * The acceptance scenario, again and again:
  *
- *     node dist/test/lab/repeat.js [--form interfaces|vlans] [--gateway nat|flows|kernel] [--driver afpacket|afxdp] [--tenants N] [--times N] [--senderOffload]
+ *     node dist/test/lab/repeat.js [--form interfaces|vlans] [--gateway nat|flows|kernel] [--driver afpacket|afxdp] [--workers N] [--tenants N] [--times N] [--senderOffload]
  */
 import { parseArgs } from "node:util";
 import { accept, type Options } from "./acceptance.js";
@@ -11,12 +11,14 @@ const { values } = parseArgs({
     form: { type: "string", default: "interfaces" },
     gateway: { type: "string", default: "nat" },
     driver: { type: "string", default: "afpacket" },
+    workers: { type: "string", default: "1" },
     tenants: { type: "string", default: "100" },
     senderOffload: { type: "boolean", default: false },
     times: { type: "string", default: "20" },
   },
 });
-const options = { ...values, tenants: Number(values.tenants) } as Options;
+const counts = { tenants: Number(values.tenants), workers: Number(values.workers) };
+const options = { ...values, ...counts } as Options;
 let failed = 0;
 for (let run = 1; run <= Number(values.times); run++) {
   const { wrong, notes } = await accept(options);

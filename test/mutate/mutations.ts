@@ -128,7 +128,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "nobody but the router sends from its address",
     file: "nat/decide.ts",
-    find: "if (active.deviceByAddress.get(source) != NONE) return Reason.IpBadSource;",
+    find: "if (active.deviceByAddress.get(source) != NONE && !packet.isTurned) return Reason.IpBadSource;",
     replace: "",
     tests: IPV4,
   },
@@ -252,8 +252,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a zone's limit counts the zone's conns alone",
     file: "nat/open.ts",
-    find: "active.zoneState(zoneIndex).conns >= zone.connsMax",
-    replace: "connSlab.count >= zone.connsMax",
+    find: "state.conns >= (arena.workers == 1 ? most : state.allowance)",
+    replace: "connSlab.count >= most",
     tests: CONNS,
   },
   {
@@ -456,8 +456,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a packet for an external address turns round",
     file: "nat/open.ts",
-    find: "if (active.isOurs(zoneIndex, conn.reply.source)) return hairpin(conn, packet, zoneIndex);",
-    replace: "if (active.isOurs(zoneIndex, conn.reply.source)) return Reason.Hairpin;",
+    find: "if (turns) return hairpin(conn, packet, zoneIndex);",
+    replace: "if (turns) return Reason.Hairpin;",
     tests: CORE,
   },
   {
@@ -697,7 +697,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "two datagrams of one address have two identifications",
     file: "nat/identification.ts",
-    find: "store<u16>(at, next + 1);",
+    find: "store<u16>(at, <u16>(next + arena.identificationStep));",
     replace: "",
     tests: FRAGMENTS,
   },

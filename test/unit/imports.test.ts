@@ -110,6 +110,7 @@ t.test("only the files at the top bring the two together", async (t) => {
   const both = [...knows("assembly/nat")].filter((path) => net.has(path));
   t.same(both.sort(), [
     "assembly/configure.ts",
+    "assembly/handoff.ts",
     "assembly/pcp.ts",
     "assembly/pipeline.ts",
     "assembly/readout.ts",

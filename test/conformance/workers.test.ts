@@ -1,0 +1,124 @@
+/**
+ * Several workers as one router (docs/adr/0021-workers.md). Each frame is received by another worker than the one before,
+ * so nearly all cross.
+ */
+
+import { execFileSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import t from "tap";
+import { udp } from "../harness/frame.js";
+import { around, EXTERNAL, edge, type Host, SERVER } from "../harness/host.js";
+import { Router, type Sent, WORKERS } from "../harness/router.js";
+
+const HOSTS = 64;
+const ROUNDS = 40;
+
+/** Inside addresses of zone a beside the tenant's, all behind one neighbor. */
+function address(n: number): string {
+  return `10.${n >> 8}.${n & 255}.9`;
+}
+
+/** A datagram to the server: what of it gets there. */
+function query(host: Host, sourcePort: number, source: string): Sent[] {
+  const payload = udp({ sourcePort, destinationPort: 53, data: "?" });
+  return host.send(SERVER, payload, { source }).filter(({ device }) => device === "wan");
+}
+
+const behind = {
+  routes: [
+    { zone: "public", to: "0.0.0.0/0", via: "203.0.113.1" },
+    { zone: "a", to: "10.0.0.0/8", via: "192.168.0.10" },
+  ],
+};
+
+for (const workers of [2, 3]) {
+  t.test(`peers P30: ${workers} workers never give one port to two tenants`, async (t) => {
+    const router = new Router(edge({ ...behind, workers, capacity: { conns: 16384 } }));
+    const { a, b, server } = around(router);
+    const owners = new Map<number, string>();
+    for (let n = 0; n < HOSTS; n++) {
+      for (let round = 0; round < ROUNDS; round++) {
+        for (const [host, tenant] of [
+          [a, "lan-a"],
+          [b, "lan-b"],
+        ] as const) {
+          if (host === b && n > 0) continue;
+          const source = host === a ? address(n) : "192.168.0.10";
+          const [sent] = query(host, 5000 + round, source);
+          const port = sent?.ip?.sourcePort ?? 0;
+          t.equal(sent?.ip?.source, EXTERNAL);
+          if (owners.has(port)) t.fail(`port ${port} is given twice`);
+          owners.set(port, `${tenant} ${source}:${5000 + round}`);
+        }
+      }
+    }
+    t.equal(owners.size, HOSTS * ROUNDS + ROUNDS);
+    for (const [port, owner] of owners) {
+      const [back] = server.udp(EXTERNAL, 53, port);
+      const { destination, destinationPort } = back?.ip ?? {};
+      t.equal(`${back?.device} ${destination}:${destinationPort}`, owner);
+    }
+    t.equal(router.conns().length, owners.size);
+    t.same(router.reasons(), { Forwarded: 2 * owners.size });
+  });
+
+  t.test(`${workers} workers: a zone's limit holds for all of them together`, async (t) => {
+    for (const conns of [1, 7, 100, 300]) {
+      const zones = [
+        { id: 10, name: "a", limits: { conns } },
+        { id: 11, name: "b" },
+        { id: 20, name: "public" },
+      ];
+      const router = new Router(edge({ ...behind, workers, zones }));
+      const { a, b } = around(router);
+      let sent = 0;
+      for (let n = 0; n < 2 * conns + 50; n++) {
+        sent += query(a, 5000, address(n)).length;
+      }
+      // What one worker has to spare another one does not get before it is given back.
+      t.ok(sent <= conns && sent >= conns - workers * Math.ceil(conns / 64), `${sent} of ${conns}`);
+      t.equal(router.counters().zones.a?.conns, sent);
+      router.wait(1000);
+      for (let n = 0; n < 2 * conns + 50; n++) {
+        sent += query(a, 5001, address(n)).length;
+      }
+      t.equal(sent, conns, "all of it, once that has been given back");
+      t.equal(b.udp(SERVER, 1, 53).length, 1, "another zone's is its own");
+    }
+  });
+}
+
+/** Suites that ask for nothing that workers change: in each all must hold, whoever receives a frame. */
+const SUITES = [
+  "unit/datapath/nat",
+  "unit/datapath/flows",
+  "unit/datapath/echo",
+  "unit/datapath/link",
+  "conformance/forwards",
+  "conformance/identification",
+  "conformance/rfc5508",
+];
+
+for (const suite of SUITES) {
+  t.test(`${suite} holds with two workers`, async (t) => {
+    const file = fileURLToPath(new URL(`../${suite}.test.js`, import.meta.url));
+    const output = run(file, { ...process.env, [WORKERS]: "2" });
+    const failed = output.match(/^ *not ok .*/gmu) ?? [];
+    t.same(failed, []);
+    t.match(output, /^ok /mu, "something was asked");
+  });
+}
+
+/** What a suite says; one that fails says it, too. */
+function run(file: string, env: NodeJS.ProcessEnv): string {
+  try {
+    return execFileSync(process.execPath, ["--enable-source-maps", file], {
+      env,
+      encoding: "utf8",
+      maxBuffer: 1 << 26,
+    });
+  } catch (error) {
+    const { stdout } = error as { stdout?: string };
+    return `${stdout}\nnot ok ${error}`;
+  }
+}

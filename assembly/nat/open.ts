@@ -16,6 +16,7 @@ import { mayAdmit, stillAllowed } from "./allowed";
 import { Conn, ConnFlag, isFree } from "./conn";
 import { noteQuota, noteSession, noteTableFull, watchConns } from "./event";
 import { Expectation, endExpectation } from "./expectation";
+import { hasPorts } from "./external";
 import { closeFilter, openFilter } from "./filter";
 import { targetPort } from "./forward";
 import { gatewayFor } from "./gateway";
@@ -219,9 +220,10 @@ function masquerade(conn: Conn, packet: Packet, pool: PoolRecord): u32 {
 
 /** Where a packet with its new source goes: on, or back in by an external address of ours. */
 function leave(conn: Conn, packet: Packet, zoneIndex: u32): u32 {
-  const turns =
-    active.isOurs(zoneIndex, conn.reply.source) &&
-    ownerOfAnswers(conn.reply, zoneIndex) == arena.worker;
+  const isOurs = active.isOurs(zoneIndex, conn.reply.source);
+  const turns = isOurs && ownerOfAnswers(conn.reply, zoneIndex) == arena.worker;
   if (turns) return hairpin(conn, packet, zoneIndex);
+  // Without a port nothing says whom it goes round to, other than by a forward of this worker's own.
+  if (isOurs && !hasPorts(packet.protocol)) return Reason.Hairpin;
   return isFree(conn.reply) ? CONTINUE : <u32>Reason.TupleInUse;
 }

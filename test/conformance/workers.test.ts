@@ -31,8 +31,8 @@ const behind = {
   ],
 };
 
-for (const workers of [2, 3]) {
-  t.test(`peers P30: ${workers} workers never give one port to two tenants`, async (t) => {
+t.test("peers P30: two workers, or three, never give one port to two tenants", async (t) => {
+  for (const workers of [2, 3]) {
     const router = new Router(edge({ ...behind, workers, capacity: { conns: 16384 } }));
     const { a, b, server } = around(router);
     const owners = new Map<number, string>();
@@ -60,9 +60,11 @@ for (const workers of [2, 3]) {
     }
     t.equal(router.conns().length, owners.size);
     t.same(router.reasons(), { Forwarded: 2 * owners.size });
-  });
+  }
+});
 
-  t.test(`${workers} workers: a zone's limit holds for all of them together`, async (t) => {
+t.test("peers P34: a zone's limit holds for all workers together", async (t) => {
+  for (const workers of [2, 3]) {
     for (const conns of [1, 7, 100, 300]) {
       const zones = [
         { id: 10, name: "a", limits: { conns } },
@@ -85,8 +87,8 @@ for (const workers of [2, 3]) {
       t.equal(sent, conns, "all of it, once that has been given back");
       t.equal(b.udp(SERVER, 1, 53).length, 1, "another zone's is its own");
     }
-  });
-}
+  }
+});
 
 /** Suites that ask for nothing that workers change: in each all must hold, whoever receives a frame. */
 const SUITES = [
@@ -100,11 +102,12 @@ const SUITES = [
 ];
 
 for (const suite of SUITES) {
-  t.test(`${suite} holds with two workers`, async (t) => {
+  t.test("peers P30: a suite holds with two workers, whoever receives a frame", async (t) => {
+    t.comment(suite);
     const file = fileURLToPath(new URL(`../${suite}.test.js`, import.meta.url));
     const output = run(file, { ...process.env, [WORKERS]: "2" });
     const failed = output.match(/^ *not ok .*/gmu) ?? [];
-    t.same(failed, []);
+    t.same(failed, [], suite);
     t.match(output, /^ok /mu, "something was asked");
   });
 }

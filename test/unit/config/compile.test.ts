@@ -523,7 +523,7 @@ t.test("a damaged image says what is wrong with it", async (t) => {
   );
   refused(
     image.map((byte, at) => (at === 4 ? 9 : byte)),
-    "version 9, and only 3 is known",
+    `version 9, and only ${Abi.Version} is known`,
   );
   refused(
     image.map((byte, at) => (at === 500 ? byte ^ 1 : byte)),

@@ -35,7 +35,7 @@ const NOTICES_MAX = 256;
 
 export class Forwarder extends EventEmitter<Events> {
   private readonly workers: readonly WorkerHandle[];
-  private readonly wakes: readonly WakeUp[];
+  private wakes: readonly WakeUp[];
   private readonly capacity: Capacity;
   private readonly steerer: Steerer;
   /** By number: the one in force, and those sent that have not been answered. */
@@ -211,7 +211,7 @@ export class Forwarder extends EventEmitter<Events> {
 
   private closeWakes(): void {
     for (const wake of this.wakes) wake.close();
-    (this.wakes as WakeUp[]).length = 0;
+    this.wakes = [];
   }
 
   /** Gives a configuration its number. */

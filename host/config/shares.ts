@@ -29,10 +29,10 @@ export function checkShares(
   if (workers === 1) return;
   const shift = shareShiftOf(config);
   for (const pool of pools.filter(isShared)) {
-    const with_ = workersWithPorts(pool, workers, shift);
-    if (with_ === workers) continue;
+    const served = workersWithPorts(pool, workers, shift);
+    if (served === workers) continue;
     const expected = `ports for each of ${workers} workers, which have ${2 ** shift} in a row in turn`;
-    problems.add(pathOf(pool), expected, `ports for ${with_} of them`);
+    problems.add(pathOf(pool), expected, `ports for ${served} of them`);
   }
 }
 
@@ -74,6 +74,14 @@ export function reshared(config: Config, running: Config, shift: number): string
     wrong.push(
       `pools: blocks of ${2 ** shareShiftOf(config)} ports wanted, ports are shared out by ${2 ** shift} since the start; ` +
         "a restart changes that",
+    );
+  }
+  for (const pool of config.pools.filter(isShared)) {
+    const served = workersWithPorts(pool, running.workers, shift);
+    if (served === running.workers) continue;
+    wrong.push(
+      `pools: ${pool.name} has ports for ${served} of ${running.workers} workers, which have ${2 ** shift} in a row ` +
+        "since the start; a restart changes that",
     );
   }
   for (const pool of config.pools) {

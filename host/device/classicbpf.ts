@@ -74,9 +74,14 @@ export function jump(to: string): CodeLine {
   return { operation: Operation.Always, k: 0, ifTrue: to };
 }
 
+/** A program that is longer than the kernel takes. */
+export class ProgramTooLong extends Error {
+  override readonly name = "ProgramTooLong";
+}
+
 /**
  * The program as an array of struct sock_filter.
- * @throws RangeError when it is longer than the kernel takes, or jumps backwards or to no label
+ * @throws ProgramTooLong; RangeError when it jumps backwards or to no label
  */
 export function encode(lines: readonly CodeLine[]): Uint8Array {
   const long = new Set<CodeLine>();
@@ -108,7 +113,7 @@ class Layout {
     }
     this.count = next;
     if (next > INSTRUCTIONS_MAX) {
-      throw new RangeError(`${next} instructions of BPF, ${INSTRUCTIONS_MAX} at most`);
+      throw new ProgramTooLong(`${next} instructions of BPF, ${INSTRUCTIONS_MAX} at most`);
     }
   }
 

@@ -6,7 +6,16 @@
  *
  * The program sees a packet from its network header on: a VLAN tag has been moved beside it.
  */
-import { type CodeLine, code, encode, jump, jumpIf, label, Operation } from "./classicbpf.js";
+import {
+  type CodeLine,
+  code,
+  encode,
+  jump,
+  jumpIf,
+  label,
+  Operation,
+  ProgramTooLong,
+} from "./classicbpf.js";
 
 /** What the rule needs of one device on an interface. */
 export interface SteeredDevice {
@@ -74,8 +83,8 @@ export function buildSteering(steering: Steering): Uint8Array {
   try {
     return encode(programOf(steering));
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    // Longer than the kernel takes: all to one, who hands it on.
+    if (!(error instanceof ProgramTooLong)) throw error;
+    // All to one, who hands it on.
     return encode([code(Operation.Return, 0)]);
   }
 }

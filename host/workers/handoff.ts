@@ -77,10 +77,11 @@ export class HandOff implements Interface {
     }
   }
 
+  /** Lends copies, so that their places in the ring are free at once. */
   private drain(ring: CrossingRing, batch: InputBatch): void {
     while (batch.room > 0 && ring.waiting) {
       const { configuration } = ring;
-      if (configuration > this.standing.number) return;
+      if (configuration > this.standing.number) break;
       if (configuration === this.standing.number || this.isKept(ring)) {
         const slot = this.options.window.at + this.lent++ * SLOT_BYTES + Limit.Headroom;
         const frame = ring.copy(this.memory, slot);
@@ -90,6 +91,7 @@ export class HandOff implements Interface {
       }
       ring.take();
     }
+    ring.release();
   }
 
   /** Whether a frame of the configuration before means the same now. */
@@ -137,9 +139,7 @@ export class HandOff implements Interface {
   }
 
   release(): void {
-    if (this.lent === 0) return;
     this.lent = 0;
-    for (const ring of this.incoming) ring.release();
   }
 
   check(): undefined {

@@ -54,6 +54,8 @@ export interface RouterOptions {
   readonly hostile?: boolean;
   /** Where the arena must be larger than the first configuration asks for. */
   readonly capacity?: Partial<ArenaCapacity>;
+  /** Which of several workers receives a frame; left out, each is received by another one. */
+  readonly steer?: (device: string, frame: Uint8Array) => number;
 }
 
 /** How a tag travels: inside the frame, or beside it. */
@@ -145,13 +147,17 @@ export class Router {
   private readonly members: readonly Member[];
   private readonly crossings: Crossing[] = [];
   private readonly hostile: boolean;
+  /** How often frames have crossed from one worker to another. */
+  crossed = 0;
   /** Who receives the next frame. */
   private receiver = 0;
+  private readonly steer: RouterOptions["steer"];
 
   constructor(document: Document, options: RouterOptions = {}) {
     this.config = checkRouterConfig(document);
     this.now = options.now ?? 1000;
     this.hostile = options.hostile ?? false;
+    this.steer = options.steer;
     const lent = new Int32Array(Limit.Zones + 1);
     this.members = Array.from(
       { length: this.config.workers },
@@ -182,7 +188,8 @@ export class Router {
 
   /** Hands frames in on a device's interface, in batches as large as they may be. */
   send(device: string, ...frames: readonly Uint8Array[]): Sent[] {
-    return this.take(frames.map((bytes) => ({ on: this.device(device).interface.index, bytes })));
+    const on = this.device(device).interface.index;
+    return this.take(frames.map((bytes) => ({ on, bytes, worker: this.steer?.(device, bytes) })));
   }
 
   /** A frame whose outer tag the kernel has taken off. */
@@ -216,7 +223,7 @@ export class Router {
     // Frames of one batch stay in their order only where one worker has them all.
     const together = this.members.length === 1 ? Limit.Batch : 1;
     for (let first = 0; first < frames.length; first += together) {
-      this.receiver = (this.receiver + 1) % this.members.length;
+      this.receiver = frames[first]?.worker ?? (this.receiver + 1) % this.members.length;
       sent.push(...this.batch(this.member(this.receiver), frames.slice(first, first + together)));
       sent.push(...this.cross());
     }
@@ -354,6 +361,7 @@ export class Router {
     const after = this.counts();
     const { HandedOff: crossed = 0, ...ended } = named(after, before);
     this.ended = ended;
+    this.crossed += crossed;
     const left = Number((after.at(-1) ?? 0n) - (before.at(-1) ?? 0n));
     if (left !== sent) throw new Error(`${sent} frames left, the devices counted ${left}`);
     let ends = 0;
@@ -364,7 +372,7 @@ export class Router {
     // A fragment that waited may find, when its first one comes, that it cannot leave.
     const waited = Number(before[Reason.FragmentHeld] ?? 0n);
     // All hear an ARP packet, and a fragment that waited for its first one may cross behind it.
-    const most = frames + waited + (crossed > 0 ? crossed : 0);
+    const most = frames + waited + crossed;
     if (ends > most || ends + full < frames) {
       throw new Error(
         `${frames} frames ended as ${JSON.stringify(this.ended)}, ${crossed} crossed`,
@@ -432,6 +440,7 @@ interface Input {
   /** DescriptorFlag */
   readonly flags?: number;
   readonly atEnd?: boolean;
+  readonly worker?: number | undefined;
 }
 
 /** A checked configuration, with the workers of the environment where it does not say how many. */

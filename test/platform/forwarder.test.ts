@@ -143,6 +143,28 @@ t.test("a forwarder", { skip: reason ?? false }, async (t) => {
     t.same(warnings, []);
   });
 
+  t.test("the kernel brings each worker what is its own", async (t) => {
+    const { far, here } = await site(t);
+    // The sender writes to this MAC; no flow leads on from the zone.
+    const mac = "02:00:00:00:00:01";
+    const document = {
+      version: 1,
+      zones: [{ id: 1, name: "z" }],
+      devices: [{ name: "lan", zone: "z", interface: "eth0", mac, addresses: ["10.0.0.1/8"] }],
+    };
+    for (const workers of [2, 3]) {
+      const forwarder = await here(() => Forwarder.start(parse({ ...document, workers }), SEED));
+      await far.run("python3", ["-c", BURST]);
+      let reasons: Readonly<Record<string, number>> = {};
+      for (let n = 0; n < 50 && (reasons.NoFlow ?? 0) < HOSTS; n++) {
+        await sleep(100);
+        reasons = (await forwarder.counters()).reasons;
+      }
+      t.same([reasons.NoFlow, reasons.HandedOff], [HOSTS, undefined], `${workers} workers`);
+      await forwarder.stop();
+    }
+  });
+
   t.test("interfaces come and go over the same windows", async (t) => {
     const { lab, near, far, here } = await site(t);
     const names = Array.from({ length: 7 }, (_, i) => `x${i}`);

@@ -32,10 +32,11 @@ const ERROR_INTERVAL_MS: u32 = 10;
 export function answerArp(packet: Packet, now: u32): Reason {
   const arp = Arp.view(packet.network);
   const verdict = learnArp(packet, now);
-  const asks = speaksFor(packet, arp.targetAddress) && arp.operation == ArpOperation.Request;
-  // A probe (RFC 5227), or a host that asks with an address of another of its links, is answered, too.
-  const mayAsk = verdict == Reason.Learned || (verdict == Reason.ArpIgnored && asks);
-  return asks && mayAsk ? replyTo(packet, arp) : verdict;
+  return asksForUs(packet, arp) && verdict != Reason.ArpBad ? replyTo(packet, arp) : verdict;
+}
+
+function asksForUs(packet: Packet, arp: Arp): bool {
+  return arp.operation == ArpOperation.Request && speaksFor(packet, arp.targetAddress);
 }
 
 /** Takes in what an ARP packet says of its sender: Learned, ArpIgnored where that is nothing, or ArpBad. */
@@ -46,8 +47,8 @@ export function learnArp(packet: Packet, now: u32): Reason {
   if (isFromGroup(packet) || (load<u8>(arp.senderMac) & 1) != 0) return Reason.ArpBad;
   if (speaksFor(packet, sender)) return Reason.ArpBad;
   if (!isOnLink(active.device(packet.device), sender)) {
-    const asks = forUs && arp.operation == ArpOperation.Request;
-    return asks ? Reason.ArpIgnored : Reason.ArpBad;
+    // A probe (RFC 5227), or a host that asks with an address of another of its links: answered, but no neighbor.
+    return asksForUs(packet, arp) ? Reason.ArpIgnored : Reason.ArpBad;
   }
   const known = findNeighbor(packet.device, sender);
   if (forUs) learnNeighbor(packet.device, sender, arp.senderMac, now);

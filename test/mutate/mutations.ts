@@ -186,8 +186,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "ARP answers for nobody else's address",
     file: "net/responder.ts",
-    find: "const asks = forUs && arp.operation == ArpOperation.Request;",
-    replace: "const asks = arp.operation == ArpOperation.Request;",
+    find: "return arp.operation == ArpOperation.Request && speaksFor(packet, arp.targetAddress);",
+    replace: "return arp.operation == ArpOperation.Request;",
     tests: ARP,
   },
   {

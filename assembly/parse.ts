@@ -39,16 +39,24 @@ export function parse(packet: Packet, input: u32): u32 {
   if (bytes > <u32>Limit.FrameBytes) return Reason.FrameTooLong;
   const frame = load<u32>(descriptor, DescriptorAt.Frame);
   const flags = load<u16>(descriptor, DescriptorAt.Flags);
-  if ((flags & DescriptorFlag.Handed) != 0) return parseHanded(packet, descriptor, frame, bytes);
-  const verdict = parseLink(packet, descriptor, frame, bytes);
+  const isHanded = (flags & DescriptorFlag.Handed) != 0;
+  const found = isHanded
+    ? enterHanded(packet, descriptor, frame)
+    : enter(packet, descriptor, frame, bytes);
+  const end = frame + bytes;
+  if (found == EtherType.Arp) return parseArp(packet, end);
+  if (found != EtherType.Ipv4) return found;
+  const verdict = parseIpv4(packet, packet.network, end);
   const isUnsure = (flags & DescriptorFlag.ChecksumUnsure) != 0;
   // A fragment's checksum is its sender's own work: no card knows the other fragments.
   if (isUnsure && verdict == CONTINUE && packet.kind == PacketKind.Ipv4) completeUnsure(packet.ip);
   return verdict;
 }
 
-/** Tags, device, destination MAC and EtherType. */
-function parseLink(packet: Packet, descriptor: usize, frame: usize, bytes: u32): u32 {
+if (<u32>Reason.Count > <u32>EtherType.Ipv4) ERROR("a Reason is no EtherType");
+
+/** Tags, device and destination MAC. The EtherType of what the frame carries, Ipv4 or Arp, or the Reason it ends with. */
+function enter(packet: Packet, descriptor: usize, frame: usize, bytes: u32): u32 {
   const end = <u32>frame + bytes;
   const ethernet = Ethernet.view(frame);
   const flags = load<u16>(descriptor, DescriptorAt.Flags);
@@ -82,22 +90,19 @@ function parseLink(packet: Packet, descriptor: usize, frame: usize, bytes: u32):
   packet.network = <u32>network;
   countReceived(bytes);
   const ours = ethernet.isTo(lastMac);
-  if (type == EtherType.Ipv4) return ours ? parseIpv4(packet, network, end) : Reason.NotOurMac;
+  if (type == EtherType.Ipv4) return ours ? type : <u32>Reason.NotOurMac;
   if (type != EtherType.Arp) return Reason.EtherTypeUnknown;
-  return ours || ethernet.isBroadcast ? parseArp(packet, end) : Reason.NotOurMac;
+  return ours || ethernet.isBroadcast ? type : <u32>Reason.NotOurMac;
 }
 
-/** A frame that another worker has received, or turned round: without tags, and counted there already. */
-function parseHanded(packet: Packet, descriptor: usize, frame: usize, bytes: u32): u32 {
+/** The same of a frame that another worker has received, or turned round: without tags, and counted there already. */
+function enterHanded(packet: Packet, descriptor: usize, frame: usize): u32 {
   const number = load<u16>(descriptor, DescriptorAt.VlanTci);
   const isTurned = (load<u16>(descriptor, DescriptorAt.Flags) & DescriptorFlag.Turned) != 0;
-  if (!(isTurned ? findZone(number) : findDevice(DEVICE_NUMBER | number))) return Reason.Astray;
+  if (!(isTurned ? findZone(number) : findNumbered(number))) return Reason.Astray;
   packet.place(lastPlace);
-  const network = frame + Ethernet.BYTES;
-  packet.network = <u32>network;
-  const end = <u32>frame + bytes;
-  if (Ethernet.view(frame).type == EtherType.Arp) return parseArp(packet, end);
-  return parseIpv4(packet, network, end);
+  packet.network = <u32>frame + Ethernet.BYTES;
+  return Ethernet.view(frame).type;
 }
 
 function isTag(type: u32): bool {
@@ -123,9 +128,16 @@ export function beginParse(): void {
 }
 
 function findDevice(tags: u64): bool {
-  if (tags == lastTags) return true;
-  const isNumber = (tags & DEVICE_NUMBER) != 0;
-  const found = isNumber ? active.deviceByPort.get(tags & 0xffff) : active.deviceByTags.get(tags);
+  return tags == lastTags || takeDevice(tags, active.deviceByTags.get(tags));
+}
+
+function findNumbered(number: u32): bool {
+  const key = DEVICE_NUMBER | number;
+  return key == lastTags || takeDevice(key, active.deviceByPort.get(number));
+}
+
+/** Makes the device with this index the last one; false where there is none. */
+function takeDevice(tags: u64, found: u32): bool {
   lastTags = found == NONE ? NO_TAGS : tags;
   if (found == NONE) return false;
   const device = active.device(found);

@@ -87,8 +87,9 @@ function guessConns(received: u32): void {
 
 /** Where a packet goes that was parsed; conns that were made or ended since `before` may be its own. */
 function proceed(packet: Packet, before: u32, now: u32): u32 {
-  if (packet.kind == PacketKind.Arp) return hearArp(packet, now);
-  if (!packet.isWhole) return proceedFragment(packet, now);
+  if (!packet.isWhole) {
+    return packet.kind == PacketKind.Arp ? hearArp(packet, now) : proceedFragment(packet, now);
+  }
   const handle = packet.handle;
   if (arena.connChanges != before || (handle != NO_CONN && !isOf(handle, packet))) {
     packet.handle = findConn(packet, packet.hashed);

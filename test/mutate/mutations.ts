@@ -156,8 +156,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a frame to another MAC is not ours",
     file: "parse.ts",
-    find: "return ours ? parseIpv4(packet, network, end) : Reason.NotOurMac;",
-    replace: "return parseIpv4(packet, network, end);",
+    find: "return ours ? type : <u32>Reason.NotOurMac;",
+    replace: "return type;",
     tests: ["unit/datapath/link"],
   },
 

@@ -232,8 +232,8 @@ export const WorkersSchema = whole(
   "Threads that forward, each with hosts, conns and external ports of its own.",
 );
 
-/** Microseconds: about what it costs to be woken, and twenty times that. */
-export const BUSY_POLL = 50;
+/** Microseconds: longer than a server near by takes for its answer; what waking costs on a slow machine, many times over. */
+export const BUSY_POLL = 300;
 const BUSY_POLL_MAX = 1000;
 
 export const BusyPollSchema = whole(

@@ -22,21 +22,35 @@ t.test("without a while it sleeps at once", async (t) => {
   t.equal(looks(patience, 1), 0);
 });
 
+/** Frames come so far apart; whether it looks on after each. */
+function looksAfter(patience: Patience, fromMs: number, gapsMs: readonly number[]): boolean[] {
+  let nowMs = fromMs;
+  return gapsMs.map((gapMs) => {
+    nowMs += gapMs;
+    patience.found(nowMs);
+    return looks(patience, nowMs) > 0;
+  });
+}
+
 t.test("frames that come rarely are not waited for, until they come soon again", async (t) => {
   const patience = new Patience(0.05);
-  let nowMs = 0;
-  const waits = [];
-  for (let i = 0; i < 12; i++) {
-    patience.found(nowMs);
-    waits.push(looks(patience, nowMs) > 0);
-    nowMs += 10;
-  }
-  t.same(waits.slice(0, 8), new Array(8).fill(true));
-  t.same(waits.slice(8), new Array(4).fill(false));
-  // A sleep that was shorter than the while: the frame would have been found awake.
-  patience.found(nowMs);
-  patience.found(nowMs + 0.03);
-  t.equal(looks(patience, nowMs + 0.03), 0.05);
+  const rare = looksAfter(patience, 0, new Array(12).fill(10));
+  t.same(rare, [...new Array(8).fill(true), ...new Array(4).fill(false)]);
+  // Sleeps that were shorter than the while: the frames would have been found awake.
+  const soon = looksAfter(patience, 120, new Array(12).fill(0.03));
+  t.same(soon, [...new Array(8).fill(false), ...new Array(4).fill(true)]);
+});
+
+t.test("looking on is given up where it is in vain more often than not, and only there", async (t) => {
+  const mostly = (often: number, seldom: number) => [often, often, seldom];
+  const times = 100;
+  const few = new Array(times).fill(mostly(10, 0.03)).flat();
+  const many = new Array(times).fill(mostly(0.03, 10)).flat();
+  const patience = new Patience(0.05);
+  const given = looksAfter(patience, 0, few);
+  t.same(new Set(given.slice(30)), new Set([false]), "one in three in time");
+  const again = looksAfter(patience, 1e6, many);
+  t.same(new Set(again.slice(30)), new Set([true]), "two in three in time");
 });
 
 t.test("frames that come soon keep it looking for ever", async (t) => {

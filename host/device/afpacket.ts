@@ -54,8 +54,6 @@ export interface AfpacketOptions extends AfpacketSize {
   readonly offload: Offload;
   /** How what comes in is shared with the packet sockets of other workers. */
   readonly steering?: Steering | undefined;
-  /** Passes the queueing discipline by: less work, but tcpdump does not see what is sent. */
-  readonly qdiscBypass?: boolean;
   readonly onNotice?: (text: string) => void;
 }
 

@@ -35,7 +35,6 @@ export enum PacketOption {
   Loss = 14,
   VnetHeader = 15,
   Fanout = 18,
-  QdiscBypass = 20,
   FanoutData = 22,
   IgnoreOutgoing = 23,
 }

@@ -29,7 +29,6 @@ export interface SocketOptions {
   readonly macs: readonly Uint8Array[];
   /** The sockets of other workers that what comes in is shared with. */
   readonly steering?: Steering | undefined;
-  readonly qdiscBypass?: boolean;
 }
 
 /**
@@ -51,7 +50,6 @@ export function openSocket(who: string, layout: Layout, options: SocketOptions):
     set(PacketOption.CopyThreshold, 1, "PACKET_COPY_THRESH");
     set(PacketOption.Loss, 1, "PACKET_LOSS");
     set(PacketOption.IgnoreOutgoing, 1, "PACKET_IGNORE_OUTGOING");
-    if (options.qdiscBypass) set(PacketOption.QdiscBypass, 1, "PACKET_QDISC_BYPASS");
     raiseBuffer(fd, who, Socket.ReceiveBufferForce, RECEIVE_BUFFER_BYTES, "SO_RCVBUFFORCE");
     raiseBuffer(fd, who, Socket.SendBufferForce, SEND_BUFFER_BYTES, "SO_SNDBUFFORCE");
     // A member of a group receives nothing before it has joined: it would come to two of them.

@@ -41,17 +41,20 @@ t.test("frames that come rarely are not waited for, until they come soon again",
   t.same(soon, [...new Array(8).fill(false), ...new Array(4).fill(true)]);
 });
 
-t.test("looking on is given up where it is in vain more often than not, and only there", async (t) => {
-  const mostly = (often: number, seldom: number) => [often, often, seldom];
-  const times = 100;
-  const few = new Array(times).fill(mostly(10, 0.03)).flat();
-  const many = new Array(times).fill(mostly(0.03, 10)).flat();
-  const patience = new Patience(0.05);
-  const given = looksAfter(patience, 0, few);
-  t.same(new Set(given.slice(30)), new Set([false]), "one in three in time");
-  const again = looksAfter(patience, 1e6, many);
-  t.same(new Set(again.slice(30)), new Set([true]), "two in three in time");
-});
+t.test(
+  "looking on is given up where it is in vain more often than not, and only there",
+  async (t) => {
+    const mostly = (often: number, seldom: number) => [often, often, seldom];
+    const times = 100;
+    const few = new Array(times).fill(mostly(10, 0.03)).flat();
+    const many = new Array(times).fill(mostly(0.03, 10)).flat();
+    const patience = new Patience(0.05);
+    const given = looksAfter(patience, 0, few);
+    t.same(new Set(given.slice(30)), new Set([false]), "one in three in time");
+    const again = looksAfter(patience, 1e6, many);
+    t.same(new Set(again.slice(30)), new Set([true]), "two in three in time");
+  },
+);
 
 t.test("frames that come soon keep it looking for ever", async (t) => {
   const patience = new Patience(0.05);

@@ -305,7 +305,7 @@ function ordersOf(config: Config, macOf: MacOf, steerer: Steerer): InterfaceOrde
   return config.interfaces.map(({ name, driver }) => {
     const devices = config.devices.filter((device) => device.interface.name === name);
     const macs = new Set(devices.map((device) => device.mac ?? virtualMac(name, macOf)));
-    const steering = steerer.of(name, config);
-    return { name, driver, macs: [...macs].map(macBytes), slots, steering };
+    const sharing = steerer.sharingOf(name, config);
+    return { name, driver, macs: [...macs].map(macBytes), slots, sharing };
   });
 }

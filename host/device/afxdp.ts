@@ -33,9 +33,9 @@ import {
   XdpMode,
 } from "./bpf/system.js";
 import type { InputBatch, Interface, LinkCounters, LinkEvent, Offload, Window } from "./device.js";
+import type { Member, Sharing } from "./fanout.js";
 import { libc } from "./libc.js";
 import { Link } from "./link.js";
-import type { Steering } from "./steering.js";
 import { chunksOf, type Umem } from "./umem.js";
 import { buildXdpProgram, XDP_MACS_MAX } from "./xdp.js";
 import { XskSocket, xskWindowBytes } from "./xsksocket.js";
@@ -53,8 +53,8 @@ export interface AfxdpOptions extends AfxdpSize {
   readonly window: Window;
   readonly umem: Umem;
   readonly offload: Offload;
-  /** How its packet socket shares what comes in with those of other workers. */
-  readonly steering?: Steering | undefined;
+  /** The place of its packet socket among those of other workers, where they share what comes in. */
+  readonly member?: Member | undefined;
   readonly onNotice?: (text: string) => void;
 }
 
@@ -107,10 +107,13 @@ class Afxdp implements Interface {
   private retryAt = 0;
   private retryMs = RETRY_MS;
   private lastNotice = "";
+  /** The MACs whose frames its program takes. */
+  private macs: readonly Uint8Array[];
 
   constructor(private readonly options: AfxdpOptions) {
-    const { name, slots, window, macs, offload, steering } = options;
+    const { name, slots, window, macs, offload, member } = options;
     this.name = name;
+    this.macs = macs;
     this.who = `afxdp ${name}`;
     const needed = afxdpWindowBytes(options);
     if (window.bytes < needed) {
@@ -127,7 +130,7 @@ class Afxdp implements Interface {
         macs,
         window: { ...window, bytes },
         offload,
-        steering,
+        member,
         onNotice: (text) => this.options.onNotice?.(text),
       });
     } catch (error) {
@@ -201,8 +204,24 @@ class Afxdp implements Interface {
     return event;
   }
 
-  steer(steering: Steering): void {
-    this.slow.steer?.(steering);
+  get isAwaitingTurn(): boolean {
+    return this.slow.isAwaitingTurn === true;
+  }
+
+  steer(sharing: Sharing): void {
+    this.slow.steer?.(sharing);
+  }
+
+  widen(macs: readonly Uint8Array[]): void {
+    this.slow.widen?.(macs);
+  }
+
+  narrow(macs: readonly Uint8Array[]): void {
+    this.macs = macs;
+    this.slow.narrow?.(macs);
+    // Its program knows the others.
+    this.stop();
+    this.start();
   }
 
   close(): void {
@@ -237,7 +256,7 @@ class Afxdp implements Interface {
     const interfaceIndex = this.link.index();
     if (interfaceIndex === 0 || !this.link.isUp()) return;
     const tagFunction = this.tagFunction();
-    if (this.options.macs.length > XDP_MACS_MAX) {
+    if (this.macs.length > XDP_MACS_MAX) {
       throw new Unfit(`${this.who}: more than ${XDP_MACS_MAX} MACs`);
     }
     this.claim();
@@ -293,8 +312,8 @@ class Afxdp implements Interface {
 
   /** Lets the program in, for good while the returned link is open. */
   private attach(map: number, index: number, tagFunction: number): number {
-    const { macs, umem } = this.options;
-    const { frameBytesMax } = umem;
+    const { macs } = this;
+    const { frameBytesMax } = this.options.umem;
     const code = buildXdpProgram({ macs, frameBytesMax, sockets: map, tagFunction });
     const program = loadProgram(this.who, ProgramType.Xdp, code, {
       name: "crosszone",

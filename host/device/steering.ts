@@ -27,13 +27,9 @@ export interface SteeredDevice {
   readonly externals: readonly { readonly first: number; readonly last: number }[];
 }
 
-/** What all packet sockets of an interface have in common. Travels between threads. */
+/** What the program of an interface follows from. */
 export interface Steering {
   readonly workers: number;
-  /** Identifier of the group. */
-  readonly group: number;
-  /** The worker that has the interface's AF_XDP sockets, if it has any. */
-  readonly xdpWorker: number;
   /** External ports stand together in twos to this power (abi's StartAt.ShareShift). */
   readonly shareShift: number;
   readonly devices: readonly SteeredDevice[];

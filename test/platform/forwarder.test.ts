@@ -6,6 +6,7 @@ import type { Config } from "../../host/config/model.js";
 import { parseConfig } from "../../host/config/parse.js";
 import { Lab, labSupport } from "../../host/demo/lab.js";
 import { Forwarder } from "../../host/forwarder.js";
+import { burst } from "../harness/burst.js";
 import { inside } from "../harness/inside.js";
 
 const reason = labSupport();
@@ -13,20 +14,6 @@ const SEED = new Uint8Array(16);
 
 /** More hosts than events that may wait. */
 const HOSTS = 3000;
-/** A datagram of each, all within a moment. */
-const BURST = `
-import socket, struct, time
-wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-wire.bind(("eth0", 0))
-for n in range(${HOSTS}):
-    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28, 0, 0, 64, 17, 0, struct.pack("!I", 0x0A000100 + n), bytes([8, 8, 8, 8]))
-    total = sum(struct.unpack("!10H", ip))
-    total = (total & 0xFFFF) + (total >> 16)
-    ip = ip[:10] + struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF) + ip[12:]
-    wire.send(bytes([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9, 8, 0]) + ip + struct.pack("!HHHH", 1000, 53, 8, 0))
-    if n % 64 == 0:
-        time.sleep(0.001)
-`;
 
 function parse(document: object): Config {
   return parseConfig(JSON.stringify(document), "test");
@@ -135,34 +122,12 @@ t.test("a forwarder", { skip: reason ?? false }, async (t) => {
     );
     forwarder.on("notice", (text) => warnings.push(text));
     // A busy machine may have no place for some frames. Who has a block is not told again.
-    for (let burst = 0; burst < 10 && told.size < HOSTS; burst++) {
-      await far.run("python3", ["-c", BURST]);
+    for (let turn = 0; turn < 10 && told.size < HOSTS; turn++) {
+      await burst(far, HOSTS);
       for (let n = 0; n < 20 && told.size < HOSTS; n++) await sleep(100);
     }
     t.equal(told.size, HOSTS);
     t.same(warnings, []);
-  });
-
-  t.test("the kernel brings each worker what is its own", async (t) => {
-    const { far, here } = await site(t);
-    // The sender writes to this MAC; no flow leads on from the zone.
-    const mac = "02:00:00:00:00:01";
-    const document = {
-      version: 1,
-      zones: [{ id: 1, name: "z" }],
-      devices: [{ name: "lan", zone: "z", interface: "eth0", mac, addresses: ["10.0.0.1/8"] }],
-    };
-    for (const workers of [2, 3]) {
-      const forwarder = await here(() => Forwarder.start(parse({ ...document, workers }), SEED));
-      await far.run("python3", ["-c", BURST]);
-      let reasons: Readonly<Record<string, number>> = {};
-      for (let n = 0; n < 50 && (reasons.NoFlow ?? 0) < HOSTS; n++) {
-        await sleep(100);
-        reasons = (await forwarder.counters()).reasons;
-      }
-      t.same([reasons.NoFlow, reasons.HandedOff], [HOSTS, undefined], `${workers} workers`);
-      await forwarder.stop();
-    }
   });
 
   t.test("interfaces come and go over the same windows", async (t) => {

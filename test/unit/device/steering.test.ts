@@ -79,7 +79,7 @@ t.test("what a program cannot tell goes to some worker all the same", async (t) 
 t.test("of hundreds of VLANs each has its own zone", async (t) => {
   const numbers = Array.from({ length: 300 }, (_, n) => n + 1);
   const devices = numbers.map((n) => ({ vlan: 13 * n, zone: n, externals: [] }));
-  const steering = { workers: 16, group: 1, xdpWorker: 0, shareShift: 6, devices };
+  const steering = { workers: 16, shareShift: 6, devices };
   const program = buildSteering(steering);
   const source = Uint8Array.from([
     0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 192, 168, 0, 10, 8, 8, 8, 8,
@@ -100,7 +100,7 @@ t.test("of hundreds of VLANs each has its own zone", async (t) => {
 t.test("more than the kernel takes goes to one worker", async (t) => {
   const externals = Array.from({ length: 64 }, (_, n) => ({ first: 4 * n, last: 4 * n + 1 }));
   const devices = Array.from({ length: 200 }, (_, n) => ({ vlan: n + 1, zone: n, externals }));
-  const steering = { workers: 2, group: 1, xdpWorker: 0, shareShift: 6, devices };
+  const steering = { workers: 2, shareShift: 6, devices };
   t.equal(buildSteering(steering).length, 8);
 });
 

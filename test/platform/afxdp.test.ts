@@ -6,13 +6,14 @@ import { DescriptorFlag, Limit } from "../../assembly/abi.js";
 import { Lab, labSupport, type Namespace } from "../../host/demo/lab.js";
 import { assemble, exit, Register, set } from "../../host/device/bpf/assembler.js";
 import { AttachType, createLink, loadProgram, ProgramType } from "../../host/device/bpf/system.js";
-import { libc } from "../../host/device/libc.js";
+import { libc, poll, ready } from "../../host/device/libc.js";
 import { Link } from "../../host/device/link.js";
 import { inside } from "../harness/inside.js";
 import { Arena, etherFrame, macOf } from "../harness/interface.js";
 
 const OURS = macOf("02:00:5e:00:00:01");
 const THEIRS = macOf("02:00:5e:00:00:02");
+const OTHER = macOf("02:00:5e:00:00:03");
 const HOLD = fileURLToPath(new URL("../harness/hold.js", import.meta.url));
 
 const reason = labSupport();
@@ -123,6 +124,32 @@ t.test("driver afxdp", { skip: reason ?? false }, async (t) => {
     arena.send(theirs, frame(1));
     t.same(arena.receive(ours)[0]?.bytes, frame(1));
   });
+
+  t.test(
+    "frames for another MAC come by the same socket, before the old MAC is forgotten",
+    async (t) => {
+      const { near, far, arena, open } = await cable(t);
+      const ours = open();
+      const theirs = arena.open(far, { name: "eth0", macs: [THEIRS] });
+      t.teardown(() => theirs.close());
+      const [packet, xdp] = ours.fds;
+      /** The way by which a frame comes. */
+      const wayOf = (mac: Uint8Array) => {
+        arena.send(theirs, etherFrame(mac, THEIRS, [], 0x0800, new Uint8Array(46)));
+        poll(ours.fds, 1000);
+        const way = ours.fds.filter((_, place) => ready(place));
+        t.equal(arena.receive(ours).length, 1);
+        return way;
+      };
+      t.same(wayOf(OURS), [xdp]);
+      inside(near.pid, () => ours.widen?.([OTHER]));
+      t.same(wayOf(OTHER), [packet]);
+      t.same(wayOf(OURS), [xdp]);
+      inside(near.pid, () => ours.narrow?.([OTHER]));
+      t.same(wayOf(OTHER), [xdp]);
+      t.equal(await programs(near), 1);
+    },
+  );
 
   t.test("where another program is attached it works as afpacket, and says so", async (t) => {
     const { near, far, arena, notices, open } = await cable(t);

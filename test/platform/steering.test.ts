@@ -155,6 +155,12 @@ t.test("several workers", { skip: reason ?? false }, async (t) => {
     t.equal(steer(Uint8Array.from(one)), 0, "the same bytes");
     t.equal(steer(other), 1, "others");
     t.equal(steer(other), 0);
+    const thousand = Array.from({ length: 1000 }, (_, n) => ({
+      vlan: n + 1,
+      zone: n,
+      externals: [],
+    }));
+    t.equal(steer(programFor(thousand)), 1, "the kernel takes one for a thousand VLANs");
   });
 });
 

@@ -130,7 +130,7 @@ class Forwarding {
   }
 
   private sleep(now: number): void {
-    const due = Math.min(this.datapath.wait(now), this.checkedAt + CHECK_MS - now);
+    const due = Math.min(this.loop.wait(now), this.checkedAt + CHECK_MS - now);
     if (due <= 0) return;
     const { board, worker } = this;
     board.fallAsleep(worker);

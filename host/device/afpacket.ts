@@ -178,6 +178,10 @@ class Afpacket implements Interface {
     this.queued = true;
   }
 
+  get hasUnsent(): boolean {
+    return this.queued;
+  }
+
   /** One call for all queued frames, and one more for each that the interface refuses. */
   flush(): void {
     if (!this.queued) return;

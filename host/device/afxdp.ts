@@ -182,6 +182,11 @@ class Afxdp implements Interface {
     if (!socket.send(frame, size)) this.dropped++;
   }
 
+  get hasUnsent(): boolean {
+    for (const socket of this.sockets) if (socket.hasUnsent) return true;
+    return this.slow.hasUnsent === true;
+  }
+
   flush(): void {
     for (const socket of this.sockets) this.dropped += socket.flush();
     // What was refused must not be sent later, and what comes next may go by the packet socket.

@@ -82,6 +82,8 @@ export interface Interface {
   send(frame: number, size: number): void;
   /** Hands the queued frames to the medium. */
   flush(): void;
+  /** The medium has not taken all of them: `flush` is to be called again soon. */
+  readonly hasUnsent?: boolean;
   /** Takes back all lent frames. */
   release(): void;
   /** Looks after the link; called about once a second. An event is returned once. */

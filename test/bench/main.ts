@@ -62,7 +62,9 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   },
   memory: {
     options: [],
-    run: (options) => report(options, benchMemory(memoryOptions(options.quick)), printMemory),
+    run: async (options) => {
+      report(options, await benchMemory(memoryOptions(options.quick)), printMemory);
+    },
   },
   live: { options: [], run: async (options) => endWith(await benchLive(options)) },
   latency: { options: [], run: async (options) => endWith(await benchLatency(options)) },

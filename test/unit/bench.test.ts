@@ -157,12 +157,11 @@ t.test("scale: every site that fits has its costs, one that does not says why", 
 });
 
 t.test("memory: what a process says of its start", async (t) => {
-  const { shares, connsMax, resident, starts } = benchMemory({
-    conns: [2000],
-    starts: 1,
-    fills: 1,
-  });
+  const options = { conns: [2000], starts: 1, fills: 1 };
+  const { shares, connParts, connsMax, resident, starts } = await benchMemory(options);
   const share = shares.find(({ what }) => what === "conns")?.bytes ?? 0;
+  const ofParts = connParts.reduce((sum, { bytes }) => sum + bytes, 0);
+  t.ok(Math.abs(ofParts - share) < 0.1, `${ofParts} of ${share} bytes`);
   t.ok(connsMax * share < 2 ** 32);
   t.same(
     resident.map(({ name }) => name),

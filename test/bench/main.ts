@@ -22,7 +22,7 @@ npm run bench -- latency [--json] [--quick]
 
   core     the datapath in memory: steady packets, set-up and expiry by the number of conns
   pool     every port of one address: what the first costs, and the last
-  scale    the same costs by the number of conns, zones and flows, one at a time
+  scale    the same costs by the number of conns, zones, flows and threads, one at a time
   memory   bytes of a conn, resident bytes of a process, and how long it takes to start
   live     frames through real interfaces: crosszone and others, in turns (Linux, root)
   latency  one request at a time through the same
@@ -58,7 +58,9 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   },
   scale: {
     options: ["cpu"],
-    run: (options) => report(options, benchScale(scaleOptions(options.quick)), printScale),
+    run: async (options) => {
+      report(options, await benchScale(scaleOptions(options.quick)), printScale);
+    },
   },
   memory: {
     options: [],
@@ -99,7 +101,8 @@ function scaleOptions(quick: boolean): ScaleOptions {
   if (quick) {
     const zones = [1, 100];
     const sizes = { conns: [1000, 60_000], zones, "nat zones": zones, flows: [1, 100] };
-    return { sizes, conns: 60_000, repetitions: 3, packets: 200_000 };
+    const shared = { workers: [1, 2], workersConns: [60_000] };
+    return { sizes, conns: 60_000, ...shared, repetitions: 3, packets: 200_000 };
   }
   const zones = [1, 10, 100, 1000, 4000];
   const sizes = {
@@ -108,7 +111,8 @@ function scaleOptions(quick: boolean): ScaleOptions {
     "nat zones": zones,
     flows: [1, 10, 100, 1000, 10_000],
   };
-  return { sizes, conns: 60_000, repetitions: 5, packets: 1_000_000 };
+  const shared = { workers: [1, 2], workersConns: [1000, 60_000] };
+  return { sizes, conns: 60_000, ...shared, repetitions: 5, packets: 1_000_000 };
 }
 
 /** The first is what a configuration has by itself. */

@@ -156,8 +156,10 @@ t.test("a part that fails is named with the reason, and the others are measured"
   const reasons = reasonsOf(runs);
   t.equal(reasons.length, PARTS.length - 1);
   const machine = { cpu: "c", cores: 2, kernel: "6", node: "v20", v8: "11", date: "2026-01-01" };
-  const about = { machine: { ...machine, load: 1, clock: "wall" as const }, quick: true, count: 1 };
+  const whole = { ...machine, load: 1, clock: "wall" as const };
+  const about = { machine: whole, count: 1, quick: true, heldSeconds: 10 };
   const text = textOf(findings, reasons, about);
+  t.match(text, /Medians of 1 quick run, .* for 10 s\./);
   t.match(text, /\na steady packet, 1,000 conns +≤ 30 ns +\d+\.\d ns +(yes|no) +core\n/);
   t.match(text, /of 17 are reached/);
   t.match(text, /not measured: live: no such thing here/);

@@ -52,23 +52,33 @@ export function markdownOf(findings: readonly Finding[]): string {
   return [head, "|---|--:|--:|---|---|", ...rows].join("\n");
 }
 
-interface About {
+export interface About {
   readonly machine: Machine;
-  readonly quick: boolean;
   readonly count: number;
+  readonly quick: boolean;
+  /** At half of the highest rate. */
+  readonly heldSeconds: number;
+}
+
+/** Where the figures come from; a quick run holds half of a rate for less time than the target says. */
+export function captionOf({ machine, count, quick, heldSeconds }: About): string {
+  const { date, cpu, cores, kernel, node } = machine;
+  const runs = `${quick ? "quick " : ""}${count === 1 ? "run" : "runs"}`;
+  return (
+    `${cpu}, ${cores} cores, Linux ${kernel}, Node ${node}, ${date}. Medians of ${count} ${runs}, each run's value ` +
+    `beside; half of the highest rate for ${heldSeconds} s.`
+  );
 }
 
 export function textOf(
   findings: readonly Finding[],
   reasons: readonly string[],
-  { machine, quick, count }: About,
+  about: About,
 ): string {
-  const { date, cpu, cores, kernel, node } = machine;
   const reached = findings.filter((finding) => finding.reached === true).length;
   const rows = [["target", ...COLUMNS.slice(1)], ...findings.map(cells)];
   return [
-    `${date}, ${cpu}, ${cores} cores, Linux ${kernel}, node ${node}`,
-    `medians of ${count} ${quick ? "quick runs" : "runs"}, each run's value beside`,
+    captionOf(about),
     "",
     table(rows.map((row) => row.map((cell) => cell.replaceAll("`", "")))),
     "",

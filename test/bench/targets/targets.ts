@@ -37,10 +37,11 @@ export async function benchTargets({ runs, quick, json }: TargetsOptions): Promi
   const all = await measureRuns(runs, measureBy(plan));
   const findings = findingsOf(all);
   const reasons = reasonsOf(all);
-  const about = { machine: machine(), quick, count: runs };
-  if (json)
-    console.log(JSON.stringify(asJson(about.machine, plan, findings, reasons, all), null, 2));
-  else console.log(`${textOf(findings, reasons, about)}\n\n${markdownOf(findings)}`);
+  const about = { machine: machine(), count: runs, quick, heldSeconds: plan.live.heldSeconds };
+  const text = json
+    ? JSON.stringify(asJson(about.machine, plan, findings, reasons, all), null, 2)
+    : `${textOf(findings, reasons, about)}\n\n${markdownOf(findings)}`;
+  console.log(text);
   return findings.some(({ measured }) => measured !== undefined) ? 0 : 2;
 }
 

@@ -15,7 +15,7 @@ import { type ConnView, readConn } from "./telemetry/conn.js";
 import { type Counters, readCounters } from "./telemetry/counters.js";
 import { type EventView, readEvents } from "./telemetry/event.js";
 import { Board, makeBoard } from "./workers/board.js";
-import { type Saying, WorkerHandle } from "./workers/handle.js";
+import { NoAnswer, type Saying, WorkerHandle } from "./workers/handle.js";
 import { capacityOfEach, keptDevices, limitsOf, seedOf } from "./workers/share.js";
 import { Steerer } from "./workers/steerer.js";
 import { sumCounters } from "./workers/sum.js";
@@ -30,11 +30,15 @@ interface Events {
   failure: [error: Error];
 }
 
+/** Milliseconds that a worker may take to open one interface. */
+const OPEN_MS = 200;
+
 /** Notices that are remembered, so that several workers do not say the same. */
 const NOTICES_MAX = 256;
 
 export class Forwarder extends EventEmitter<Events> {
   private readonly workers: readonly WorkerHandle[];
+  private readonly board: Board;
   private wakes: readonly WakeUp[];
   private readonly capacity: Capacity;
   private readonly steerer: Steerer;
@@ -57,7 +61,7 @@ export class Forwarder extends EventEmitter<Events> {
     this.steerer = new Steerer(config);
     this.wakes = Array.from({ length: workers }, () => WakeUp.make());
     const buffers = makeBoard(workers);
-    const board = new Board(buffers);
+    this.board = new Board(buffers);
     try {
       const first = this.order(config);
       this.inForce = first.number;
@@ -71,7 +75,7 @@ export class Forwarder extends EventEmitter<Events> {
           board: buffers,
           first,
         };
-        return new WorkerHandle(start, wake, board);
+        return new WorkerHandle(start, wake, this.board);
       });
     } catch (error) {
       this.closeWakes();
@@ -92,8 +96,8 @@ export class Forwarder extends EventEmitter<Events> {
     try {
       await Promise.all(forwarder.workers.map(({ ready }) => ready));
     } catch (error) {
-      forwarder.stopping = true;
-      await forwarder.terminate();
+      forwarder.board.giveUpTurns();
+      await forwarder.stop();
       throw error;
     }
     setImmediate(() => forwarder.tellEarly());
@@ -135,11 +139,24 @@ export class Forwarder extends EventEmitter<Events> {
         this.workers.map((worker) => worker.tell((id) => ({ kind: "commit", id }))),
       );
     } catch (error) {
-      // Alone, it goes on with what it had. Several would not agree any more.
-      if (this.workers.length > 1) await this.fail(error as Error);
+      if (error instanceof NoAnswer && (await this.isInForce(number))) return this.adopt(number);
+      // Alone, it goes on with what it had. Several would not agree any more, and who does not answer is lost.
+      if (this.workers.length > 1 || error instanceof NoAnswer) await this.fail(error as Error);
       this.configs.delete(number);
       throw error;
     }
+    this.adopt(number);
+  }
+
+  /** Whether all workers have switched to it, slow as they were to say so. */
+  private async isInForce(number: number): Promise<boolean> {
+    const answers = await Promise.allSettled(this.askCounters());
+    return answers.every(
+      (each) => each.status === "fulfilled" && each.value.configuration === number,
+    );
+  }
+
+  private adopt(number: number): void {
     this.inForce = number;
     for (const each of this.configs.keys()) if (each < number) this.configs.delete(each);
   }
@@ -153,7 +170,8 @@ export class Forwarder extends EventEmitter<Events> {
   private async prepare(next: ConfigurationOrder): Promise<void> {
     try {
       for (const worker of this.workers) {
-        await worker.tell((id) => ({ kind: "prepare", id, next }));
+        const opening = next.interfaces.length * OPEN_MS;
+        await worker.tell((id) => ({ kind: "prepare", id, next }), opening);
       }
     } catch (error) {
       const abandoned = this.workers.map((worker) =>
@@ -167,9 +185,7 @@ export class Forwarder extends EventEmitter<Events> {
   async counters(): Promise<Counters> {
     for (;;) {
       await this.switching;
-      const answers = await Promise.all(
-        this.workers.map((worker) => worker.ask("counters", (id) => ({ kind: "counters", id }))),
-      );
+      const answers = await Promise.all(this.askCounters());
       const numbers = new Set(answers.map(({ configuration }) => configuration));
       const [number] = numbers;
       // A switch came between them: their rows are of different devices.
@@ -179,6 +195,10 @@ export class Forwarder extends EventEmitter<Events> {
       const all: RawCounters[] = answers.map(({ counters }) => counters);
       return readCounters(sumCounters(all), config);
     }
+  }
+
+  private askCounters() {
+    return this.workers.map((worker) => worker.ask("counters", (id) => ({ kind: "counters", id })));
   }
 
   /** The conns of each worker by ascending index; not one moment's picture when there are many. */
@@ -201,11 +221,6 @@ export class Forwarder extends EventEmitter<Events> {
   async stop(): Promise<void> {
     this.stopping = true;
     await Promise.all(this.workers.map((worker) => worker.stop()));
-    this.closeWakes();
-  }
-
-  private async terminate(): Promise<void> {
-    await Promise.all(this.workers.map((worker) => worker.terminate()));
     this.closeWakes();
   }
 
@@ -256,8 +271,7 @@ export class Forwarder extends EventEmitter<Events> {
   /** One worker alone would lose what belongs to the others. */
   private async fail(error: Error): Promise<void> {
     if (this.stopping) return;
-    this.stopping = true;
-    await this.terminate();
+    await this.stop();
     this.tell(() => this.emit("failure", error));
   }
 

@@ -158,6 +158,8 @@ function decideNew(packet: Packet, now: u32): u32 {
   }
   const flow = flowFor(packet, state);
   const action: u32 = flow == NONE ? NONE : active.flow(flow).action;
+  // What has turned round comes in to who has the address there, as in nat/hairpin.ts, and goes nowhere else.
+  if (packet.isTurned && leadsOn(action)) return Reason.Hairpin;
   if (action == FlowAction.Reverse && (permit != NONE || grant != NONE)) {
     return decideInward(packet, flow, permit, grant, now);
   }
@@ -195,6 +197,13 @@ function isHere(flow: FlowRecord, packet: Packet): bool {
 function decideInward(packet: Packet, flow: u32, permit: u32, grant: u32, now: u32): u32 {
   if (!isHere(active.flow(flow), packet)) return Reason.ZoneMismatch;
   return permit != NONE ? openInward(packet, permit, now) : openGranted(packet, grant, now);
+}
+
+/** Actions that send a packet on to where it is addressed. */
+function leadsOn(action: u32): bool {
+  return (
+    action == FlowAction.Masquerade || action == FlowAction.Source || action == FlowAction.Route
+  );
 }
 
 /** Actions that apply to packets for an address of the router itself. */

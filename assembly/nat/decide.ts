@@ -54,6 +54,7 @@ function decideAgain(packet: Packet, now: u32): u32 {
 }
 
 function decideKnown(packet: Packet): u32 {
+  if (isForged(packet)) return Reason.IpBadSource;
   const conn = Conn.of(packet.handle);
   if (conn.validated != arena.configured) {
     if (!stillAllowed(conn)) {
@@ -143,6 +144,7 @@ function decideNew(packet: Packet, now: u32): u32 {
   // RFC 1812 section 5.3.7: nobody but the router sends from an address of its own.
   const source = pairKey(packet.zoneIndex, packet.source);
   if (active.deviceByAddress.get(source) != NONE && !packet.isTurned) return Reason.IpBadSource;
+  if (isForged(packet)) return Reason.IpBadSource;
   const destination = pairKey(packet.zoneIndex, packet.destination);
   const begins = beginsConn(packet);
   const pooled = begins && active.externalByAddress.get(destination) != NONE;
@@ -186,6 +188,14 @@ function decideNew(packet: Packet, now: u32): u32 {
     return packet.protocol == IpProtocol.Tcp ? Reason.TcpNotSyn : Reason.EchoNotRequest;
   }
   return openOutward(packet, record, now);
+}
+
+/**
+ * Whether a packet has come by a link from an external address of ours (of an ICMP error: whether what it quotes went to
+ * one). Where there are several workers, a conn may have such an end, but its packets have turned round (handoff.ts).
+ */
+export function isForged(packet: Packet): bool {
+  return arena.workers > 1 && !packet.isTurned && active.isOurs(packet.zoneIndex, packet.source);
 }
 
 /** Whether the zone that the flow's action names, if any, is the packet's. */

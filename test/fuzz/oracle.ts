@@ -300,7 +300,9 @@ export class Oracle {
     const idle = origin.sentAt - passage.usedAt;
     // What may have ended meanwhile may begin again with what looks like an answer to it.
     if (idle >= this.lifetimeMs || passage.epoch !== this.epoch) this.mayBegin(origin, left, zone);
-    if (prolongs(origin)) passage.usedAt = Math.max(passage.usedAt, origin.sentAt);
+    const { pools } = origin.config;
+    const refreshes = pools.every(({ inboundRefresh }) => inboundRefresh);
+    if (prolongs(origin) && refreshes) passage.usedAt = Math.max(passage.usedAt, origin.sentAt);
     return true;
   }
 

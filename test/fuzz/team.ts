@@ -19,6 +19,8 @@ export class Team {
   private limits: readonly Config[];
   /** When the workers have last switched, until each has seen what the others had then. */
   private switchedAt: number | undefined;
+  /** Numbers of zones that are another tenant's by now: what is left of the one before ends when it is swept. */
+  private readonly handedOver = new Set<number>();
 
   /** @param first  the configuration of the start */
   constructor(
@@ -60,6 +62,10 @@ export class Team {
   }
 
   switched({ config, now }: Router): void {
+    const before = new Map(this.limits.at(-1)?.zones.map(({ id, name }) => [id, name]));
+    for (const { id, name } of config.zones) {
+      if (before.get(id) !== name) this.handedOver.add(id);
+    }
     this.fanout.program(config);
     this.shares.adopt(config);
     this.limits = [...this.limits, config];
@@ -67,6 +73,7 @@ export class Team {
   }
 
   waited({ now }: Router): void {
+    this.handedOver.clear();
     const { switchedAt } = this;
     if (switchedAt !== undefined && now - switchedAt >= 1000) this.switchedAt = undefined;
   }
@@ -83,6 +90,7 @@ export class Team {
     for (const [worker, mappings] of router.mappingsByWorker().entries()) {
       for (const { protocol, externalZone, external, externalPort } of mappings) {
         if (!["tcp", "udp", "icmp"].includes(protocol)) continue;
+        if (this.handedOver.has(externalZone)) continue;
         const key = `${protocol} ${externalZone} ${external}:${externalPort}`;
         const other = owners.get(key) ?? worker;
         if (other !== worker) throw new Error(`workers ${other} and ${worker} have ${key}`);
@@ -96,6 +104,7 @@ export class Team {
     const owners = new Map<string, number>();
     for (const [worker, conns] of router.connsByWorker().entries()) {
       for (const { protocol, reply } of conns) {
+        if (this.handedOver.has(reply.zone)) continue;
         const key = `${protocol} ${JSON.stringify(reply)}`;
         const other = owners.get(key) ?? worker;
         if (other !== worker) throw new Error(`workers ${other} and ${worker} await ${key}`);

@@ -1,7 +1,16 @@
 /** Whose a packet is, of several workers: what one worker alone would do, all of them together do. */
 
 import t from "tap";
-import { edge, Host, SERVER, staticNeighbor, TENANT } from "../../harness/host.js";
+import { icmpError, ipv4Packet, udp } from "../../harness/frame.js";
+import {
+  around,
+  EXTERNAL,
+  edge,
+  Host,
+  SERVER,
+  staticNeighbor,
+  TENANT,
+} from "../../harness/host.js";
 import { type Document, Router } from "../../harness/router.js";
 
 const COUNTS = [1, 2, 3];
@@ -80,3 +89,40 @@ t.test("nor does it go round for ever", async (t) => {
     t.ok(router.conns().length <= 32);
   }
 });
+
+t.test("nobody outside speaks for an external address of ours", async (t) => {
+  for (const workers of COUNTS) {
+    const router = new Router(edge({ workers }));
+    const { a, b, server } = around(router);
+    for (let n = 0; n < 8; n++) {
+      const ofA = a.udp(SERVER, 5000 + n, 53)[0]?.ip?.sourcePort ?? 0;
+      const ofB = b.udp(SERVER, 6000 + n, 53)[0]?.ip?.sourcePort ?? 0;
+      const forged = udp({ sourcePort: ofB, destinationPort: ofA, data: "forged" });
+      a.udp(EXTERNAL, 5000 + n, ofB);
+      t.same(server.send(EXTERNAL, forged, { source: EXTERNAL }), [], "who waits for another");
+      t.same(router.ended, { IpBadSource: 1 }, `${workers} workers`);
+      const quoted = ipv4Packet({ source: EXTERNAL, destination: EXTERNAL, payload: forged });
+      t.same(server.send(EXTERNAL, icmpError({ type: 3, quoted })), [], "nor an error");
+      t.same(router.ended, { IcmpUnrelated: 1 });
+    }
+  }
+});
+
+t.test(
+  "two tenants that open to each other by their external addresses hear each other",
+  async (t) => {
+    for (const workers of COUNTS) {
+      const router = new Router(edge({ workers }));
+      const { a, b } = around(router);
+      for (let n = 0; n < 8; n++) {
+        const ofA = a.udp(SERVER, 5000 + n, 53)[0]?.ip?.sourcePort ?? 0;
+        const ofB = b.udp(SERVER, 6000 + n, 53)[0]?.ip?.sourcePort ?? 0;
+        t.same(a.udp(EXTERNAL, 5000 + n, ofB), [], "b does not let it in yet");
+        const [toA] = b.udp(EXTERNAL, 6000 + n, ofA);
+        t.equal(`${toA?.device} ${toA?.ip?.destinationPort}`, `lan-a ${5000 + n}`);
+        const [toB] = a.udp(EXTERNAL, 5000 + n, ofB);
+        t.equal(`${toB?.device} ${toB?.ip?.destinationPort}`, `lan-b ${6000 + n}`);
+      }
+    }
+  },
+);

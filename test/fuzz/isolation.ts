@@ -77,6 +77,9 @@ class Round {
   private document: Document;
   private errorsPassed = 0;
   private between = 0;
+  private heard = 0;
+  /** When something left that did not wait. */
+  private readonly prompt = new WeakMap<Sent, number>();
   /** While some workers have switched and others have not: the devices that both know. */
   private kept: readonly Device[] | undefined;
 
@@ -97,9 +100,9 @@ class Round {
       this.team?.check(this.router);
     }
     this.checkLeaks();
-    const { errorsPassed, between, oracle, router, team } = this;
+    const { errorsPassed, between, heard, oracle, router, team } = this;
     const { crossed } = router;
-    const seen = { ...oracle.seen, ...team?.seen, errorsPassed, between, crossed };
+    const seen = { ...oracle.seen, ...team?.seen, errorsPassed, between, heard, crossed };
     return { ...router.reasons(), ...seen };
   }
 
@@ -211,7 +214,22 @@ class Round {
     const there = devices.find(({ name }) => name === sent.device);
     const device = there === undefined || random.chance(0.25) ? random.pick(devices) : there;
     const answer = mirror(wireOf(sent));
-    this.send(device, random.chance(0.9) ? answer : { ...answer, sourcePort: random.pick(PORTS) });
+    const isExact = random.chance(0.9);
+    this.send(device, isExact ? answer : { ...answer, sourcePort: random.pick(PORTS) });
+    if (isExact && device === there) this.checkHeard(sent);
+  }
+
+  /** What has just left its zone behind a pool has a conn, and whoever has that has heard the answer. */
+  private checkHeard(sent: Sent): void {
+    const { router, prompt } = this;
+    const { Filtered, NoConn } = router.ended;
+    const isPrompt = prompt.get(sent) === router.now && sent.configuration === router.number;
+    if (!isPrompt || sent.ip?.protocol !== 17 || this.team?.mayLinger === true) return;
+    if (!POOL_ADDRESSES.includes(sent.ip.source) || this.kept !== undefined) return;
+    this.heard++;
+    if (Filtered !== undefined || NoConn !== undefined) {
+      throw new Error(`an answer finds no conn: ${JSON.stringify(router.ended)}`);
+    }
   }
 
   /** An ICMP error about something that left: from where it arrived or elsewhere, from whom it may be. */
@@ -272,6 +290,7 @@ class Round {
     const hasGoneRound = this.router.crossed > crossed && OURS.has(wire.destination);
     const isKept = Held !== undefined || HoldQueueFull !== undefined || this.router.isCrossing;
     if (isKept || hasGoneRound) this.oracle.isWaiting();
+    for (const each of sent) this.prompt.set(each, this.router.now);
     this.take(sent);
   }
 

@@ -13,7 +13,8 @@ export class Team {
   private readonly fanout: Fanout;
   private readonly shares: Shares;
   private readonly isSteered: boolean;
-  private readonly lingers: boolean;
+  /** Whether what crosses may wait. */
+  readonly mayLinger: boolean;
   /** Conns by name of the zone, and the limits that there were, since the last check. */
   private conns: Readonly<Record<string, number>> = {};
   private limits: readonly Config[];
@@ -30,7 +31,7 @@ export class Team {
     this.fanout = new Fanout(first);
     this.shares = new Shares(first);
     this.isSteered = random.chance(0.5);
-    this.lingers = random.chance(0.5);
+    this.mayLinger = random.chance(0.5);
     this.limits = [first];
   }
 
@@ -47,7 +48,7 @@ export class Team {
       if (goesOn) seen.lingered++;
       return goesOn;
     };
-    return this.lingers ? { steer, lingers } : { steer };
+    return this.mayLinger ? { steer, lingers } : { steer };
   }
 
   private get workers(): number {

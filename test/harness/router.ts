@@ -111,7 +111,7 @@ export class Router {
   /** How often frames have crossed from one worker to another. */
   crossed = 0;
   /** Number of the configuration in force. */
-  private number = 0;
+  number = 0;
   /** Frames that datapaths have taken in, from wherever; those that they have handed off. Without what all hear. */
   private received = 0;
   private handed = 0;

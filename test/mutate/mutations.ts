@@ -731,7 +731,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "nat/owner.ts",
     find: "  return shareOf(external.address, port);",
     replace: "  return shareOf(external.address, port + 64);",
-    tests: ["unit/workers/owners"],
+    tests: ["unit/workers/isolation"],
   },
   {
     name: "masqueraded conns are their host's worker's",
@@ -745,7 +745,7 @@ export const MUTATIONS: readonly Mutation[] = [
     file: "nat/owner.ts",
     find: "    case FlowAction.Route:\n      return ownerOf(reply, target);",
     replace: "    case FlowAction.Route:\n      return arena.worker;",
-    tests: ["unit/workers/isolation"],
+    tests: ["unit/workers/suites"],
   },
   {
     name: "a worker asks once for more conns of a zone",

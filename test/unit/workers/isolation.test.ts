@@ -13,7 +13,7 @@ t.test(
     for (const { error, command } of failures) t.fail(command, { error });
     const reasons = ["Forwarded", "HeldSent", "ConnRevoked", "PoolExhausted", "ZoneConnLimit"];
     const ways = ["straight", "turned", "inward", "errorsPassed"];
-    const crossings = ["crossed", "steered", "lingered", "between"];
+    const crossings = ["crossed", "steered", "lingered", "between", "heard"];
     for (const name of [...reasons, ...ways, ...crossings]) {
       t.ok((tallies.workers?.[name] ?? 0) > 0, `${name} happened`);
     }

@@ -7,7 +7,7 @@ import { macBytes, macFromBytes } from "./config/address.js";
 import { type Capacity, capacityOf, compileImage } from "./config/compile.js";
 import { type MacOf, virtualMac } from "./config/mac.js";
 import type { Config } from "./config/model.js";
-import { reshared } from "./config/shares.js";
+import { Shares } from "./config/shares.js";
 import { WakeUp } from "./device/libc.js";
 import { type InterfaceOrder, kernelMac, slotsFor } from "./device/open.js";
 import type { ConfigurationOrder, RawCounters, WorkerStart } from "./orders.js";
@@ -41,6 +41,7 @@ export class Forwarder extends EventEmitter<Events> {
   private readonly board: Board;
   private wakes: readonly WakeUp[];
   private readonly capacity: Capacity;
+  private readonly shares: Shares;
   private readonly steerer: Steerer;
   /** By number: the one in force, and those sent that have not been answered. */
   private readonly configs = new Map<number, Config>();
@@ -58,14 +59,15 @@ export class Forwarder extends EventEmitter<Events> {
     super();
     const workers = config.workers;
     this.capacity = capacityOf(config);
-    this.steerer = new Steerer(config);
+    this.shares = new Shares(config);
+    this.steerer = new Steerer(config.workers, this.shares.shift);
     this.wakes = Array.from({ length: workers }, () => WakeUp.make());
     const buffers = makeBoard(workers);
     this.board = new Board(buffers);
     try {
       const first = this.order(config);
       this.inForce = first.number;
-      const { shareShift } = this.steerer;
+      const shareShift = this.shares.shift;
       this.workers = this.wakes.map((wake, worker) => {
         const start: WorkerStart = {
           share: { workers, worker, shareShift },
@@ -126,7 +128,7 @@ export class Forwarder extends EventEmitter<Events> {
       const present = [...this.configs.values()].filter((each) => each !== config);
       const wrong = [
         ...outgrown(config, next.image.length, this.capacity, present),
-        ...this.reshared(config),
+        ...this.shares.refuse(config),
       ];
       if (wrong.length > 0) throw new Error(wrong.join("\n"));
       await this.prepare(next);
@@ -158,12 +160,8 @@ export class Forwarder extends EventEmitter<Events> {
 
   private adopt(number: number): void {
     this.inForce = number;
+    this.shares.adopt(config);
     for (const each of this.configs.keys()) if (each < number) this.configs.delete(each);
-  }
-
-  private reshared(config: Config): string[] {
-    const running = this.configs.get(this.inForce);
-    return running === undefined ? [] : reshared(config, running, this.steerer.shareShift);
   }
 
   /** By all or none. One after the other, so that each new socket finds its place among the others of its interface. */

@@ -2,25 +2,22 @@
 
 import { randomInt } from "node:crypto";
 import type { Config, Zone } from "../config/model.js";
-import { isShared, shareShiftOf } from "../config/shares.js";
+import { isShared } from "../config/shares.js";
 import type { SteeredDevice, Steering } from "../device/steering.js";
 
 /** Groups of packet sockets have numbers of 16 bits in their network namespace, which other programs use, too. */
 const GROUPS = 1 << 16;
 
 export class Steerer {
-  /** For as long as the process lives, whatever later configurations say. */
-  readonly shareShift: number;
-  private readonly workers: number;
   private readonly firstGroup = randomInt(GROUPS);
   /** In the order in which interfaces were first seen. */
   private readonly ranks = new Map<string, number>();
 
-  /** @param first  the configuration of the start */
-  constructor(first: Config) {
-    this.workers = first.workers;
-    this.shareShift = shareShiftOf(first);
-  }
+  /** @param shareShift  of the start (config/shares.ts) */
+  constructor(
+    private readonly workers: number,
+    private readonly shareShift: number,
+  ) {}
 
   /** Undefined where one worker has all. */
   of(name: string, config: Config): Steering | undefined {

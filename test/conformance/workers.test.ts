@@ -3,14 +3,12 @@
  * so nearly all cross.
  */
 
-import { execFileSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import t from "tap";
 import { EventKind } from "../../assembly/abi.js";
 import { udp } from "../harness/frame.js";
 import { around, EXTERNAL, edge, Host, SERVER, staticNeighbor } from "../harness/host.js";
 import { askPcp, mapRequest, Result } from "../harness/pcp.js";
-import { Router, type Sent, WORKERS } from "../harness/router.js";
+import { Router, type Sent } from "../harness/router.js";
 
 const HOSTS = 64;
 const ROUNDS = 40;
@@ -148,39 +146,3 @@ t.test(
     }
   },
 );
-
-/** Suites that ask for nothing that workers change: in each all must hold, whoever receives a frame. */
-const SUITES = [
-  "unit/datapath/nat",
-  "unit/datapath/flows",
-  "unit/datapath/echo",
-  "unit/datapath/link",
-  "conformance/forwards",
-  "conformance/identification",
-  "conformance/rfc5508",
-];
-
-for (const suite of SUITES) {
-  t.test("peers P30: a suite holds with two workers, whoever receives a frame", async (t) => {
-    t.comment(suite);
-    const file = fileURLToPath(new URL(`../${suite}.test.js`, import.meta.url));
-    const output = run(file, { ...process.env, [WORKERS]: "2" });
-    const failed = output.match(/^ *not ok .*/gmu) ?? [];
-    t.same(failed, [], suite);
-    t.match(output, /^ok /mu, "something was asked");
-  });
-}
-
-/** What a suite says; one that fails says it, too. */
-function run(file: string, env: NodeJS.ProcessEnv): string {
-  try {
-    return execFileSync(process.execPath, ["--enable-source-maps", file], {
-      env,
-      encoding: "utf8",
-      maxBuffer: 1 << 26,
-    });
-  } catch (error) {
-    const { stdout } = error as { stdout?: string };
-    return `${stdout}\nnot ok ${error}`;
-  }
-}

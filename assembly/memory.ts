@@ -68,7 +68,7 @@ const GRANT_TICK_MS: u32 = 1024;
 
 /** Derived tables need at most this many bytes per byte of image, and per pool address. */
 const DERIVED_PER_IMAGE_BYTE: usize = 8;
-const DERIVED_PER_POOL_ADDRESS: u32 = 64;
+const DERIVED_PER_POOL_ADDRESS: u32 = 128;
 
 @final
 @unmanaged

@@ -231,6 +231,11 @@ function masquerade(conn: Conn, packet: Packet, pool: PoolRecord): u32 {
   return verdict == CONTINUE ? leave(conn, packet, pool.zone) : verdict;
 }
 
+/** Whether a mapping is the new conn's alone: then it was made just now, for a port that left the reply tuple free. */
+function isAlone(mapping: u32): bool {
+  return mapping != NONE && Mapping.at(mapping).conns == 1;
+}
+
 /** Where a packet with its new source goes: on, or back in by an external address of ours. */
 function leave(conn: Conn, packet: Packet, zoneIndex: u32): u32 {
   const isOurs = active.isOurs(zoneIndex, conn.reply.source);
@@ -238,5 +243,5 @@ function leave(conn: Conn, packet: Packet, zoneIndex: u32): u32 {
   if (turns) return hairpin(conn, packet, zoneIndex);
   // Without a port nothing says whom it goes round to, other than by a forward of this worker's own.
   if (isOurs && !hasPorts(packet.protocol)) return Reason.Hairpin;
-  return isFree(conn.reply) ? CONTINUE : <u32>Reason.TupleInUse;
+  return isAlone(conn.mapping) || isFree(conn.reply) ? CONTINUE : <u32>Reason.TupleInUse;
 }

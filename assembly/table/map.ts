@@ -16,9 +16,12 @@ import { NONE } from "./none";
 const HEADER_BYTES: usize = 64;
 const VALUE: usize = 8;
 
+/** In a table of a few slots most keys that are not there would meet one that is: a branch that nothing foresees. */
+const SLOTS_MIN: u32 = 64;
+
 /** A power of two, at least twice `n`. */
 function slotsFor(n: u32): u32 {
-  return n < 2 ? 4 : (<u32>1) << (33 - <u32>clz<u32>(n - 1));
+  return n <= SLOTS_MIN / 2 ? SLOTS_MIN : (<u32>1) << (33 - <u32>clz<u32>(n - 1));
 }
 
 @final

@@ -144,7 +144,8 @@ export function watchPool(external: External, which: u32, protocol: u32): void {
   const pool = active.pool(external.pool);
   const state = active.poolState(external.pool);
   const ports = which == BLOCKS ? wholeBlocks(pool) : <u64>pool.portHigh - pool.portLow + 1;
-  const all = (<u64>pool.addressCount * ports) / arena.workers;
+  let all = <u64>pool.addressCount * ports;
+  if (arena.workers > 1) all /= arena.workers;
   if (all == 0) return;
   const bit: u32 = 1 << which;
   const high = (state.high & bit) != 0;

@@ -407,15 +407,15 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an inside endpoint keeps its mapping whatever it talks to",
     file: "nat/mapping.ts",
-    find: "if (behaviour < <u32>MappingBehaviour.AddressDependent) key.destination = 0;",
-    replace: "",
+    find: "const keepsAddress = behaviour >= <u32>MappingBehaviour.AddressDependent;",
+    replace: "const keepsAddress = true;",
     tests: CORE,
   },
   {
     name: "only address-and-port-dependent mapping keeps the destination port",
     file: "nat/mapping.ts",
-    find: "if (behaviour < <u32>MappingBehaviour.AddressAndPortDependent) key.destinationPort = 0;",
-    replace: "",
+    find: "const keepsPort = behaviour >= <u32>MappingBehaviour.AddressAndPortDependent;",
+    replace: "const keepsPort = true;",
     tests: CORE,
   },
   {

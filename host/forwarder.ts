@@ -141,13 +141,13 @@ export class Forwarder extends EventEmitter<Events> {
         this.workers.map((worker) => worker.tell((id) => ({ kind: "commit", id }))),
       );
     } catch (error) {
-      if (error instanceof NoAnswer && (await this.isInForce(number))) return this.adopt(number);
+      if (error instanceof NoAnswer && (await this.isInForce(number))) return this.adopt(number, config);
       // Alone, it goes on with what it had. Several would not agree any more, and who does not answer is lost.
       if (this.workers.length > 1 || error instanceof NoAnswer) await this.fail(error as Error);
       this.configs.delete(number);
       throw error;
     }
-    this.adopt(number);
+    this.adopt(number, config);
   }
 
   /** Whether all workers have switched to it, slow as they were to say so. */
@@ -158,7 +158,7 @@ export class Forwarder extends EventEmitter<Events> {
     );
   }
 
-  private adopt(number: number): void {
+  private adopt(number: number, config: Config): void {
     this.inForce = number;
     this.shares.adopt(config);
     for (const each of this.configs.keys()) if (each < number) this.configs.delete(each);

@@ -7,7 +7,7 @@ import { macBytes, macFromBytes } from "./config/address.js";
 import { type Capacity, capacityOf, compileImage } from "./config/compile.js";
 import { type MacOf, virtualMac } from "./config/mac.js";
 import type { Config } from "./config/model.js";
-import { reshared } from "./config/shares.js";
+import { Shares } from "./config/shares.js";
 import { WakeUp } from "./device/libc.js";
 import { type InterfaceOrder, kernelMac, slotsFor } from "./device/open.js";
 import type { ConfigurationOrder, RawCounters, WorkerStart } from "./orders.js";
@@ -15,7 +15,7 @@ import { type ConnView, readConn } from "./telemetry/conn.js";
 import { type Counters, readCounters } from "./telemetry/counters.js";
 import { type EventView, readEvents } from "./telemetry/event.js";
 import { Board, makeBoard } from "./workers/board.js";
-import { type Saying, WorkerHandle } from "./workers/handle.js";
+import { NoAnswer, type Saying, WorkerHandle } from "./workers/handle.js";
 import { capacityOfEach, keptDevices, limitsOf, seedOf } from "./workers/share.js";
 import { Steerer } from "./workers/steerer.js";
 import { sumCounters } from "./workers/sum.js";
@@ -30,13 +30,18 @@ interface Events {
   failure: [error: Error];
 }
 
+/** Milliseconds that a worker may take to open one interface. */
+const OPEN_MS = 200;
+
 /** Notices that are remembered, so that several workers do not say the same. */
 const NOTICES_MAX = 256;
 
 export class Forwarder extends EventEmitter<Events> {
   private readonly workers: readonly WorkerHandle[];
+  private readonly board: Board;
   private wakes: readonly WakeUp[];
   private readonly capacity: Capacity;
+  private readonly shares: Shares;
   private readonly steerer: Steerer;
   /** By number: the one in force, and those sent that have not been answered. */
   private readonly configs = new Map<number, Config>();
@@ -54,14 +59,15 @@ export class Forwarder extends EventEmitter<Events> {
     super();
     const workers = config.workers;
     this.capacity = capacityOf(config);
-    this.steerer = new Steerer(config);
+    this.shares = new Shares(config);
+    this.steerer = new Steerer(config.workers, this.shares.shift);
     this.wakes = Array.from({ length: workers }, () => WakeUp.make());
     const buffers = makeBoard(workers);
-    const board = new Board(buffers);
+    this.board = new Board(buffers);
     try {
       const first = this.order(config);
       this.inForce = first.number;
-      const { shareShift } = this.steerer;
+      const shareShift = this.shares.shift;
       this.workers = this.wakes.map((wake, worker) => {
         const start: WorkerStart = {
           share: { workers, worker, shareShift },
@@ -71,7 +77,7 @@ export class Forwarder extends EventEmitter<Events> {
           board: buffers,
           first,
         };
-        return new WorkerHandle(start, wake, board);
+        return new WorkerHandle(start, wake, this.board);
       });
     } catch (error) {
       this.closeWakes();
@@ -92,8 +98,8 @@ export class Forwarder extends EventEmitter<Events> {
     try {
       await Promise.all(forwarder.workers.map(({ ready }) => ready));
     } catch (error) {
-      forwarder.stopping = true;
-      await forwarder.terminate();
+      forwarder.board.giveUpTurns();
+      await forwarder.stop();
       throw error;
     }
     setImmediate(() => forwarder.tellEarly());
@@ -122,7 +128,7 @@ export class Forwarder extends EventEmitter<Events> {
       const present = [...this.configs.values()].filter((each) => each !== config);
       const wrong = [
         ...outgrown(config, next.image.length, this.capacity, present),
-        ...this.reshared(config),
+        ...this.shares.refuse(config),
       ];
       if (wrong.length > 0) throw new Error(wrong.join("\n"));
       await this.prepare(next);
@@ -135,25 +141,36 @@ export class Forwarder extends EventEmitter<Events> {
         this.workers.map((worker) => worker.tell((id) => ({ kind: "commit", id }))),
       );
     } catch (error) {
-      // Alone, it goes on with what it had. Several would not agree any more.
-      if (this.workers.length > 1) await this.fail(error as Error);
+      if (error instanceof NoAnswer && (await this.isInForce(number)))
+        return this.adopt(number, config);
+      // Alone, it goes on with what it had. Several would not agree any more, and who does not answer is lost.
+      if (this.workers.length > 1 || error instanceof NoAnswer) await this.fail(error as Error);
       this.configs.delete(number);
       throw error;
     }
-    this.inForce = number;
-    for (const each of this.configs.keys()) if (each < number) this.configs.delete(each);
+    this.adopt(number, config);
   }
 
-  private reshared(config: Config): string[] {
-    const running = this.configs.get(this.inForce);
-    return running === undefined ? [] : reshared(config, running, this.steerer.shareShift);
+  /** Whether all workers have switched to it, slow as they were to say so. */
+  private async isInForce(number: number): Promise<boolean> {
+    const answers = await Promise.allSettled(this.askCounters());
+    return answers.every(
+      (each) => each.status === "fulfilled" && each.value.configuration === number,
+    );
+  }
+
+  private adopt(number: number, config: Config): void {
+    this.inForce = number;
+    this.shares.adopt(config);
+    for (const each of this.configs.keys()) if (each < number) this.configs.delete(each);
   }
 
   /** By all or none. One after the other, so that each new socket finds its place among the others of its interface. */
   private async prepare(next: ConfigurationOrder): Promise<void> {
     try {
       for (const worker of this.workers) {
-        await worker.tell((id) => ({ kind: "prepare", id, next }));
+        const opening = next.interfaces.length * OPEN_MS;
+        await worker.tell((id) => ({ kind: "prepare", id, next }), opening);
       }
     } catch (error) {
       const abandoned = this.workers.map((worker) =>
@@ -167,9 +184,7 @@ export class Forwarder extends EventEmitter<Events> {
   async counters(): Promise<Counters> {
     for (;;) {
       await this.switching;
-      const answers = await Promise.all(
-        this.workers.map((worker) => worker.ask("counters", (id) => ({ kind: "counters", id }))),
-      );
+      const answers = await Promise.all(this.askCounters());
       const numbers = new Set(answers.map(({ configuration }) => configuration));
       const [number] = numbers;
       // A switch came between them: their rows are of different devices.
@@ -179,6 +194,10 @@ export class Forwarder extends EventEmitter<Events> {
       const all: RawCounters[] = answers.map(({ counters }) => counters);
       return readCounters(sumCounters(all), config);
     }
+  }
+
+  private askCounters() {
+    return this.workers.map((worker) => worker.ask("counters", (id) => ({ kind: "counters", id })));
   }
 
   /** The conns of each worker by ascending index; not one moment's picture when there are many. */
@@ -201,11 +220,6 @@ export class Forwarder extends EventEmitter<Events> {
   async stop(): Promise<void> {
     this.stopping = true;
     await Promise.all(this.workers.map((worker) => worker.stop()));
-    this.closeWakes();
-  }
-
-  private async terminate(): Promise<void> {
-    await Promise.all(this.workers.map((worker) => worker.terminate()));
     this.closeWakes();
   }
 
@@ -256,8 +270,7 @@ export class Forwarder extends EventEmitter<Events> {
   /** One worker alone would lose what belongs to the others. */
   private async fail(error: Error): Promise<void> {
     if (this.stopping) return;
-    this.stopping = true;
-    await this.terminate();
+    await this.stop();
     this.tell(() => this.emit("failure", error));
   }
 

@@ -27,6 +27,12 @@ const CHECK_MS = 1000;
 /** So soon again where an interface is back and another worker is to open it first. */
 const TURN_MS = 20;
 
+/** From one interface that is closed to the next, milliseconds. */
+const CLOSE_MS = 100;
+
+/** Empty turns that one look at the clock does for: some microseconds. */
+const CLOCK_TURNS = 16;
+
 /** Rows of conns in one answer, in calls of the datapath's listing. */
 const LIST_CALLS = 16;
 
@@ -65,6 +71,9 @@ class Forwarding {
   private inForce: ConfigurationOrder;
   private prepared: Prepared | undefined;
   private opened: readonly Opened[] = [];
+  /** Interfaces that no configuration names any more and that are still to be closed, and when one last was. */
+  private gone: Opened[] = [];
+  private closedAt = 0;
   private checkedAt = clock();
   /** Events that were lost, as far as that has been told. */
   private lostEvents = 0;
@@ -89,10 +98,18 @@ class Forwarding {
     this.loop = new Loop(this.datapath, [], this.handOff);
     this.opener = new Opener(this.datapath, first.interfaces, worker, (text) => this.notice(text));
     this.inForce = first;
-    this.board.awaitTurn(worker);
-    this.prepare(first);
-    this.commit();
-    this.board.passTurn();
+    this.begin(first);
+  }
+
+  /** Opens its interfaces behind those before it, and lets the next one do so, be it that this one cannot. */
+  private begin(first: ConfigurationOrder): void {
+    this.board.awaitTurn(this.worker);
+    try {
+      this.prepare(first);
+      this.commit();
+    } finally {
+      this.board.passTurn();
+    }
   }
 
   private makeHandOff(workers: number): HandOff {
@@ -104,17 +121,27 @@ class Forwarding {
 
   /** Forwards until it is told to stop. */
   run(): void {
+    let nowMs = performance.now();
+    let emptyTurns = 0;
     try {
       while (!this.stopped) {
-        // Read once a turn: a number that is no integer is an object, and a turn makes no garbage.
-        const nowMs = performance.now();
+        // A number that is no integer is an object, and turns make no garbage: so many empty ones make one.
+        if (emptyTurns % CLOCK_TURNS === 0) nowMs = performance.now();
         const now = Math.floor(nowMs);
         const received = this.loop.turn(now);
+        emptyTurns = received > 0 ? 0 : emptyTurns + 1;
         // A batch makes fewer events than find a place, so none is lost while each is told after its turn.
         this.tellEvents();
         if (received > 0) this.patience.found(nowMs);
-        else if (this.chores.length === 0 && !this.patience.looksOn(nowMs)) this.sleep(now);
-        this.chores.shift()?.();
+        else if (this.chores.length === 0 && !this.patience.looksOn(nowMs)) {
+          this.sleep(now);
+          emptyTurns = 0;
+        }
+        if (this.chores.length > 0) {
+          this.chores.shift()?.();
+          emptyTurns = 0;
+        }
+        if (this.gone.length > 0) this.closeGone(now);
         if (now - this.checkedAt >= CHECK_MS) this.check(now);
         if (this.board.hasOrders(this.worker)) this.takeOrders();
       }
@@ -125,12 +152,22 @@ class Forwarding {
 
   close(): void {
     this.abandon();
+    this.closeAllGone();
     for (const each of this.opened) this.opener.close(each);
     this.opened = [];
   }
 
+  /** One at a time: the kernel takes tens of milliseconds for each, in which nothing is forwarded. */
+  private closeGone(now: number): void {
+    if (now - this.closedAt < CLOSE_MS) return;
+    this.closedAt = now;
+    const next = this.gone.shift();
+    if (next !== undefined) this.opener.close(next);
+  }
+
   private sleep(now: number): void {
-    const due = Math.min(this.loop.wait(now), this.checkedAt + CHECK_MS - now);
+    const closing = this.gone.length > 0 ? this.closedAt + CLOSE_MS : Number.POSITIVE_INFINITY;
+    const due = Math.min(this.loop.wait(now), this.checkedAt + CHECK_MS - now, closing - now);
     if (due <= 0) return;
     const { board, worker } = this;
     board.fallAsleep(worker);
@@ -243,6 +280,8 @@ class Forwarding {
       const opened = order.interfaces.map((each) => {
         const kept = this.opened.find((other) => isSame(other.order, each));
         if (kept === undefined) {
+          // It may be one of these that comes back, and needs their room.
+          this.closeAllGone();
           fresh.push(this.opener.open(each));
           return fresh[fresh.length - 1] as Opened;
         }
@@ -261,6 +300,11 @@ class Forwarding {
     }
   }
 
+  private closeAllGone(): void {
+    for (const each of this.gone) this.opener.close(each);
+    this.gone = [];
+  }
+
   /** Closes what was opened for a configuration that is not switched to. */
   private abandon(): void {
     const { fresh, widened } = this.prepared ?? { fresh: [], widened: [] };
@@ -269,7 +313,7 @@ class Forwarding {
     this.prepared = undefined;
   }
 
-  /** Switches to what is prepared, then closes what is gone. */
+  /** Switches to what is prepared. What is gone is closed afterwards, between turns. */
   private commit(): void {
     if (this.prepared === undefined) throw new Error("no configuration is prepared");
     const { order, opened, widened } = this.prepared;
@@ -292,7 +336,12 @@ class Forwarding {
     if (this.handOff !== undefined) this.share(order, this.handOff);
     for (const { device, after } of widened) this.chores.push(() => device.narrow?.(after));
     if (this.worker === 0) this.datapath.announce();
-    for (const each of gone) this.opener.close(each);
+    // Two sockets of one interface would share what comes in.
+    const names = new Set(order.interfaces.map(({ name }) => name));
+    for (const each of gone) {
+      if (names.has(each.order.name)) this.opener.close(each);
+      else this.gone.push(each);
+    }
   }
 
   /** What several workers have to know of each other under this configuration. */

@@ -1,22 +1,19 @@
 /** Says of each interface how the kernel is to share out what comes in by it, as far as the configuration tells. */
 
 import type { Config, Zone } from "../config/model.js";
-import { isShared, shareShiftOf } from "../config/shares.js";
+import { isShared } from "../config/shares.js";
 import { makeGroup, type Sharing } from "../device/fanout.js";
 import { buildSteering, type SteeredDevice, type Steering } from "../device/steering.js";
 
 export class Steerer {
-  /** For as long as the process lives, whatever later configurations say. */
-  readonly shareShift: number;
-  private readonly workers: number;
   /** In the order in which interfaces were first seen. */
   private readonly ranks = new Map<string, number>();
 
-  /** @param first  the configuration of the start */
-  constructor(first: Config) {
-    this.workers = first.workers;
-    this.shareShift = shareShiftOf(first);
-  }
+  /** @param shareShift  of the start (config/shares.ts) */
+  constructor(
+    private readonly workers: number,
+    private readonly shareShift: number,
+  ) {}
 
   /**
    * What the workers' sockets on an interface have in common under a configuration: those that are opened for it are a

@@ -53,6 +53,9 @@ interface Tables {
   sipHash(key: number, message: bigint): bigint;
   expandSeed(seed: number, into: number, bytes: number): void;
 
+  arenaBytes(): number;
+  arenaRegion(i: number): number;
+
   indexBytes(entriesMax: number): number;
   indexCreate(at: number, entriesMax: number): void;
   indexCount(at: number): number;

@@ -1,5 +1,7 @@
 /** The main thread's handle on the forwarding thread, here in one process with the test. */
+import { readdirSync, readlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import koffi from "koffi";
 import t, { type Test } from "tap";
 import { EventKind } from "../../assembly/abi.js";
 import type { Config } from "../../host/config/model.js";
@@ -37,6 +39,51 @@ function configuration(vlans: number, conns = 64) {
     devices: [...devices, first],
     capacity: { conns },
   });
+}
+
+/** A device on each interface. */
+function manyInterfaces(names: readonly string[], workers: number, driver = "afpacket") {
+  const devices = names.map((name, i) => ({
+    name,
+    port: i + 1,
+    zone: "z",
+    interface: name,
+    driver,
+    addresses: [`10.1.${i}.1/24`],
+  }));
+  return parse({ version: 1, workers, zones: [{ id: 1, name: "z" }], devices });
+}
+
+/** Of this process: sockets, and programs and maps of the kernel. */
+function openSockets(): number {
+  return openFiles().filter((target) => /^socket:|bpf/.test(target)).length;
+}
+
+function openFiles(): string[] {
+  return readdirSync("/proc/self/fd").map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return "";
+    }
+  });
+}
+
+/** More files than a start of two workers opens. */
+const FILES_MAX = 200;
+
+/** asm-generic/resource.h */
+const RLIMIT_NOFILE = 7;
+const c = koffi.load(null);
+const getrlimit = c.func("int getrlimit(int resource, void *limit)");
+const setrlimit = c.func("int setrlimit(int resource, void *limit)");
+
+/** This process may open so many files more. @returns ends that */
+function allowFiles(more: number): () => void {
+  const before = new BigUint64Array(2);
+  getrlimit(RLIMIT_NOFILE, before);
+  setrlimit(RLIMIT_NOFILE, BigUint64Array.of(BigInt(openFiles().length + more), before[1] ?? 0n));
+  return () => void setrlimit(RLIMIT_NOFILE, before);
 }
 
 async function site(t: Test) {
@@ -81,6 +128,58 @@ t.test("a forwarder", { skip: reason ?? false }, async (t) => {
     const refused = here(() => forwarder.reconfigure(configuration(3, 65)));
     await t.rejects(refused, /^capacity\.conns: 65 wanted, 64 set aside at the start/);
     t.strictSame(Object.keys((await forwarder.counters()).devices), ["a0", "lan"]);
+  });
+
+  t.test(
+    "a switch is made before what is gone is closed, and what comes back meanwhile works",
+    async (t) => {
+      const { lab, near, far, here } = await site(t);
+      const names = Array.from({ length: 6 }, (_, i) => `x${i}`);
+      for (const name of names) await lab.veth(near, name, far, name);
+      const all = manyInterfaces(names, 1);
+      const one = manyInterfaces(names.slice(0, 1), 1);
+      const before = openSockets();
+      const forwarder = await here(() => Forwarder.start(one, SEED));
+      t.teardown(() => forwarder.stop());
+      const alone = openSockets();
+      t.ok(alone > before);
+      await here(() => forwarder.reconfigure(all));
+      await here(() => forwarder.reconfigure(one));
+      t.ok(openSockets() > alone, "the answer does not wait for five interfaces");
+      await here(() => forwarder.reconfigure(all));
+      t.same(Object.keys((await forwarder.counters()).links), names);
+      await here(() => forwarder.reconfigure(one));
+      for (let n = 0; n < 50 && openSockets() > alone; n++) await sleep(100);
+      t.equal(openSockets(), alone, "all of them are closed in the end");
+    },
+  );
+
+  t.test("of a start that fails at any point nothing is left", async (t) => {
+    const { lab, near, far, here } = await site(t);
+    const names = ["x0", "x1"];
+    for (const name of names) await lab.veth(near, name, far, name);
+    const config = manyInterfaces(names, 2, "afxdp");
+    const before = openSockets();
+    let failures = 0;
+    for (let more = 4; more < FILES_MAX; more += 2) {
+      const undo = allowFiles(more);
+      try {
+        const forwarder = await here(() => Forwarder.start(config, SEED));
+        await forwarder.stop();
+        break;
+      } catch {
+        failures++;
+      } finally {
+        undo();
+      }
+      t.equal(openSockets(), before, `with ${more} files more`);
+    }
+    t.ok(failures > 5, "it fails at several points");
+    t.equal(openSockets(), before);
+    for (const name of names) {
+      const { stdout } = await near.run("ip", ["-j", "link", "show", name]);
+      t.notOk(JSON.parse(stdout)[0].xdp, `no program is left on ${name}`);
+    }
   });
 
   t.test("every event of a burst is told", async (t) => {

@@ -4,42 +4,14 @@
  */
 
 import t from "tap";
-import type { Config } from "../../../host/config/model.js";
-import { checkConfig } from "../../../host/config/parse.js";
+import { shareShiftOf } from "../../../host/config/shares.js";
 import { encode, jump, jumpIf, label, Operation } from "../../../host/device/classicbpf.js";
 import { buildSteering, type Steering } from "../../../host/device/steering.js";
 import { Steerer } from "../../../host/workers/steerer.js";
 import { runProgram, type Steered } from "../../harness/classicbpf.js";
 import { echoReply, echoRequest, udp } from "../../harness/frame.js";
 import { around, EXTERNAL, edge, SERVER } from "../../harness/host.js";
-import { Router } from "../../harness/router.js";
-
-/** A frame as a program sees it: its outer tag beside it, the rest from the network header on. */
-function steered(bytes: Uint8Array): Steered {
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  const isTagged = [0x8100, 0x88a8].includes(view.getUint16(12));
-  const at = isTagged ? 16 : 12;
-  return {
-    protocol: view.getUint16(at),
-    vlanTci: isTagged ? view.getUint16(14) : undefined,
-    network: Uint8Array.from(bytes.subarray(at + 2)),
-  };
-}
-
-/** A router whose frames come as the kernel would bring them. */
-function steeredRouter(document: Record<string, unknown>): Router {
-  const config: Config = checkConfig(document);
-  const steerer = new Steerer(config);
-  const programs = new Map(
-    config.devices.map(({ name, interface: carrier }) => [
-      name,
-      buildSteering(steerer.of(carrier.name, config) as Steering),
-    ]),
-  );
-  const steer = (device: string, bytes: Uint8Array) =>
-    runProgram(programs.get(device) as Uint8Array, steered(bytes)) % config.workers;
-  return new Router(document, { steer });
-}
+import { steered, steeredRouter } from "../../harness/steer.js";
 
 const hosts = Array.from({ length: 60 }, (_, n) => `192.168.0.${n + 20}`);
 
@@ -68,7 +40,9 @@ t.test("what a program cannot tell goes to some worker all the same", async (t) 
   const router = steeredRouter(edge({ workers: 2 }));
   const { a } = around(router);
   const { config } = router;
-  const program = buildSteering(new Steerer(config).of("eth1", config) as Steering);
+  const program = buildSteering(
+    new Steerer(config.workers, shareShiftOf(config)).of("eth1", config) as Steering,
+  );
   const packet = steered(a.frame(SERVER, udp({ sourcePort: 1, destinationPort: 2, data: "" })));
   const unknown = (vlanTci?: number) => runProgram(program, { ...packet, vlanTci });
   const found = Array.from({ length: 100 }, (_, n) => unknown(1000 + n));

@@ -3,7 +3,7 @@
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { fuzz } from "../../fuzz/run.js";
-import { OTHER_DATAPATH } from "../../harness/router.js";
+import { OTHER_DATAPATH } from "../../harness/member.js";
 
 const ROUNDS = 40;
 

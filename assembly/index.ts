@@ -107,13 +107,15 @@ export function flowCounters(): usize {
 
 /**
  * Where several workers share the limits of zones: the conns that began in the zone with this index in the image in
- * force, and how many of them it may have here. What `allow` has said goes on in a later image where the zone does.
+ * force, how many of them it may have here, and how many the other workers have. What `allow` has said goes on in a later image where the zone does.
  */
 export function zoneConns(index: u32): u32 {
   return <u32>active.zoneState(index).conns;
 }
-export function allow(index: u32, conns: u32): void {
-  active.zoneState(index).allowance = conns;
+export function allow(index: u32, conns: u32, elsewhere: u32): void {
+  const state = active.zoneState(index);
+  state.allowance = conns;
+  state.elsewhere = elsewhere;
 }
 
 /** Rows at Exchange.Rows, see readout.ts. */

@@ -38,7 +38,7 @@ export interface Exports extends Record<string, unknown> {
   check(bytes: number): ImageStatus;
   imageFault(): number;
   zoneConns(index: number): number;
-  allow(index: number, conns: number): void;
+  allow(index: number, conns: number, elsewhere: number): void;
   linkLost(interfaceIndex: number): void;
   announce(): void;
   process(received: number, now: number): number;
@@ -180,9 +180,9 @@ export class Datapath implements Offload {
     return this.exports.zoneConns(index) >>> 0;
   }
 
-  /** How many of them this worker may have, where several share the zone's limit. */
-  allow(index: number, conns: number): void {
-    this.exports.allow(index, conns);
+  /** How many of them this worker may have, where several share the zone's limit, and how many the others have. */
+  allow(index: number, conns: number, elsewhere: number): void {
+    this.exports.allow(index, conns, elsewhere);
   }
 
   /** Puts an image where the datapath looks for it; returns its length. */

@@ -67,7 +67,8 @@ export class ZoneState {
   grants: u32;
   /** Conns that this worker may let it have, where it is limited and several share the limit: the host lends them. */
   allowance: u32;
-  private pad: u32;
+  /** What of the limit the other workers have, when the host last said so. */
+  elsewhere: u32;
 
   /** Adds a device's counters (abi: DeviceCounterAt) to the zone's. */
   addDevice(counters: usize): void {

@@ -109,14 +109,13 @@ function crossing(used: u64, all: u64, high: bool): bool {
 
 function noteCrossing(used: u64, all: u64, high: bool): usize {
   const at = begin(high ? EventKind.ThresholdCleared : EventKind.ThresholdReached);
-  // What workers have borrowed of a limit may be more than what is theirs by number.
-  if (at != 0) store<u32>(at, <u32>min<u64>((used * 100) / all, 100), EventAt.Value);
+  if (at != 0) store<u32>(at, <u32>((used * 100) / all), EventAt.Value);
   return at;
 }
 
 /**
- * To be called when a conn was made or has ended: 80 % of the table, and of the zone's limit, if there is one; where
- * several workers share it, of what is one's by number.
+ * To be called when a conn was made or has ended: 80 % of the table, and of the zone's limit, if there is one. Each of
+ * several workers tells of what all of them have, as far as it knows.
  */
 export function watchConns(zoneIndex: u32): void {
   const all: u64 = arena.connCapacity;
@@ -125,12 +124,12 @@ export function watchConns(zoneIndex: u32): void {
     arena.connsHigh ^= 1;
   }
   if (zoneIndex == NONE) return;
-  const connsMax = active.zone(zoneIndex).connsMax;
-  if (connsMax == 0) return;
-  const limit: u64 = max<u32>(1, connsMax / arena.workers);
+  const limit: u64 = active.zone(zoneIndex).connsMax;
+  if (limit == 0) return;
   const state = active.zoneState(zoneIndex);
-  if (!crossing(state.conns, limit, state.connsHigh != 0)) return;
-  const at = noteCrossing(state.conns, limit, state.connsHigh != 0);
+  const conns = state.conns + state.elsewhere;
+  if (!crossing(conns, limit, state.connsHigh != 0)) return;
+  const at = noteCrossing(conns, limit, state.connsHigh != 0);
   if (at != 0) store<u16>(at, active.zone(zoneIndex).number, EventAt.Zone);
   state.connsHigh ^= 1;
 }

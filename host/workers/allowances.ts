@@ -93,7 +93,9 @@ export class Allowances {
 
   /** Tells the datapath how many there may be. */
   private allow(limit: ZoneLimit): void {
-    this.datapath.allow(limit.index, this.isOverdrawn(limit) ? 0 : this.hasOf(limit));
+    const has = this.hasOf(limit);
+    const elsewhere = Math.max(0, Atomics.load(this.lent, limit.zone) - has);
+    this.datapath.allow(limit.index, this.isOverdrawn(limit) ? 0 : has, elsewhere);
   }
 
   private hasOf({ zone }: ZoneLimit): number {

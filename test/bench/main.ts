@@ -91,8 +91,10 @@ function endWith(status: number): void {
 async function runCore(options: Options): Promise<void> {
   const { against, native, form, cpu, quick } = options;
   // Another checkout has a clock of its own.
-  if (against !== undefined && (native || cpu)) throw new UsageError();
-  if (form !== undefined && !native) throw new UsageError();
+  if (against !== undefined && (native || cpu)) {
+    throw new UsageError("--against goes with neither --native nor --cpu");
+  }
+  if (form !== undefined && !native) throw new UsageError("--form goes with --native");
   if (against !== undefined) {
     const other = await openOther(against);
     report(options, [...benchAgainst(other, coreOptions(quick))], printAgainst);
@@ -133,13 +135,17 @@ function memoryOptions(quick: boolean): MemoryOptions {
 }
 
 function runsOf(text = "3"): number {
-  if (!/^[1-9]\d?$/.test(text)) throw new UsageError();
+  if (!/^[1-9]\d?$/.test(text)) {
+    throw new UsageError(`--runs: a number from 1 to 99 expected, found '${text}'`);
+  }
   return Number(text);
 }
 
 function formOf(text: string | undefined): Form {
   const found = FORMS.find((each) => each === (text ?? FORMS[0]));
-  if (found === undefined) throw new UsageError();
+  if (found === undefined) {
+    throw new UsageError(`--form: one of ${FORMS.join(", ")} expected, found '${text}'`);
+  }
   return found;
 }
 
@@ -168,17 +174,23 @@ function read(args: string[]): [Benchmark, Options] {
     },
     allowPositionals: true,
   });
-  const benchmark = positionals.length === 1 ? BENCHMARKS[positionals[0] ?? ""] : undefined;
-  if (benchmark === undefined) throw new UsageError();
+  const names = Object.keys(BENCHMARKS).join(", ");
+  const [name = "", surplus] = positionals;
+  if (name === "") throw new UsageError(`one of ${names} expected`);
+  const benchmark = Object.hasOwn(BENCHMARKS, name) ? BENCHMARKS[name] : undefined;
+  if (benchmark === undefined) throw new UsageError(`'${name}' is none of ${names}`);
+  if (surplus !== undefined) throw new UsageError(`unexpected argument '${surplus}'`);
   const taken = ["json", "quick", ...benchmark.options];
-  if (Object.keys(values).some((each) => !taken.includes(each))) throw new UsageError();
+  const other = Object.keys(values).find((each) => !taken.includes(each));
+  if (other !== undefined) throw new UsageError(`${name} has no --${other}`);
   return [benchmark, values];
 }
 
 /** What to say of an error that is the caller's or the machine's; undefined for one of ours. */
 function explain(error: unknown): string | undefined {
-  if (error instanceof UsageError) return USAGE;
-  if (isParseError(error)) return `bench: ${error.message}\n${USAGE}`;
+  if (error instanceof UsageError) return `bench: ${error.message}\n\n${USAGE}`;
+  // Behind the first sentence Node says how to pass a file whose name looks like an option.
+  if (isParseError(error)) return `bench: ${error.message.split(". ")[0]}\n\n${USAGE}`;
   if (error instanceof AgainstError) return `bench: --against: ${error.message}`;
   if (error instanceof NativeError) return `bench: --native: ${error.message}`;
   return undefined;
@@ -189,10 +201,18 @@ function isParseError(error: unknown): error is Error {
   return error instanceof Error && "code" in error && /^ERR_PARSE_ARGS/.test(String(error.code));
 }
 
-try {
-  const [benchmark, options] = read(process.argv.slice(2));
+async function main(args: string[]): Promise<void> {
+  if (args.includes("--help") || args.includes("-h")) {
+    console.log(USAGE);
+    return;
+  }
+  const [benchmark, options] = read(args);
   if (options.cpu) useClock("cpu");
   await benchmark.run(options);
+}
+
+try {
+  await main(process.argv.slice(2));
 } catch (error) {
   const text = explain(error);
   if (text === undefined) throw error;

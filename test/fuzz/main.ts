@@ -53,7 +53,9 @@ function parse(args: readonly string[]) {
     const kinds = positionals.length === 0 ? ALL : positionals.map(asKind);
     const seed = number(values.seed, "seed");
     const { json, help } = values;
-    return { kinds, seed, rounds: number(values.rounds, "rounds"), json, help };
+    const rounds = number(values.rounds, "rounds");
+    if (rounds === 0) throw new UsageError("--rounds: at least 1 expected, found '0'");
+    return { kinds, seed, rounds, json, help };
   } catch (error) {
     if (error instanceof UsageError || isParseError(error)) return error.message;
     throw error;

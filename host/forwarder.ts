@@ -80,7 +80,7 @@ export class Forwarder extends EventEmitter<Events> {
         return new WorkerHandle(start, wake, this.board);
       });
     } catch (error) {
-      this.closeWakes();
+      this.closeShared();
       throw error;
     }
     for (const [rank, worker] of this.workers.entries()) {
@@ -163,6 +163,7 @@ export class Forwarder extends EventEmitter<Events> {
     this.inForce = number;
     this.shares.adopt(config);
     for (const each of this.configs.keys()) if (each < number) this.configs.delete(each);
+    this.steerer.retain(this.configs.values());
   }
 
   /** By all or none. One after the other, so that each new socket finds its place among the others of its interface. */
@@ -220,12 +221,13 @@ export class Forwarder extends EventEmitter<Events> {
   async stop(): Promise<void> {
     this.stopping = true;
     await Promise.all(this.workers.map((worker) => worker.stop()));
-    this.closeWakes();
+    this.closeShared();
   }
 
-  private closeWakes(): void {
+  private closeShared(): void {
     for (const wake of this.wakes) wake.close();
     this.wakes = [];
+    this.steerer.retain([]);
   }
 
   /** Gives a configuration its number. */

@@ -77,8 +77,10 @@ class Forwarding {
   private checkedAt = clock();
   /** Events that were lost, as far as that has been told. */
   private lostEvents = 0;
-  /** What is left to do of a switch and makes the kernel wait: one a turn, so that no ring is full behind it. */
+  /** What makes the kernel wait: one after each turn, so that no ring is full behind it. */
   private readonly chores: (() => void)[] = [];
+  /** What is left of a preparation. */
+  private preparing: Iterator<void> | undefined;
   private stopped = false;
 
   constructor(
@@ -105,7 +107,7 @@ class Forwarding {
   private begin(first: ConfigurationOrder): void {
     this.board.awaitTurn(this.worker);
     try {
-      this.prepare(first);
+      for (const _ of this.prepare(first));
       this.commit();
     } finally {
       this.board.passTurn();
@@ -230,7 +232,8 @@ class Forwarding {
         this.stopped = true;
         return;
       case "prepare":
-        this.done(order.id, () => this.prepare(order.next));
+        this.preparing = this.prepare(order.next);
+        this.chores.push(() => this.goOn(order.id, this.preparing));
         return;
       case "commit":
         this.done(order.id, () => this.commit());
@@ -269,33 +272,55 @@ class Forwarding {
     this.answer({ kind: "done", id, error });
   }
 
-  /** Opens what is new, lets in frames for new MACs, and checks the image. A failure changes nothing. */
-  private prepare(order: ConfigurationOrder): void {
-    this.abandon();
-    for (const chore of this.chores.splice(0)) chore();
+  /** Takes one step of a preparation, unless it was abandoned, and answers behind the last. */
+  private goOn(id: number, steps: Iterator<void> | undefined): void {
+    if (steps === undefined || steps !== this.preparing) return;
+    let error: string | undefined;
+    try {
+      if (steps.next().done !== true) {
+        this.chores.push(() => this.goOn(id, steps));
+        return;
+      }
+    } catch (thrown) {
+      error = messageOf(thrown);
+    }
+    this.preparing = undefined;
+    this.answer({ kind: "done", id, error });
+  }
+
+  /**
+   * Opens what is new, one interface with each step, lets in frames for new MACs, and checks the image. A failure
+   * changes nothing.
+   */
+  private *prepare(order: ConfigurationOrder): Generator<void> {
+    this.closePrepared();
     const fresh: Opened[] = [];
     const widened: Widened[] = [];
     this.prepared = { order, opened: [], fresh, widened };
     try {
-      const opened = order.interfaces.map((each) => {
+      const opened: Opened[] = [];
+      for (const each of order.interfaces) {
         const kept = this.opened.find((other) => isSame(other.order, each));
         if (kept === undefined) {
           // It may be one of these that comes back, and needs their room.
           this.closeAllGone();
-          fresh.push(this.opener.open(each));
-          return fresh[fresh.length - 1] as Opened;
+          const next = this.opener.open(each);
+          fresh.push(next);
+          opened.push(next);
+          yield;
+          continue;
         }
         if (!hasSameMacs(kept.order, each)) {
           const { device } = kept;
           device.widen?.(each.macs);
           widened.push({ device, before: kept.order.macs, after: each.macs });
         }
-        return { ...kept, order: each };
-      });
+        opened.push({ ...kept, order: each });
+      }
       this.datapath.check(order.image);
       this.prepared = { order, opened, fresh, widened };
     } catch (error) {
-      this.abandon();
+      this.closePrepared();
       throw error;
     }
   }
@@ -305,8 +330,13 @@ class Forwarding {
     this.gone = [];
   }
 
-  /** Closes what was opened for a configuration that is not switched to. */
   private abandon(): void {
+    this.preparing = undefined;
+    this.closePrepared();
+  }
+
+  /** Closes what was opened for a configuration that is not switched to. */
+  private closePrepared(): void {
     const { fresh, widened } = this.prepared ?? { fresh: [], widened: [] };
     for (const each of fresh) this.opener.close(each);
     for (const { device, before } of widened) device.narrow?.(before);
@@ -315,7 +345,8 @@ class Forwarding {
 
   /** Switches to what is prepared. What is gone is closed afterwards, between turns. */
   private commit(): void {
-    if (this.prepared === undefined) throw new Error("no configuration is prepared");
+    if (this.prepared === undefined || this.preparing !== undefined)
+      throw new Error("no configuration is prepared");
     const { order, opened, widened } = this.prepared;
     // Events name pools of the configuration that they happened in.
     if (this.opened.length > 0) this.tellEvents();

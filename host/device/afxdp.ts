@@ -12,8 +12,9 @@
  * A VLAN tag that travels beside its frame must not be lost: the frame would be another tenant's. So only drivers will
  * do that tell the program of it; of others nothing is believed.
  *
- * Of several workers one has the sockets of an interface; the others have a packet socket there, to send by and to share
- * what the program passes on.
+ * Of several workers each has some of the queues' sockets, with frames in its own memory; one of them, who has the first
+ * queue, puts the program there, which finds all of them in one map. Who has none sends by its packet socket, and all
+ * share what the program passes on.
  *
  * Other MACs mean another program, which takes the place of the first without a gap; until it does, frames for new ones
  * come by the packet socket.
@@ -47,6 +48,8 @@ import { XskSocket, xskWindowBytes } from "./xsksocket.js";
 export interface AfxdpSize {
   /** The interface's name. */
   readonly name: string;
+  /** Its place among other workers, where they share what comes in. */
+  readonly member?: Member | undefined;
   /** Of each ring of a socket: a power of two. */
   readonly slots: number;
 }
@@ -57,8 +60,6 @@ export interface AfxdpOptions extends AfxdpSize {
   readonly window: Window;
   readonly umem: Umem;
   readonly offload: Offload;
-  /** The place of its packet socket among those of other workers, where they share what comes in. */
-  readonly member?: Member | undefined;
   readonly onNotice?: (text: string) => void;
 }
 
@@ -76,8 +77,29 @@ const RETRY_MS_MAX = 64_000;
 class Unfit extends Error {}
 
 /** Bytes of a window for this interface, which must exist. */
-export function afxdpWindowBytes({ name, slots }: AfxdpSize): number {
-  return slowBytes(name, slots) + QUEUES_MAX * xskWindowBytes(slots);
+export function afxdpWindowBytes(size: AfxdpSize): number {
+  const { name, slots } = size;
+  return slowBytes(name, slots) + ownQueues(size).length * xskWindowBytes(slots);
+}
+
+/** The receive queues that get a socket of ours: all, or some of them where there are other workers. */
+export function ownQueues({ name, member }: AfxdpSize): number[] {
+  const link = new Link("afxdp", name);
+  try {
+    return queuesOf(link, member);
+  } finally {
+    link.close();
+  }
+}
+
+function queuesOf(link: Link, member: Member | undefined): number[] {
+  const queues = Array.from({ length: Math.min(link.receiveQueues(), QUEUES_MAX) }, (_, i) => i);
+  return member === undefined ? queues : queues.filter((queue) => member.hasQueue(queue));
+}
+
+/** Of the map that has all sockets of an interface. */
+export function createSocketMap(who: string): number {
+  return createMap(who, MapType.XskMap, 4, 4, QUEUES_MAX);
 }
 
 function slowBytes(name: string, slots: number): number {
@@ -98,9 +120,11 @@ class Afxdp implements Interface {
   private readonly link: Link;
   /** Where the sockets' rings are mapped. */
   private readonly ringsAt: number;
+  /** Sockets whose rings have a place there. */
+  private readonly socketsMax: number;
   private sockets: readonly XskSocket[] = [];
   private attachedLink = -1;
-  /** The sockets by their queues, for programs to come. */
+  /** The sockets by their queues, where that is not a map of all workers; for programs to come. */
   private map = -1;
   private hasClaim = false;
   /** Which of the packet socket and the others is asked first: another one each time, so that none starves. */
@@ -127,6 +151,9 @@ class Afxdp implements Interface {
     }
     const bytes = slowBytes(name, slots);
     this.ringsAt = window.at + bytes;
+    // Before any other worker asks.
+    if (member?.hasQueue(0)) member.frameBytes = options.umem.frameBytesMax;
+    this.socketsMax = Math.floor((window.bytes - bytes) / xskWindowBytes(slots));
     this.link = new Link("afxdp", name);
     try {
       this.slow = openAfpacket({
@@ -270,23 +297,46 @@ class Afxdp implements Interface {
   private open(): void {
     const interfaceIndex = this.link.index();
     if (interfaceIndex === 0 || !this.link.isUp()) return;
+    const queues = queuesOf(this.link, this.options.member).slice(0, this.socketsMax);
+    if (queues.length === 0) return;
     const tagFunction = this.tagFunction();
     this.refuseMany();
     this.claim();
-    const queues = Math.min(this.link.receiveQueues(), QUEUES_MAX);
-    this.map = createMap(this.who, MapType.XskMap, 4, 4, queues);
+    const map = this.sharedMap();
+    if (queues.includes(0)) this.attach(interfaceIndex, tagFunction);
+    else this.refuseLong();
+    this.openSockets(queues, interfaceIndex);
+    for (const [n, queue] of queues.entries()) {
+      const { fd } = this.sockets[n] as XskSocket;
+      updateMap(this.who, map, new Uint32Array([queue]), new Uint32Array([fd]));
+    }
+    if (this.attachedLink >= 0) this.notice("by the driver's own XDP, in copy mode");
+  }
+
+  /** The map of all workers' sockets, or its own. */
+  private sharedMap(): number {
+    const shared = this.options.member?.sockets ?? -1;
+    if (shared >= 0) return shared;
+    if (this.map < 0) this.map = createSocketMap(this.who);
+    return this.map;
+  }
+
+  private attach(interfaceIndex: number, tagFunction: number): void {
     this.attachedLink = this.withProgram(interfaceIndex, tagFunction, (program) =>
       createLink(this.who, program, interfaceIndex, AttachType.Xdp, XdpMode.Native),
     );
-    this.openSockets(queues, interfaceIndex);
-    for (const [queue, { fd }] of this.sockets.entries()) {
-      updateMap(this.who, this.map, new Uint32Array([queue]), new Uint32Array([fd]));
-    }
-    this.notice("by the driver's own XDP, in copy mode");
+  }
+
+  /** The program is another worker's, and that one's chunks may be longer. */
+  private refuseLong(): void {
+    const { member, umem } = this.options;
+    if (umem.frameBytesMax >= (member?.frameBytes ?? 0)) return;
+    throw new Unfit(`${this.who}: its frames were set aside for a shorter MTU`);
   }
 
   private replaceProgram(): void {
     this.refuseMany();
+    if (this.attachedLink < 0) return;
     this.withProgram(this.link.index(), this.tagFunction(), (program) =>
       updateLink(this.who, this.attachedLink, program),
     );
@@ -297,14 +347,14 @@ class Afxdp implements Interface {
     throw new Unfit(`${this.who}: more than ${XDP_MACS_MAX} MACs`);
   }
 
-  private openSockets(queues: number, interfaceIndex: number): void {
+  private openSockets(queues: readonly number[], interfaceIndex: number): void {
     const { umem, slots } = this.options;
     const { who } = this;
     const sockets: XskSocket[] = [];
     this.sockets = sockets;
-    for (let queue = 0; queue < queues; queue++) {
-      const at = this.ringsAt + queue * xskWindowBytes(slots);
-      const filled = Math.floor(slots / queues);
+    const filled = Math.floor(slots / queues.length);
+    for (const [n, queue] of queues.entries()) {
+      const at = this.ringsAt + n * xskWindowBytes(slots);
       sockets.push(new XskSocket({ who, interfaceIndex, queue, umem, at, slots, filled }));
     }
   }
@@ -335,7 +385,8 @@ class Afxdp implements Interface {
 
   /** Loads the program for what are its MACs now; a link keeps it. */
   private withProgram<T>(index: number, tagFunction: number, act: (program: number) => T): T {
-    const { macs, map: sockets } = this;
+    const { macs } = this;
+    const sockets = this.sharedMap();
     const { frameBytesMax } = this.options.umem;
     const code = buildXdpProgram({ macs, frameBytesMax, sockets, tagFunction });
     const program = loadProgram(this.who, ProgramType.Xdp, code, {

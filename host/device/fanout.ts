@@ -15,14 +15,17 @@ import { check, libc } from "./libc.js";
 import { Fanout, PacketOption, Socket } from "./packet.js";
 import { setProgram } from "./socket.js";
 
-/** What all packet sockets of an interface have in common. Travels between threads. */
+/** What all sockets of an interface have in common. Travels between threads. */
 export interface Sharing {
   /** Of the group that its sockets are, as long as the interface stays open; see `makeGroup`. */
   readonly group: SharedArrayBuffer;
   /** Returns the number of the worker that a packet is for. */
   readonly program: Uint8Array;
-  /** The worker that has the interface's AF_XDP sockets, if it has any. */
+  readonly workers: number;
+  /** The worker that has the AF_XDP socket of the first receive queue; those that follow have the others, in turn. */
   readonly xdpWorker: number;
+  /** File descriptor of the map of those sockets, by queue; the main thread's to close. -1 where there is none. */
+  readonly sockets: number;
 }
 
 /** Words of the shared memory. */
@@ -33,7 +36,9 @@ enum GroupAt {
   Number = 1,
   /** Workers that have joined. */
   Members = 2,
-  Words = 3,
+  /** The longest frame that its XDP program redirects. */
+  FrameBytes = 3,
+  Words = 4,
 }
 
 export function makeGroup(): SharedArrayBuffer {
@@ -48,7 +53,7 @@ export class Member {
   private steeredBy: Uint8Array | undefined;
 
   constructor(
-    sharing: Sharing,
+    private readonly sharing: Sharing,
     private readonly worker: number,
   ) {
     this.group = new Int32Array(sharing.group);
@@ -96,6 +101,25 @@ export class Member {
     const option = PacketOption.FanoutData;
     setProgram(fd, who, Socket.LevelPacket, option, program, "PACKET_FANOUT_DATA");
     this.steeredBy = program;
+  }
+
+  /** Whether it has the AF_XDP socket of a receive queue. */
+  hasQueue(queue: number): boolean {
+    const { workers, xdpWorker } = this.sharing;
+    return (xdpWorker + queue) % workers === this.worker;
+  }
+
+  /** The map of all AF_XDP sockets, -1 for none. */
+  get sockets(): number {
+    return this.sharing.sockets;
+  }
+
+  /** The longest frame that the XDP program of the interface redirects, as its worker has said. */
+  get frameBytes(): number {
+    return this.word(GroupAt.FrameBytes);
+  }
+  set frameBytes(bytes: number) {
+    Atomics.store(this.group, GroupAt.FrameBytes, bytes);
   }
 
   private word(at: GroupAt): number {

@@ -2,7 +2,7 @@
 
 import { Driver, Limit } from "../../assembly/abi.js";
 import { afpacketWindowBytes, openAfpacket } from "./afpacket.js";
-import { afxdpWindowBytes, openAfxdp } from "./afxdp.js";
+import { afxdpWindowBytes, openAfxdp, ownQueues } from "./afxdp.js";
 import { type Interface, type Offload, PAGE_BYTES, StillMapped, type Window } from "./device.js";
 import { Member, type Sharing } from "./fanout.js";
 import { Link } from "./link.js";
@@ -55,24 +55,32 @@ function asking<Answer>(name: string, ask: (link: Link) => Answer): Answer {
 
 /** Bytes of linear memory that a worker sets aside for these interfaces, and for those that may be added. */
 export function windowBytes(orders: readonly InterfaceOrder[], worker: number): number {
-  const sizes = orders.map((order) => wholePages(windowBytesOf(order)));
+  const sizes = orders.map((order) => wholePages(windowBytesOf(order, worker)));
   const spare = (orders.length + SPARE_INTERFACES) * Math.max(0, ...sizes);
   return sizes.reduce((sum, size) => sum + size, 0) + spare + umemPlan(orders, worker).bytes;
 }
 
-/** Whether a worker has the AF_XDP sockets of an interface: of several, one. */
-function hasXdp({ driver, sharing }: InterfaceOrder, worker: number): boolean {
-  return driver === Driver.Afxdp && (sharing === undefined || sharing.xdpWorker === worker);
+/** Whether a worker has AF_XDP sockets of an interface. */
+function hasXdp(order: InterfaceOrder, worker: number): boolean {
+  const { driver, name, slots } = order;
+  if (driver !== Driver.Afxdp) return false;
+  return ownQueues({ name, slots, member: memberOf(order, worker) }).length > 0;
+}
+
+function memberOf({ sharing }: InterfaceOrder, worker: number): Member | undefined {
+  return sharing && new Member(sharing, worker);
 }
 
 function wholePages(bytes: number): number {
   return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
 }
 
-function windowBytesOf(order: InterfaceOrder): number {
+function windowBytesOf(order: InterfaceOrder, worker: number): number {
   refuseOthers(order);
   const { name, slots } = order;
-  if (order.driver === Driver.Afxdp) return afxdpWindowBytes({ name, slots });
+  if (hasXdp(order, worker)) {
+    return afxdpWindowBytes({ name, slots, member: memberOf(order, worker) });
+  }
   return afpacketWindowBytes({ name, receiveSlots: slots, transmitSlots: slots });
 }
 
@@ -94,7 +102,9 @@ function umemPlan(
 ): { bytes: number; chunkBytes: number } {
   const ours = orders.filter((order) => hasXdp(order, worker));
   if (ours.length === 0) return { bytes: 0, chunkBytes: 0 };
-  const mtu = Math.max(...ours.map(({ name }) => asking(name, (link) => link.mtu())));
+  // The same for all workers.
+  const all = orders.filter(({ driver }) => driver === Driver.Afxdp);
+  const mtu = Math.max(...all.map(({ name }) => asking(name, (link) => link.mtu())));
   const chunkBytes = chunkBytesFor(mtu);
   const slots = Math.max(...ours.map((order) => order.slots));
   const chunks = chunksOf(slots) * (ours.length + SPARE_AFXDP) + Limit.Batch;
@@ -127,7 +137,7 @@ export class Opener {
 
   /** @throws SystemError, RangeError when there is no such interface, no permission, or no memory left */
   open(order: InterfaceOrder): Opened {
-    const bytes = windowBytesOf(order);
+    const bytes = windowBytesOf(order, this.worker);
     const window = this.windowOf(bytes, order.name);
     try {
       return { order, window, device: this.openIn(window, order) };
@@ -156,9 +166,9 @@ export class Opener {
   }
 
   private openIn(window: Window, order: InterfaceOrder): Interface {
-    const { name, macs, slots, sharing } = order;
+    const { name, macs, slots } = order;
     const { memory: offload, onNotice } = this;
-    const member = sharing && new Member(sharing, this.worker);
+    const member = memberOf(order, this.worker);
     const options = { name, macs, window, offload, member, onNotice };
     if (hasXdp(order, this.worker)) {
       this.umem ??= this.makeUmem(order);

@@ -2,12 +2,16 @@
 
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
-import { DescriptorFlag, Limit } from "../../assembly/abi.js";
+import { DescriptorFlag, Driver, Limit } from "../../assembly/abi.js";
 import { Lab, labSupport, type Namespace } from "../../host/demo/lab.js";
+import { createSocketMap } from "../../host/device/afxdp.js";
 import { assemble, exit, Register, set } from "../../host/device/bpf/assembler.js";
 import { AttachType, createLink, loadProgram, ProgramType } from "../../host/device/bpf/system.js";
+import { Member, makeGroup } from "../../host/device/fanout.js";
 import { libc, poll, ready } from "../../host/device/libc.js";
 import { Link } from "../../host/device/link.js";
+import { windowBytes } from "../../host/device/open.js";
+import { buildSteering } from "../../host/device/steering.js";
 import { inside } from "../harness/inside.js";
 import { Arena, etherFrame, macOf } from "../harness/interface.js";
 
@@ -142,6 +146,84 @@ t.test("driver afxdp", { skip: reason ?? false }, async (t) => {
       t.equal(await programs(near), 1);
       ours.close();
     }
+  });
+
+  t.test("of two workers each has every other queue, under one program", async (t) => {
+    const { near, far, arena: sender } = await cable(t, 4);
+    const sockets = inside(near.pid, () => createSocketMap("test"));
+    t.teardown(() => libc().close(sockets));
+    const program = buildSteering({ workers: 2, shareShift: 6, devices: [] });
+    const sharing = { group: makeGroup(), program, workers: 2, xdpWorker: 0, sockets };
+    const notices: string[] = [];
+    const onNotice = (text: string) => notices.push(text);
+    const workers = await Promise.all(
+      [0, 1].map(async (worker) => {
+        const arena = await Arena.create();
+        const member = new Member(sharing, worker);
+        return {
+          arena,
+          options: { driver: "afxdp", name: "eth0", macs: [OURS], member, onNotice },
+        };
+      }),
+    ).then((all) =>
+      all.map(({ arena, options }) => ({
+        arena,
+        device: arena.open(near, { ...options, driver: "afxdp" }),
+      })),
+    );
+    t.equal(await programs(near), 1);
+    t.same(notices, ["afxdp eth0: by the driver's own XDP, in copy mode"]);
+    /** By worker: the place among its file descriptors at which a frame waits. */
+    const found = () =>
+      workers.map(({ device }) => {
+        poll(device.fds, 200);
+        return device.fds.map((_, n) => ready(n)).indexOf(true);
+      });
+    const seen = (mac: Uint8Array) =>
+      [0, 1, 2, 3].map((queue) => {
+        const theirs = sender.openQueue(far, "eth0", queue);
+        sender.bytes.set(etherFrame(mac, THEIRS, [], 0x0800, new Uint8Array(46)), 4096);
+        theirs.send(4096, 60);
+        theirs.flush();
+        const places = found();
+        for (const { arena, device } of workers) arena.receive(device, 256, 0);
+        theirs.close();
+        return places;
+      });
+    const byQueue = [
+      [1, -1],
+      [-1, 1],
+      [2, -1],
+      [-1, 2],
+    ];
+    t.same(seen(OURS), byQueue);
+    for (const { device } of workers) {
+      inside(near.pid, () => device.widen?.([OTHER]));
+      inside(near.pid, () => device.narrow?.([OTHER]));
+    }
+    t.same(seen(OTHER), byQueue, "also for another MAC");
+    const theirs = sender.open(far, { name: "eth0", macs: [THEIRS] });
+    t.teardown(() => theirs.close());
+    for (const { arena, device } of workers) {
+      const back = etherFrame(THEIRS, OURS, [], 0x0800, new Uint8Array(46).fill(9));
+      arena.send(device, back);
+      t.same(sender.receive(theirs)[0]?.bytes, back, "each sends");
+      device.close();
+    }
+    t.equal(await programs(near), 0);
+  });
+
+  t.test("who has no queue sets no memory aside for rings and frames", async (t) => {
+    const { near } = await cable(t);
+    const name = "eth0";
+    const common = { group: makeGroup(), program: new Uint8Array(), sockets: -1 };
+    const sharing = { ...common, workers: 2, xdpWorker: 0 };
+    const bytes = (driver: Driver, worker: number) =>
+      inside(near.pid, () =>
+        windowBytes([{ name, driver, macs: [OURS], slots: 4096, sharing }], worker),
+      );
+    t.equal(bytes(Driver.Afxdp, 1), bytes(Driver.Afpacket, 1));
+    t.ok(bytes(Driver.Afxdp, 0) > bytes(Driver.Afpacket, 0));
   });
 
   t.test(

@@ -1,6 +1,9 @@
 /** A client that is only a socket: it says what it is told to, byte by byte, right or wrong. */
 import { connect, type NetConnectOpts, type Socket } from "node:net";
 
+/** A machine that does other things as well. */
+const PATIENCE_MS = 20_000;
+
 export const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /** RFC 6455 section 5.2. */
@@ -140,7 +143,7 @@ export class RawClient {
   }
 
   /** Takes the next frame. */
-  async frame(timeoutMs = 5000): Promise<Frame> {
+  async frame(timeoutMs = PATIENCE_MS): Promise<Frame> {
     let found: { frame: Frame; bytes: number } | undefined;
     await this.until(
       () => {
@@ -156,7 +159,7 @@ export class RawClient {
   }
 
   /** The code of the close frame; 1006 where the connection ends without one. Passes over other frames. */
-  async closeCode(timeoutMs = 5000): Promise<number> {
+  async closeCode(timeoutMs = PATIENCE_MS): Promise<number> {
     for (;;) {
       const next = await this.frame(timeoutMs).catch((error: unknown) => {
         if (this.isClosed) return undefined;
@@ -169,7 +172,7 @@ export class RawClient {
     }
   }
 
-  async until(isTrue: () => boolean, what: string, timeoutMs = 5000): Promise<void> {
+  async until(isTrue: () => boolean, what: string, timeoutMs = PATIENCE_MS): Promise<void> {
     const deadline = Date.now() + timeoutMs;
     while (!isTrue()) {
       const left = deadline - Date.now();

@@ -97,7 +97,7 @@ export function endpoint(listen: Listen | undefined): { host: string; port: numb
 }
 
 /** Waits for it; the test says afterwards whether it has come. */
-export async function eventually(isTrue: () => boolean, timeoutMs = 5000): Promise<boolean> {
+export async function eventually(isTrue: () => boolean, timeoutMs = 20_000): Promise<boolean> {
   const deadline = Date.now() + timeoutMs;
   while (!isTrue() && Date.now() < deadline) await new Promise((done) => setTimeout(done, 10));
   return isTrue();

@@ -18,7 +18,7 @@ const STAMP = "dist/.built-from";
 /** What a build reads. */
 const SOURCES = ["assembly", "host", "test", "asconfig.json", "tsconfig.json", "package-lock.json"];
 
-/** Debian package → the commands the tests take from it, and which tests are skipped without them. */
+/** Debian package → the commands (and files) the tests take from it, and which tests are skipped without them. */
 const PACKAGES = {
   iproute2: { commands: ["ip"], tests: "lab and device tests" },
   "util-linux": {
@@ -29,6 +29,12 @@ const PACKAGES = {
   nftables: { commands: ["nft"], tests: "lab tests" },
   tcpdump: { commands: ["tcpdump"], tests: "lab tests" },
   tshark: { commands: ["tshark"], tests: "lab tests' check of checksums" },
+  "python3-websockets": {
+    commands: [],
+    files: ["/usr/lib/python3/dist-packages/websockets"],
+    tests: "the transport's tests with another's client",
+  },
+  openssl: { commands: ["openssl"], tests: "the transport's tests of TLS" },
   "python3-minimal": { commands: ["python3"], tests: "lab tests" },
   iperf3: { commands: ["iperf3"], tests: "witness tests and the latency script" },
   traceroute: { commands: ["traceroute"], tests: "witness tests" },
@@ -122,7 +128,8 @@ function missingPackages() {
     delimiter,
   );
   const has = (command) => folders.some((folder) => existsSync(join(folder, command)));
-  return Object.keys(PACKAGES).filter((name) => !PACKAGES[name].commands.every(has));
+  const isThere = ({ commands, files = [] }) => commands.every(has) && files.every(existsSync);
+  return Object.keys(PACKAGES).filter((name) => !isThere(PACKAGES[name]));
 }
 
 function installTools() {

@@ -169,6 +169,34 @@ t.test("devices and configuration do not know each other", async (t) => {
   }
 });
 
+t.test("control stands above the others: only commands know it", async (t) => {
+  const outside = host.filter(({ from }) => !inside("host/control")(from));
+  t.ok(host.length > outside.length);
+  t.same(
+    broken(outside, ({ from, to }) => !inside("host/control")(to) || inside("host/cli")(from)),
+    [],
+  );
+});
+
+t.test("only its own file knows an implementation of control's transport", async (t) => {
+  const owner = "host/control/wsserver.ts";
+  t.same(
+    broken(host, ({ from, to }) => to !== "ws" || from === owner),
+    [],
+  );
+  t.ok(host.some(({ from, to }) => to === "ws" && from === owner));
+  const knowing = sources("host").filter((path) => text(path).includes('"uWebSockets.js";'));
+  t.same(knowing, ["host/control/uws.ts"]);
+});
+
+t.test("uWebSockets.js is installed with Node 20, too", async (t) => {
+  // Its package asks for Node 22, though it brings the binary for 20: npm would leave it out without a word.
+  const lock = JSON.parse(text("package-lock.json"));
+  const entry = lock.packages["node_modules/uWebSockets.js"];
+  t.match(entry, { name: "uws-pack", version: "20.0.8", optional: true });
+  t.notOk("engines" in entry, "the line `engines` was taken out by hand, see docs/adr/0003");
+});
+
 t.test("nothing imports test", async (t) => {
   t.same(
     broken([...assembly, ...host], ({ to }) => !inside("test")(to)),

@@ -1,0 +1,3 @@
+import { transportSuite } from "./transportsuite.js";
+
+transportSuite("ws");

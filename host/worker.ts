@@ -19,6 +19,7 @@ import { Patience } from "./patience.js";
 import { Allowances } from "./workers/allowances.js";
 import { Board } from "./workers/board.js";
 import { HandOff, handOffWindowBytes } from "./workers/handoff.js";
+import { Jobs } from "./workers/jobs.js";
 
 /** Looks after links, and ends a sleep, at least this often. */
 const CHECK_MS = 1000;
@@ -49,6 +50,7 @@ class Forwarding {
   private readonly handOff: HandOff | undefined;
   private readonly loop: Loop;
   private readonly opener: Opener;
+  private readonly jobs: Jobs;
   private patience = new Patience(0);
   private inForce: ConfigurationOrder;
   private prepared: Prepared | undefined;
@@ -75,6 +77,11 @@ class Forwarding {
     this.loop = new Loop(this.datapath, [], this.handOff);
     this.opener = new Opener(this.datapath, first.interfaces, worker, (text) => this.notice(text));
     this.inForce = first;
+    this.jobs = new Jobs(
+      this.datapath,
+      () => this.inForce.number,
+      (answer) => this.answer(answer),
+    );
     this.board.awaitTurn(worker);
     this.prepare(first);
     this.commit();
@@ -98,8 +105,11 @@ class Forwarding {
         const received = this.loop.turn(now);
         // A batch makes fewer events than find a place, so none is lost while each is told after its turn.
         this.tellEvents();
+        const hasMore = this.jobs.step(now);
+        // So does a slice that ends conns.
+        if (hasMore) this.tellEvents();
         if (received > 0) this.patience.found(nowMs);
-        else if (!this.patience.looksOn(nowMs)) this.sleep(now);
+        else if (!hasMore && !this.patience.looksOn(nowMs)) this.sleep(now);
         if (now - this.checkedAt >= CHECK_MS) this.check(now);
         if (this.board.hasOrders(this.worker)) this.takeOrders();
       }
@@ -194,6 +204,9 @@ class Forwarding {
         return;
       case "conns":
         this.answer({ kind: "conns", id: order.id, rows: this.connRows(order.first) });
+        return;
+      default:
+        this.jobs.add(order);
     }
   }
 

@@ -48,7 +48,7 @@ export interface Sections {
 
 /** Checks the shape of a document and hands out what is sound of it. */
 export function readDocument(value: unknown, problems: Problems): Sections {
-  reportShape(value, problems);
+  reportShape(schema.DocumentSchema, value, problems);
   const section = (key: string): unknown =>
     isRecord(value) && Object.hasOwn(value, key) ? value[key] : undefined;
   const entries = <S extends v.GenericSchema>(key: string, item: S) =>
@@ -84,9 +84,14 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function reportShape(value: unknown, problems: Problems): void {
+/** Names everything about a value that is not as its schema has it. */
+export function reportShape(
+  shape: v.GenericSchema & Shape,
+  value: unknown,
+  problems: Problems,
+): void {
   const reported = new Set<string>();
-  for (const issue of (v.safeParse(schema.DocumentSchema, value).issues ?? []).flatMap(inside)) {
+  for (const issue of (v.safeParse(shape, value).issues ?? []).flatMap(inside)) {
     // An unknown key, of which valibot names one per object: reportUnknownKeys names them all.
     if (issue.type === "strict_object" && issue.expected === "never") continue;
     const path = pathText((issue.path ?? []).map((item) => item.key as string | number));
@@ -96,7 +101,7 @@ function reportShape(value: unknown, problems: Problems): void {
     const expected = missing ? `the key ${issue.expected}` : issue.message;
     problems.add(path, expected, missing ? "nothing" : describe(issue.input));
   }
-  reportUnknownKeys(schema.DocumentSchema, value, [], problems);
+  reportUnknownKeys(shape, value, [], problems);
 }
 
 /** Where a value may be an object or something simpler, what is wrong inside the object that it is. */
@@ -111,7 +116,7 @@ function inside(issue: v.BaseIssue<unknown>): v.BaseIssue<unknown>[] {
 }
 
 /** The parts of a valibot schema that lead to objects inside it. */
-interface Shape {
+export interface Shape {
   readonly type: string;
   readonly entries?: Readonly<Record<string, Shape>>;
   readonly item?: Shape;

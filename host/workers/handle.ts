@@ -56,10 +56,11 @@ export class WorkerHandle extends EventEmitter<Events> {
     });
   }
 
-  /** Sends an order and waits for the answer of this kind. */
+  /** Sends an order and waits for the answer of this kind, at most so many milliseconds. */
   ask<K extends Answer["kind"]>(
     kind: K,
     make: (id: number) => Order,
+    ms = ANSWER_MS,
   ): Promise<Extract<Answer, { kind: K }>> {
     type Expected = Extract<Answer, { kind: K }>;
     if (this.isEnded) return Promise.reject(new Error("the forwarding thread ended"));
@@ -67,7 +68,7 @@ export class WorkerHandle extends EventEmitter<Events> {
     return new Promise<Expected>((resolve, reject) => {
       const timer = setTimeout(
         () => this.settle(id)?.reject(new Error(`the forwarding thread did not answer: ${kind}`)),
-        ANSWER_MS,
+        ms,
       );
       this.waiting.set(id, {
         resolve: (answer) => {

@@ -167,6 +167,11 @@ export class Router {
     this.install(compileImage(this.config));
   }
 
+  /** One for each worker. */
+  get datapaths(): readonly Datapath[] {
+    return this.members.map(({ datapath }) => datapath);
+  }
+
   private member(worker: number): Member {
     const member = this.members[worker];
     if (member === undefined) throw new Error(`no worker ${worker}`);

@@ -3,6 +3,7 @@
  * by its address, which the test chooses. Built as dist/internals.wasm; nothing but tests uses it.
  */
 
+import { Best } from "../../assembly/table/best";
 import { Bitmap } from "../../assembly/table/bitmap";
 import { tupleHash } from "../../assembly/table/hash";
 import { Index } from "../../assembly/table/index";
@@ -44,6 +45,40 @@ export function unsureComplete(packet: usize): void {
 
 export function sum(at: usize, bytes: u32, initial: u32): u32 {
   return checksumSum(at, bytes, initial);
+}
+
+// --- Best
+
+export function bestCreate(at: usize, n: u32): void {
+  Best.create(at, n);
+}
+
+export function bestBytes(n: u32): usize {
+  return Best.bytes(n);
+}
+
+export function bestCount(at: usize): u32 {
+  return Best.view(at).count;
+}
+
+export function bestAdd(at: usize, key: u64, index: u32, stamp: u32): void {
+  Best.view(at).add(key, index, stamp);
+}
+
+export function bestSort(at: usize): void {
+  Best.view(at).sort();
+}
+
+export function bestKey(at: usize, i: u32): u64 {
+  return Best.view(at).key(i);
+}
+
+export function bestIndex(at: usize, i: u32): u32 {
+  return Best.view(at).index(i);
+}
+
+export function bestStamp(at: usize, i: u32): u32 {
+  return Best.view(at).stamp(i);
 }
 
 // --- Index
@@ -228,6 +263,10 @@ export function bitmapTakeParity(at: usize, start: u32, low: u32, high: u32, par
 
 export function bitmapIsClear(at: usize, first: u32, count: u32): bool {
   return Bitmap.view(at).isClear(first, count);
+}
+
+export function bitmapCountWithin(at: usize, first: u32, last: u32): u32 {
+  return Bitmap.view(at).countWithin(first, last);
 }
 
 // --- Map64

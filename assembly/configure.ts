@@ -49,17 +49,25 @@ export function stagingAt(): usize {
 export function configureArena(bytes: u32, now: u32): ImageStatus {
   beginOutputs();
   arena.now = now;
-  let status = prepareImage(bytes);
+  const status = prepare(bytes, true);
   const which = nextSlot();
-  const next = Configuration.slot(which);
-  if (status == ImageStatus.Ok) status = placeExternals(next);
-  if (status != ImageStatus.Ok) return status;
-  switchTo(next, which, now);
-  return ImageStatus.Ok;
+  if (status == ImageStatus.Ok) switchTo(Configuration.slot(which), which, now);
+  return status;
 }
 
-/** Checks the image at `stagingAt` and builds what follows from it alone. Nothing in force changes. */
-export function prepareImage(bytes: u32): ImageStatus {
+/** Whether `configureArena` would take the image, now or later: what is in use of former ones only becomes less. */
+export function checkArena(bytes: u32): ImageStatus {
+  return prepare(bytes, false);
+}
+
+/** Nothing in force changes; Externals begin anew where that is meant (`begins`). */
+function prepare(bytes: u32, begins: bool): ImageStatus {
+  const status = prepareImage(bytes);
+  return status == ImageStatus.Ok ? placeExternals(Configuration.slot(nextSlot()), begins) : status;
+}
+
+/** Checks the image at `stagingAt` and builds what follows from it alone. */
+function prepareImage(bytes: u32): ImageStatus {
   const which = nextSlot();
   const image = Configuration.imageOf(which);
   const next = Configuration.slot(which);
@@ -118,7 +126,7 @@ function fillTables(next: Configuration): ImageStatus {
  * Changes nothing that is in force: a free External is reserved by the new table alone until the switch
  * lists it.
  */
-function placeExternals(next: Configuration): ImageStatus {
+function placeExternals(next: Configuration, begins: bool): ImageStatus {
   if (arena.configured != 0) {
     keepExternals(next);
     regainExternals(next);
@@ -135,8 +143,12 @@ function placeExternals(next: Configuration): ImageStatus {
       if (unused == NONE) resting = freeExternal(next, resting, true);
       const index = unused == NONE ? resting : unused;
       if (index == NONE) return ImageStatus.TooLarge;
-      forgetResting(index);
-      External.at(index).begin(next.zone(pool.zone).number, address, pool);
+      if (unused == NONE) resting++;
+      else unused++;
+      if (begins) {
+        forgetResting(index);
+        External.at(index).begin(next.zone(pool.zone).number, address, pool);
+      }
       next.externalByAddress.put(key, index);
     }
   }
@@ -175,11 +187,11 @@ function regainExternals(next: Configuration): void {
   }
 }
 
-/** Index of the first External from `from` on that nobody has; NONE when there is none. */
-function freeExternal(next: Configuration, from: u32, mayRest: bool): u32 {
+/** Index of the first External from `from` on that nobody has, and of which ports rest or none does; NONE for none. */
+function freeExternal(next: Configuration, from: u32, rests: bool): u32 {
   for (let i = from; i < arena.poolAddressCapacity; i++) {
     const external = External.at(i);
-    if (external.isFree && (mayRest || external.used == 0) && !isPlaced(next, i)) return i;
+    if (external.isFree && (external.used != 0) == rests && !isPlaced(next, i)) return i;
   }
   return NONE;
 }

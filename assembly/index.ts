@@ -9,7 +9,7 @@
 import { Abi, ImageStatus } from "./abi";
 import { faultAt } from "./config/check";
 import { activate, active } from "./config/configuration";
-import { configureArena, prepareImage, stagingAt } from "./configure";
+import { checkArena, configureArena, stagingAt } from "./configure";
 import { arena, arenaBytes as arenaBytesWanted, attachArena, reasons, startArena } from "./memory";
 import { announceAll } from "./net/announce";
 import { forgetNeighbors } from "./net/neighbor";
@@ -61,9 +61,9 @@ export function configure(bytes: u32, now: u32): ImageStatus {
   return configureArena(bytes, now);
 }
 
-/** Says whether `configure` would take the image, as far as that does not depend on what is in use; changes nothing. */
+/** Says whether `configure` would take the image, now and later on; changes nothing. */
 export function check(bytes: u32): ImageStatus {
-  return prepareImage(bytes);
+  return checkArena(bytes);
 }
 
 /** Offset in the refused image of what was wrong, 0 where it is the image as a whole. */

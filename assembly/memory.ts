@@ -74,7 +74,7 @@ const GRANT_TICK_MS: u32 = 1024;
 
 /** Derived tables need at most this many bytes per byte of image, and per pool address. */
 const DERIVED_PER_IMAGE_BYTE: usize = 8;
-const DERIVED_PER_POOL_ADDRESS: u32 = 64;
+const DERIVED_PER_POOL_ADDRESS: u32 = 128;
 
 @final
 @unmanaged
@@ -393,9 +393,12 @@ function region(bytes: usize): usize {
   return at;
 }
 
-/** Zeroes a record of a multiple of 16 bytes; a call of `memory.fill` costs more than these few stores. */
+/** Zeroes a record of a multiple of 32 bytes; a call of `memory.fill` costs more than these few stores. */
 export function clear(at: usize, bytes: usize): void {
-  for (let done: usize = 0; done < bytes; done += 16) v128.store(at + done, i64x2.splat(0));
+  for (let done: usize = 0; done < bytes; done += 32) {
+    v128.store(at + done, i64x2.splat(0));
+    v128.store(at + done, i64x2.splat(0), 16);
+  }
 }
 
 /** One more frame, or event, that ended with this Reason. */

@@ -9,7 +9,7 @@ import { active, pairKey } from "./config/configuration";
 import { claim, claimFragment, handOff, handOn, shareArp, turn } from "./handoff";
 import { arena, connIndex, count } from "./memory";
 import { Conn, ConnFlag, findConn, guessConn, isOf, opposite, touchConn } from "./nat/conn";
-import { decide, decideError, stayBy } from "./nat/decide";
+import { decide, decideError, isForged, stayBy } from "./nat/decide";
 import {
   beginDatagram,
   joinDatagram,
@@ -280,7 +280,7 @@ function admitError(packet: Packet, now: u32): u32 {
     return Reason.IpBadSource;
   }
   const conn = Conn.of(packet.handle);
-  if (isWaiting(conn)) return Reason.IcmpUnrelated;
+  if (isWaiting(conn) || isForged(packet)) return Reason.IcmpUnrelated;
   if (!active.hasRelatedFlows && conn.decided(packet.direction, packet.port)) {
     return recall(packet, conn);
   }

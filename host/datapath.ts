@@ -176,7 +176,7 @@ export class Datapath implements Offload {
   }
 
   /**
-   * Whether `configure` would take the image, as far as that does not depend on what is in use.
+   * Whether `configure` would take the image, now or, where no other one is taken meanwhile, later.
    * @throws ImageRefused
    */
   check(image: Uint8Array): void {

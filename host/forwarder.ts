@@ -7,7 +7,7 @@ import { macBytes, macFromBytes } from "./config/address.js";
 import { type Capacity, capacityOf, compileImage } from "./config/compile.js";
 import { type MacOf, virtualMac } from "./config/mac.js";
 import type { Config } from "./config/model.js";
-import { reshared } from "./config/shares.js";
+import { Shares } from "./config/shares.js";
 import { WakeUp } from "./device/libc.js";
 import { type InterfaceOrder, kernelMac, slotsFor } from "./device/open.js";
 import type { ConfigurationOrder, RawCounters, WorkerStart } from "./orders.js";
@@ -20,7 +20,7 @@ import type { MappingView } from "./telemetry/mapping.js";
 import type { NeighborView } from "./telemetry/neighbor.js";
 import type { PoolAddressView, PoolView } from "./telemetry/pool.js";
 import { Board, makeBoard } from "./workers/board.js";
-import { type Saying, WorkerHandle } from "./workers/handle.js";
+import { NoAnswer, type Saying, WorkerHandle } from "./workers/handle.js";
 import { capacityOfEach, keptDevices, limitsOf, seedOf } from "./workers/share.js";
 import { Steerer } from "./workers/steerer.js";
 import { sumCounters } from "./workers/sum.js";
@@ -35,13 +35,18 @@ interface Events {
   failure: [error: Error];
 }
 
+/** Milliseconds that a worker may take to open one interface. */
+const OPEN_MS = 200;
+
 /** Notices that are remembered, so that several workers do not say the same. */
 const NOTICES_MAX = 256;
 
 export class Forwarder extends EventEmitter<Events> {
   private readonly workers: readonly WorkerHandle[];
+  private readonly board: Board;
   private wakes: readonly WakeUp[];
   private readonly capacity: Capacity;
+  private readonly shares: Shares;
   private readonly steerer: Steerer;
   private readonly tables: Tables;
   /** By number: the one in force, and those sent that have not been answered. */
@@ -60,14 +65,15 @@ export class Forwarder extends EventEmitter<Events> {
     super();
     const workers = config.workers;
     this.capacity = capacityOf(config);
-    this.steerer = new Steerer(config);
+    this.shares = new Shares(config);
+    this.steerer = new Steerer(config.workers, this.shares.shift);
     this.wakes = Array.from({ length: workers }, () => WakeUp.make());
     const buffers = makeBoard(workers);
-    const board = new Board(buffers);
+    this.board = new Board(buffers);
     try {
       const first = this.order(config);
       this.inForce = first.number;
-      const { shareShift } = this.steerer;
+      const shareShift = this.shares.shift;
       this.workers = this.wakes.map((wake, worker) => {
         const start: WorkerStart = {
           share: { workers, worker, shareShift },
@@ -77,7 +83,7 @@ export class Forwarder extends EventEmitter<Events> {
           board: buffers,
           first,
         };
-        return new WorkerHandle(start, wake, board);
+        return new WorkerHandle(start, wake, this.board);
       });
     } catch (error) {
       this.closeWakes();
@@ -103,8 +109,8 @@ export class Forwarder extends EventEmitter<Events> {
     try {
       await Promise.all(forwarder.workers.map(({ ready }) => ready));
     } catch (error) {
-      forwarder.stopping = true;
-      await forwarder.terminate();
+      forwarder.board.giveUpTurns();
+      await forwarder.stop();
       throw error;
     }
     setImmediate(() => forwarder.tellEarly());
@@ -133,7 +139,7 @@ export class Forwarder extends EventEmitter<Events> {
       const present = [...this.configs.values()].filter((each) => each !== config);
       const wrong = [
         ...outgrown(config, next.image.length, this.capacity, present),
-        ...this.reshared(config),
+        ...this.shares.refuse(config),
       ];
       if (wrong.length > 0) throw new Error(wrong.join("\n"));
       await this.prepare(next);
@@ -146,25 +152,36 @@ export class Forwarder extends EventEmitter<Events> {
         this.workers.map((worker) => worker.tell((id) => ({ kind: "commit", id }))),
       );
     } catch (error) {
-      // Alone, it goes on with what it had. Several would not agree any more.
-      if (this.workers.length > 1) await this.fail(error as Error);
+      if (error instanceof NoAnswer && (await this.isInForce(number)))
+        return this.adopt(number, config);
+      // Alone, it goes on with what it had. Several would not agree any more, and who does not answer is lost.
+      if (this.workers.length > 1 || error instanceof NoAnswer) await this.fail(error as Error);
       this.configs.delete(number);
       throw error;
     }
-    this.inForce = number;
-    for (const each of this.configs.keys()) if (each < number) this.configs.delete(each);
+    this.adopt(number, config);
   }
 
-  private reshared(config: Config): string[] {
-    const running = this.configs.get(this.inForce);
-    return running === undefined ? [] : reshared(config, running, this.steerer.shareShift);
+  /** Whether all workers have switched to it, slow as they were to say so. */
+  private async isInForce(number: number): Promise<boolean> {
+    const answers = await Promise.allSettled(this.askCounters());
+    return answers.every(
+      (each) => each.status === "fulfilled" && each.value.configuration === number,
+    );
+  }
+
+  private adopt(number: number, config: Config): void {
+    this.inForce = number;
+    this.shares.adopt(config);
+    for (const each of this.configs.keys()) if (each < number) this.configs.delete(each);
   }
 
   /** By all or none. One after the other, so that each new socket finds its place among the others of its interface. */
   private async prepare(next: ConfigurationOrder): Promise<void> {
     try {
       for (const worker of this.workers) {
-        await worker.tell((id) => ({ kind: "prepare", id, next }));
+        const opening = next.interfaces.length * OPEN_MS;
+        await worker.tell((id) => ({ kind: "prepare", id, next }), opening);
       }
     } catch (error) {
       const abandoned = this.workers.map((worker) =>
@@ -178,9 +195,7 @@ export class Forwarder extends EventEmitter<Events> {
   async counters(): Promise<Counters> {
     for (;;) {
       await this.switching;
-      const answers = await Promise.all(
-        this.workers.map((worker) => worker.ask("counters", (id) => ({ kind: "counters", id }))),
-      );
+      const answers = await Promise.all(this.askCounters());
       const numbers = new Set(answers.map(({ configuration }) => configuration));
       const [number] = numbers;
       // A switch came between them: their rows are of different devices.
@@ -190,6 +205,10 @@ export class Forwarder extends EventEmitter<Events> {
       const all: RawCounters[] = answers.map(({ counters }) => counters);
       return readCounters(sumCounters(all), config);
     }
+  }
+
+  private askCounters() {
+    return this.workers.map((worker) => worker.ask("counters", (id) => ({ kind: "counters", id })));
   }
 
   /** The conns of each worker by ascending index; not one moment's picture when there are many. */
@@ -265,11 +284,6 @@ export class Forwarder extends EventEmitter<Events> {
     this.closeWakes();
   }
 
-  private async terminate(): Promise<void> {
-    await Promise.all(this.workers.map((worker) => worker.terminate()));
-    this.closeWakes();
-  }
-
   private closeWakes(): void {
     for (const wake of this.wakes) wake.close();
     this.wakes = [];
@@ -317,8 +331,7 @@ export class Forwarder extends EventEmitter<Events> {
   /** One worker alone would lose what belongs to the others. */
   private async fail(error: Error): Promise<void> {
     if (this.stopping) return;
-    this.stopping = true;
-    await this.terminate();
+    await this.stop();
     this.tell(() => this.emit("failure", error));
   }
 
@@ -366,7 +379,7 @@ function ordersOf(config: Config, macOf: MacOf, steerer: Steerer): InterfaceOrde
   return config.interfaces.map(({ name, driver }) => {
     const devices = config.devices.filter((device) => device.interface.name === name);
     const macs = new Set(devices.map((device) => device.mac ?? virtualMac(name, macOf)));
-    const steering = steerer.of(name, config);
-    return { name, driver, macs: [...macs].map(macBytes), slots, steering };
+    const sharing = steerer.sharingOf(name, config);
+    return { name, driver, macs: [...macs].map(macBytes), slots, sharing };
   });
 }

@@ -15,6 +15,9 @@ const SHARE = 64;
 /** Conns and neighbors that one turn looks after. */
 const EXPIRE_LIMIT = 256;
 
+/** Milliseconds after which frames are offered again that an interface has not taken. */
+const UNSENT_MS = 1;
+
 export class Loop {
   private first = 0;
   private expiredAt = -1;
@@ -28,6 +31,7 @@ export class Loop {
 
   /** Moves what has arrived. Returns how many frames that were; `now` is in milliseconds. */
   turn(now: number): number {
+    this.flushUnsent();
     const received = this.receive();
     if (received > 0) {
       this.send(this.datapath.process(now));
@@ -38,6 +42,21 @@ export class Loop {
       if (this.datapath.wait(now) === 0) this.send(this.datapath.expire(now, EXPIRE_LIMIT));
     }
     return received;
+  }
+
+  /** Milliseconds in which there is nothing to do, unless something arrives. */
+  wait(now: number): number {
+    const due = this.datapath.wait(now);
+    return this.hasUnsent() ? Math.min(due, UNSENT_MS) : due;
+  }
+
+  private hasUnsent(): boolean {
+    for (const each of this.interfaces) if (each.hasUnsent === true) return true;
+    return false;
+  }
+
+  private flushUnsent(): void {
+    for (const each of this.interfaces) if (each.hasUnsent === true) each.flush();
   }
 
   /** Fills one batch, beginning with another interface each time: a share for each, then what is left of it. */

@@ -35,8 +35,8 @@ import { writeSearch } from "./telemetry/searchrecord.js";
 /** Questions that may wait, those that are being answered included. */
 const WAITING_MAX = 16;
 
-/** Milliseconds in which a worker must have answered, those before it included: a deletion of millions takes seconds. */
-const ANSWER_MS = 60_000;
+/** Milliseconds beyond the usual in which a worker must have answered, those before it included: millions end in seconds. */
+const MORE_MS = 60_000;
 
 /** Addresses of a pool that are asked for at once. */
 const EXTERNALS = 256;
@@ -335,7 +335,7 @@ export class Tables {
           const search = record(rank);
           if (search === undefined) return undefined;
           const make = (id: number): Order => ({ kind: "search", id, record: search, reference });
-          return worker.ask("found", make, ANSWER_MS);
+          return worker.ask("found", make, MORE_MS);
         }),
       ),
     );
@@ -343,7 +343,7 @@ export class Tables {
 
   private askAll<K extends "externals" | "neighbors">(kind: K, make: (id: number) => Order) {
     return this.queued(() =>
-      Promise.all(this.workers.map((worker) => worker.ask(kind, make, ANSWER_MS))),
+      Promise.all(this.workers.map((worker) => worker.ask(kind, make, MORE_MS))),
     );
   }
 

@@ -11,6 +11,7 @@ import {
 } from "node:worker_threads";
 import { ConnRowAt } from "../assembly/abi.js";
 import { Datapath, ImageRefused } from "./datapath.js";
+import type { Interface } from "./device/device.js";
 import { poll, ready, WakeUp } from "./device/libc.js";
 import { type InterfaceOrder, type Opened, Opener, windowBytes } from "./device/open.js";
 import { Loop } from "./loop.js";
@@ -23,6 +24,15 @@ import { Jobs } from "./workers/jobs.js";
 
 /** Looks after links, and ends a sleep, at least this often. */
 const CHECK_MS = 1000;
+
+/** So soon again where an interface is back and another worker is to open it first. */
+const TURN_MS = 20;
+
+/** From one interface that is closed to the next, milliseconds. */
+const CLOSE_MS = 100;
+
+/** Empty turns that one look at the clock does for: some microseconds. */
+const CLOCK_TURNS = 16;
 
 /** Rows of conns in one answer, in calls of the datapath's listing. */
 const LIST_CALLS = 16;
@@ -38,6 +48,14 @@ interface Prepared {
   /** Its interfaces, those that stay and those that are new. */
   readonly opened: readonly Opened[];
   readonly fresh: readonly Opened[];
+  readonly widened: readonly Widened[];
+}
+
+/** An interface that stays and gets other MACs. */
+interface Widened {
+  readonly device: Interface;
+  readonly before: readonly Uint8Array[];
+  readonly after: readonly Uint8Array[];
 }
 
 class Forwarding {
@@ -55,9 +73,14 @@ class Forwarding {
   private inForce: ConfigurationOrder;
   private prepared: Prepared | undefined;
   private opened: readonly Opened[] = [];
+  /** Interfaces that no configuration names any more and that are still to be closed, and when one last was. */
+  private gone: Opened[] = [];
+  private closedAt = 0;
   private checkedAt = clock();
   /** Events that were lost, as far as that has been told. */
   private lostEvents = 0;
+  /** What is left to do of a switch and makes the kernel wait: one a turn, so that no ring is full behind it. */
+  private readonly chores: (() => void)[] = [];
   private stopped = false;
 
   constructor(
@@ -82,10 +105,18 @@ class Forwarding {
       () => this.inForce.number,
       (answer) => this.answer(answer),
     );
-    this.board.awaitTurn(worker);
-    this.prepare(first);
-    this.commit();
-    this.board.passTurn();
+    this.begin(first);
+  }
+
+  /** Opens its interfaces behind those before it, and lets the next one do so, be it that this one cannot. */
+  private begin(first: ConfigurationOrder): void {
+    this.board.awaitTurn(this.worker);
+    try {
+      this.prepare(first);
+      this.commit();
+    } finally {
+      this.board.passTurn();
+    }
   }
 
   private makeHandOff(workers: number): HandOff {
@@ -97,19 +128,33 @@ class Forwarding {
 
   /** Forwards until it is told to stop. */
   run(): void {
+    let nowMs = performance.now();
+    let emptyTurns = 0;
     try {
       while (!this.stopped) {
-        // Read once a turn: a number that is no integer is an object, and a turn makes no garbage.
-        const nowMs = performance.now();
+        // A number that is no integer is an object, and turns make no garbage: so many empty ones make one.
+        if (emptyTurns % CLOCK_TURNS === 0) nowMs = performance.now();
         const now = Math.floor(nowMs);
         const received = this.loop.turn(now);
+        emptyTurns = received > 0 ? 0 : emptyTurns + 1;
         // A batch makes fewer events than find a place, so none is lost while each is told after its turn.
         this.tellEvents();
         const hasMore = this.jobs.step(now);
         // So does a slice that ends conns.
-        if (hasMore) this.tellEvents();
+        if (hasMore) {
+          this.tellEvents();
+          emptyTurns = 0;
+        }
         if (received > 0) this.patience.found(nowMs);
-        else if (!hasMore && !this.patience.looksOn(nowMs)) this.sleep(now);
+        else if (this.chores.length === 0 && !hasMore && !this.patience.looksOn(nowMs)) {
+          this.sleep(now);
+          emptyTurns = 0;
+        }
+        if (this.chores.length > 0) {
+          this.chores.shift()?.();
+          emptyTurns = 0;
+        }
+        if (this.gone.length > 0) this.closeGone(now);
         if (now - this.checkedAt >= CHECK_MS) this.check(now);
         if (this.board.hasOrders(this.worker)) this.takeOrders();
       }
@@ -120,12 +165,22 @@ class Forwarding {
 
   close(): void {
     this.abandon();
+    this.closeAllGone();
     for (const each of this.opened) this.opener.close(each);
     this.opened = [];
   }
 
+  /** One at a time: the kernel takes tens of milliseconds for each, in which nothing is forwarded. */
+  private closeGone(now: number): void {
+    if (now - this.closedAt < CLOSE_MS) return;
+    this.closedAt = now;
+    const next = this.gone.shift();
+    if (next !== undefined) this.opener.close(next);
+  }
+
   private sleep(now: number): void {
-    const due = Math.min(this.datapath.wait(now), this.checkedAt + CHECK_MS - now);
+    const closing = this.gone.length > 0 ? this.closedAt + CLOSE_MS : Number.POSITIVE_INFINITY;
+    const due = Math.min(this.loop.wait(now), this.checkedAt + CHECK_MS - now, closing - now);
     if (due <= 0) return;
     const { board, worker } = this;
     board.fallAsleep(worker);
@@ -153,6 +208,8 @@ class Forwarding {
       this.answer({ kind: "link", interface: order.name, event });
       if (event === "up" || event === "returned") this.datapath.announce();
     }
+    const isAwaitingTurn = this.opened.some(({ device }) => device.isAwaitingTurn);
+    if (isAwaitingTurn) this.checkedAt += TURN_MS - CHECK_MS;
   }
 
   /** A page of events at a time; those of an earlier configuration were told before the switch. */
@@ -228,35 +285,54 @@ class Forwarding {
     this.answer({ kind: "done", id, error });
   }
 
-  /** Opens what is new and checks the image. A failure changes nothing. */
+  /** Opens what is new, lets in frames for new MACs, and checks the image. A failure changes nothing. */
   private prepare(order: ConfigurationOrder): void {
     this.abandon();
+    for (const chore of this.chores.splice(0)) chore();
     const fresh: Opened[] = [];
+    const widened: Widened[] = [];
+    this.prepared = { order, opened: [], fresh, widened };
     try {
       const opened = order.interfaces.map((each) => {
-        const kept = this.opened.find((other) => sameOrder(other.order, each));
-        if (kept) return { ...kept, order: each };
-        fresh.push(this.opener.open(each));
-        return fresh[fresh.length - 1] as Opened;
+        const kept = this.opened.find((other) => isSame(other.order, each));
+        if (kept === undefined) {
+          // It may be one of these that comes back, and needs their room.
+          this.closeAllGone();
+          fresh.push(this.opener.open(each));
+          return fresh[fresh.length - 1] as Opened;
+        }
+        if (!hasSameMacs(kept.order, each)) {
+          const { device } = kept;
+          device.widen?.(each.macs);
+          widened.push({ device, before: kept.order.macs, after: each.macs });
+        }
+        return { ...kept, order: each };
       });
       this.datapath.check(order.image);
-      this.prepared = { order, opened, fresh };
+      this.prepared = { order, opened, fresh, widened };
     } catch (error) {
-      for (const each of fresh) this.opener.close(each);
+      this.abandon();
       throw error;
     }
   }
 
+  private closeAllGone(): void {
+    for (const each of this.gone) this.opener.close(each);
+    this.gone = [];
+  }
+
   /** Closes what was opened for a configuration that is not switched to. */
   private abandon(): void {
-    for (const each of this.prepared?.fresh ?? []) this.opener.close(each);
+    const { fresh, widened } = this.prepared ?? { fresh: [], widened: [] };
+    for (const each of fresh) this.opener.close(each);
+    for (const { device, before } of widened) device.narrow?.(before);
     this.prepared = undefined;
   }
 
-  /** Switches to what is prepared, then closes what is gone. */
+  /** Switches to what is prepared. What is gone is closed afterwards, between turns. */
   private commit(): void {
     if (this.prepared === undefined) throw new Error("no configuration is prepared");
-    const { order, opened } = this.prepared;
+    const { order, opened, widened } = this.prepared;
     // Events name pools of the configuration that they happened in.
     if (this.opened.length > 0) this.tellEvents();
     try {
@@ -274,8 +350,14 @@ class Forwarding {
     const devices = opened.map(({ device }) => device);
     this.loop.interfaces = this.handOff === undefined ? devices : [...devices, this.handOff];
     if (this.handOff !== undefined) this.share(order, this.handOff);
+    for (const { device, after } of widened) this.chores.push(() => device.narrow?.(after));
     if (this.worker === 0) this.datapath.announce();
-    for (const each of gone) this.opener.close(each);
+    // Two sockets of one interface would share what comes in.
+    const names = new Set(order.interfaces.map(({ name }) => name));
+    for (const each of gone) {
+      if (names.has(each.order.name)) this.opener.close(each);
+      else this.gone.push(each);
+    }
   }
 
   /** What several workers have to know of each other under this configuration. */
@@ -283,8 +365,15 @@ class Forwarding {
     const { number, before, kept } = order;
     handOff.standing = { number, before, kept: new Set(kept) };
     this.allowances.settle(order.limits);
-    for (const { device, order } of this.opened) {
-      if (order.steering !== undefined) device.steer?.(order.steering);
+    for (const each of this.opened) this.chores.push(() => this.steer(each));
+  }
+
+  /** What comes by a program of before is handed on. */
+  private steer({ device, order }: Opened): void {
+    try {
+      if (order.sharing !== undefined) device.steer?.(order.sharing);
+    } catch (error) {
+      this.notice(`${messageOf(error)}; frames are shared out as before`);
     }
   }
 
@@ -320,9 +409,13 @@ function lastIndex(rows: Uint8Array): number {
   return new DataView(rows.buffer).getUint32(last, true);
 }
 
-function sameOrder(a: InterfaceOrder, b: InterfaceOrder): boolean {
-  const macs = (order: InterfaceOrder) => order.macs.map((mac) => mac.join(":")).join(" ");
-  return a.name === b.name && a.driver === b.driver && macs(a) === macs(b);
+function isSame(a: InterfaceOrder, b: InterfaceOrder): boolean {
+  return a.name === b.name && a.driver === b.driver;
+}
+
+function hasSameMacs(a: InterfaceOrder, b: InterfaceOrder): boolean {
+  const macs = (order: InterfaceOrder) => order.macs.map((mac) => mac.join(":")).sort();
+  return macs(a).join() === macs(b).join();
 }
 
 function main(): void {

@@ -359,6 +359,11 @@ export class Configuration {
     return load<u32>(sectionHead(this.image, section) + SectionAt.Count);
   }
 
+  /** Each new conn asks for one at random: with twice as many places most are found where they are looked for first. */
+  private get placesForExternals(): u32 {
+    return 2 * this.poolAddressCount;
+  }
+
   /** Gives the derived tables their places, all empty. False when the slot is too small for them. */
   placeTables(slotEnd: usize): bool {
     const imageEnd = this.image + load<u32>(this.image + ImageAt.TotalBytes);
@@ -366,7 +371,7 @@ export class Configuration {
       Map64.bytes(this.zoneCount) +
       2 * Map64.bytes(this.deviceCount) +
       Map64.bytes(this.addressCount) +
-      Map64.bytes(this.poolAddressCount) +
+      Map64.bytes(this.placesForExternals) +
       Prefix.bytes(this.zoneCount, this.routeCount) +
       <usize>this.zoneCount * ZONE_STATE_BYTES +
       <usize>this.deviceCount * (DEVICE_STATE_BYTES + DeviceCounterAt.Bytes) +
@@ -384,8 +389,8 @@ export class Configuration {
     at = align(at + Map64.bytes(this.deviceCount));
     this.deviceByAddress = Map64.create(at, this.addressCount, key);
     at = align(at + Map64.bytes(this.addressCount));
-    this.externalByAddress = Map64.create(at, this.poolAddressCount, key);
-    at = align(at + Map64.bytes(this.poolAddressCount));
+    this.externalByAddress = Map64.create(at, this.placesForExternals, key);
+    at = align(at + Map64.bytes(this.placesForExternals));
     this.prefixes = Prefix.create(at, this.zoneCount, this.routeCount, key);
     at = align(at + Prefix.bytes(this.zoneCount, this.routeCount));
     this.zoneStates = at;

@@ -236,7 +236,11 @@ export function findConn(tuple: Tuple, hash: u64): u32 {
   return NO_CONN;
 }
 
+/** Hash of the tuple that `isFree` was asked about last: of a new conn's, that to enter it by. */
+export let asked: u64 = 0;
+
 /** Whether a tuple is free to be a direction of a new conn. */
 export function isFree(tuple: Tuple): bool {
-  return findConn(tuple, tuple.hash) == NO_CONN;
+  asked = tuple.hash;
+  return findConn(tuple, asked) == NO_CONN;
 }

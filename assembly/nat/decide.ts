@@ -54,6 +54,7 @@ function decideAgain(packet: Packet, now: u32): u32 {
 }
 
 function decideKnown(packet: Packet): u32 {
+  if (isForged(packet)) return Reason.IpBadSource;
   const conn = Conn.of(packet.handle);
   if (conn.validated != arena.configured) {
     if (!stillAllowed(conn)) {
@@ -143,6 +144,7 @@ function decideNew(packet: Packet, now: u32): u32 {
   // RFC 1812 section 5.3.7: nobody but the router sends from an address of its own.
   const source = pairKey(packet.zoneIndex, packet.source);
   if (active.deviceByAddress.get(source) != NONE && !packet.isTurned) return Reason.IpBadSource;
+  if (isForged(packet)) return Reason.IpBadSource;
   const destination = pairKey(packet.zoneIndex, packet.destination);
   const begins = beginsConn(packet);
   const pooled = begins && active.externalByAddress.get(destination) != NONE;
@@ -158,6 +160,8 @@ function decideNew(packet: Packet, now: u32): u32 {
   }
   const flow = flowFor(packet, state);
   const action: u32 = flow == NONE ? NONE : active.flow(flow).action;
+  // What has turned round comes in to who has the address there, as in nat/hairpin.ts, and goes nowhere else.
+  if (packet.isTurned && leadsOn(action)) return Reason.Hairpin;
   if (action == FlowAction.Reverse && (permit != NONE || grant != NONE)) {
     return decideInward(packet, flow, permit, grant, now);
   }
@@ -186,6 +190,14 @@ function decideNew(packet: Packet, now: u32): u32 {
   return openOutward(packet, record, now);
 }
 
+/**
+ * Whether a packet has come by a link from an external address of ours (of an ICMP error: whether what it quotes went to
+ * one). Where there are several workers, a conn may have such an end, but its packets have turned round (handoff.ts).
+ */
+export function isForged(packet: Packet): bool {
+  return arena.workers > 1 && !packet.isTurned && active.isOurs(packet.zoneIndex, packet.source);
+}
+
 /** Whether the zone that the flow's action names, if any, is the packet's. */
 function isHere(flow: FlowRecord, packet: Packet): bool {
   return flow.actionZone == None.Short || flow.actionZone == packet.zoneIndex;
@@ -195,6 +207,13 @@ function isHere(flow: FlowRecord, packet: Packet): bool {
 function decideInward(packet: Packet, flow: u32, permit: u32, grant: u32, now: u32): u32 {
   if (!isHere(active.flow(flow), packet)) return Reason.ZoneMismatch;
   return permit != NONE ? openInward(packet, permit, now) : openGranted(packet, grant, now);
+}
+
+/** Actions that send a packet on to where it is addressed. */
+function leadsOn(action: u32): bool {
+  return (
+    action == FlowAction.Masquerade || action == FlowAction.Source || action == FlowAction.Route
+  );
 }
 
 /** Actions that apply to packets for an address of the router itself. */

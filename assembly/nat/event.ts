@@ -109,11 +109,15 @@ function crossing(used: u64, all: u64, high: bool): bool {
 
 function noteCrossing(used: u64, all: u64, high: bool): usize {
   const at = begin(high ? EventKind.ThresholdCleared : EventKind.ThresholdReached);
-  if (at != 0) store<u32>(at, <u32>((used * 100) / all), EventAt.Value);
+  // What workers have borrowed of a limit may be more than what is theirs by number.
+  if (at != 0) store<u32>(at, <u32>min<u64>((used * 100) / all, 100), EventAt.Value);
   return at;
 }
 
-/** To be called when a conn was made or has ended: 80 % of the table, and of the zone's limit, if there is one. */
+/**
+ * To be called when a conn was made or has ended: 80 % of the table, and of the zone's limit, if there is one; where
+ * several workers share it, of what is one's by number.
+ */
 export function watchConns(zoneIndex: u32): void {
   const all: u64 = arena.connCapacity;
   if (crossing(connSlab.count, all, arena.connsHigh != 0)) {
@@ -121,8 +125,9 @@ export function watchConns(zoneIndex: u32): void {
     arena.connsHigh ^= 1;
   }
   if (zoneIndex == NONE) return;
-  const limit: u64 = active.zone(zoneIndex).connsMax;
-  if (limit == 0) return;
+  const connsMax = active.zone(zoneIndex).connsMax;
+  if (connsMax == 0) return;
+  const limit: u64 = max<u32>(1, connsMax / arena.workers);
   const state = active.zoneState(zoneIndex);
   if (!crossing(state.conns, limit, state.connsHigh != 0)) return;
   const at = noteCrossing(state.conns, limit, state.connsHigh != 0);
@@ -139,7 +144,8 @@ export function watchPool(external: External, which: u32, protocol: u32): void {
   const pool = active.pool(external.pool);
   const state = active.poolState(external.pool);
   const ports = which == BLOCKS ? wholeBlocks(pool) : <u64>pool.portHigh - pool.portLow + 1;
-  const all = (<u64>pool.addressCount * ports) / arena.workers;
+  let all = <u64>pool.addressCount * ports;
+  if (arena.workers > 1) all /= arena.workers;
   if (all == 0) return;
   const bit: u32 = 1 << which;
   const high = (state.high & bit) != 0;

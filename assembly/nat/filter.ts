@@ -19,26 +19,19 @@ import { Conn } from "./conn";
 import { Mapping } from "./mapping";
 import { Tuple } from "./tuple";
 
-/** The filter key of what comes from `source`:`sourcePort` to an external endpoint. */
-function keyOf(from: Tuple, filtering: u32): Tuple {
-  const key = Tuple.view(keyScratch);
-  key.copy(from);
-  if (filtering < <u32>FilteringBehaviour.AddressDependent) key.source = 0;
-  key.sourcePort = 0;
-  return key;
+/** Fills in the filter key of what comes from a sender to an external endpoint; returns its hash. */
+function fillKey(key: Tuple, from: Tuple, filtering: u32): u64 {
+  const source = filtering < <u32>FilteringBehaviour.AddressDependent ? 0 : from.source;
+  return key.fill(source, from.destination, 0, from.destinationPort, from.zone, from.protocol);
 }
 
-/** The key of a conn: its destination, seen from the external zone, is the sender. */
-function keyOfConn(conn: Conn, mapping: Mapping): Tuple {
-  const key = Tuple.view(keyScratch);
+/** That of a conn: its destination, seen from the external zone, is the sender. */
+function fillKeyOf(key: Tuple, conn: Conn, mapping: Mapping): u64 {
   const any = mapping.filtering < <u8>FilteringBehaviour.AddressDependent;
-  key.source = any ? 0 : conn.original.destination;
-  key.destination = conn.reply.destination;
-  key.sourcePort = 0;
-  key.destinationPort = conn.reply.destinationPort;
-  key.zone = mapping.externalAddress.zone;
-  key.protocol = conn.reply.protocol;
-  return key;
+  const source = any ? 0 : conn.original.destination;
+  const to = conn.reply;
+  const zone = mapping.externalAddress.zone;
+  return key.fill(source, to.destination, 0, to.destinationPort, zone, to.protocol);
 }
 
 /** Whether a conn's mapping lets in more than the conn. */
@@ -83,8 +76,8 @@ export function findPermit(from: Tuple): u32 {
     filtering <= <u32>FilteringBehaviour.AddressDependent;
     filtering++
   ) {
-    const key = keyOf(from, filtering);
-    const index = find(key, key.hash);
+    const key = Tuple.view(keyScratch);
+    const index = find(key, fillKey(key, from, filtering));
     if (index != NONE) return index;
   }
   return NONE;
@@ -97,9 +90,10 @@ export function openFilter(index: u32): bool {
   if (conn.mapping == NONE) return true;
   const mapping = Mapping.at(conn.mapping);
   if (!isOpen(mapping)) return true;
-  const key = keyOfConn(conn, mapping);
-  const hash = key.hash;
-  const other = find(key, hash);
+  const key = Tuple.view(keyScratch);
+  const hash = fillKeyOf(key, conn, mapping);
+  // The key names the mapping's port: who else has it has the mapping.
+  const other = mapping.conns == 1 ? NONE : find(key, hash);
   if (other == NONE) {
     if (!filterIndex.insert(hash, index)) return false;
     conn.ringNext = index;
@@ -119,7 +113,7 @@ export function openFilter(index: u32): bool {
 export function closeFilter(index: u32): void {
   const conn = Conn.at(index);
   if (conn.ringNext == NONE) return;
-  const hash = keyOfConn(conn, Mapping.at(conn.mapping)).hash;
+  const hash = fillKeyOf(Tuple.view(keyScratch), conn, Mapping.at(conn.mapping));
   if (conn.ringNext == index) {
     filterIndex.remove(hash, index);
     return;

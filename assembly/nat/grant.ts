@@ -213,10 +213,15 @@ function isAsWanted(mapping: Mapping, ask: PcpMap): bool {
   );
 }
 
+/** What this worker may have of so many; all workers together have as many. */
+function evenShare(all: u32): u32 {
+  return all / arena.workers + <u32>(arena.worker < all % arena.workers);
+}
+
 /** Whether there may be one grant more, and one more of the zone. */
 function hasRoom(zoneIndex: u32, query: Tuple): PcpResult {
   const most = active.zone(zoneIndex).connsMax;
-  if (most != 0 && active.zoneState(zoneIndex).grants >= most) {
+  if (most != 0 && active.zoneState(zoneIndex).grants >= evenShare(most)) {
     noteQuota(zoneIndex, query, Reason.ZoneConnLimit);
     return PcpResult.UserExceedsQuota;
   }

@@ -16,12 +16,12 @@ import { ConnState, FlowAction, None, Reason } from "../abi";
 import { active } from "../config/configuration";
 import { FlowRecord } from "../config/records";
 import { arena } from "../memory";
-import { CONTINUE, NO_CONN, Packet } from "../packet";
+import { CONTINUE, Packet } from "../packet";
 import { NONE } from "../table/none";
 import { IpProtocol } from "../wire/ipv4";
 import { mayAdmit } from "./allowed";
 import { seenBetween } from "./between";
-import { Conn, ConnFlag, findConn, isFree } from "./conn";
+import { asked, Conn, ConnFlag, findConn, isFree } from "./conn";
 import { Expectation, endExpectation, findExpectation } from "./expectation";
 import { portInUse } from "./external";
 import { findPermit } from "./filter";
@@ -89,8 +89,8 @@ export function isWaiting(conn: Conn): bool {
 
 /** Whether the reply tuple is free, or was that of a conn which has waited for this one. */
 function makeWay(reply: Tuple): bool {
-  const handle = findConn(reply, reply.hash);
-  if (handle == NO_CONN) return true;
+  if (isFree(reply)) return true;
+  const handle = findConn(reply, asked);
   if (!isWaiting(Conn.of(handle))) return false;
   endConn(handle >> 1);
   return true;

@@ -61,7 +61,10 @@ function hashOf(zone: u32, address: u32): u64 {
  * A zone's number may have had another name before: those hosts are another tenant's.
  */
 export function findHost(zone: u32, address: u32, generation: u32): u32 {
-  const hash = hashOf(zone, address);
+  return find(hashOf(zone, address), zone, address, generation);
+}
+
+function find(hash: u64, zone: u32, address: u32, generation: u32): u32 {
   let best = NONE;
   for (let which: u32 = 0; which < 2; which++) {
     const bucket = hostIndex.bucket(hash, which);
@@ -80,7 +83,8 @@ export function findHost(zone: u32, address: u32, generation: u32): u32 {
 export function takeHost(zoneIndex: u32, address: u32): u32 {
   const zone = active.zone(zoneIndex).number;
   const born = active.zoneState(zoneIndex).born;
-  const known = findHost(zone, address, arena.generation);
+  const hash = hashOf(zone, address);
+  const known = find(hash, zone, address, arena.generation);
   if (known != NONE && Host.at(known).born == born) return known;
   const index = hostSlab.take();
   if (index == NONE) return NONE;
@@ -90,7 +94,7 @@ export function takeHost(zoneIndex: u32, address: u32): u32 {
   host.zone = zone;
   host.born = born;
   host.blocks = NONE;
-  if (hostIndex.insert(host.hash, index)) return index;
+  if (hostIndex.insert(hash, index)) return index;
   hostSlab.give(index);
   return NONE;
 }

@@ -20,14 +20,22 @@ import { idleTimeout, timeoutSet } from "./timeout";
 import { Windows } from "./window";
 
 /**
- * Makes a conn, with both tuples filled in by the caller, reachable from now on. False, and nothing changed,
- * when the index cannot take both tuples. `index` is one that `connSlab.take` gave.
+ * Makes a conn, with both tuples filled in by the caller, reachable from now on: by these hashes of theirs. False,
+ * and nothing changed, when the index cannot take both tuples. `index` is one that `connSlab.take` gave, `zoneIndex`
+ * the original tuple's.
  */
-export function openConn(index: u32, now: u32): bool {
+export function openConn(
+  index: u32,
+  zoneIndex: u32,
+  originalHash: u64,
+  replyHash: u64,
+  now: u32,
+): bool {
   const conn = Conn.at(index);
-  const originalHash = conn.original.hash;
+  assert(originalHash == conn.original.hash, "not the original tuple's hash");
+  assert(replyHash == conn.reply.hash, "not the reply tuple's hash");
   if (!connIndex.insert(originalHash, index << 1)) return false;
-  if (!connIndex.insert(conn.reply.hash, (index << 1) | Direction.Reply)) {
+  if (!connIndex.insert(replyHash, (index << 1) | Direction.Reply)) {
     connIndex.remove(originalHash, index << 1);
     return false;
   }
@@ -39,12 +47,9 @@ export function openConn(index: u32, now: u32): bool {
   conn.created = now;
   conn.expiry = now + idleTimeout(conn);
   connWheel.add(index, conn.expiry);
-  const zone = active.zoneIndex(conn.original.zone);
-  if (zone != NONE) {
-    const state = active.zoneState(zone);
-    state.conns++;
-    state.connsCreated++;
-  }
+  const state = active.zoneState(zoneIndex);
+  state.conns++;
+  state.connsCreated++;
   return true;
 }
 

@@ -88,11 +88,14 @@ export function sharesPorts(pool: PoolRecord, which: u32): bool {
 /** The key of the mapping that an inside endpoint would have; RFC 4787 section 4.1. */
 function ownKey(original: Tuple, behaviour: u32): Tuple {
   const key = Tuple.view(keyScratch);
-  key.copy(original);
-  if (behaviour < <u32>MappingBehaviour.AddressDependent) key.destination = 0;
-  if (behaviour < <u32>MappingBehaviour.AddressAndPortDependent) key.destinationPort = 0;
+  const keepsAddress = behaviour >= <u32>MappingBehaviour.AddressDependent;
+  const keepsPort = behaviour >= <u32>MappingBehaviour.AddressAndPortDependent;
+  key.copySource(original, keepsAddress, keepsPort);
   return key;
 }
+
+/** Hash of the key that `findOwn` has looked for last. */
+let sought: u64 = 0;
 
 /**
  * The inside endpoint's mapping among those that the pool would make now; NONE when there is none. The
@@ -101,6 +104,7 @@ function ownKey(original: Tuple, behaviour: u32): Tuple {
 export function findOwn(pool: PoolRecord, which: u32, zoneIndex: u32, original: Tuple): u32 {
   const key = ownKey(original, pool.mapping(which));
   const hash = key.hash;
+  sought = hash;
   const born = active.zoneState(zoneIndex).born;
   for (let at: u32 = 0; at < 2; at++) {
     const bucket = mappingIndex.bucket(hash, at);
@@ -161,8 +165,8 @@ export function findShared(external: u32, protocol: u32, port: u32): u32 {
 }
 
 /**
- * Makes the inside endpoint's own mapping of an external port that was taken for it. NONE, and nothing
- * changed, when there is no room.
+ * Makes the own mapping of an inside endpoint, for which `findOwn` has just found none, of an external port that
+ * was taken for it. NONE, and nothing changed, when there is no room.
  */
 export function makeOwn(
   pool: PoolRecord,
@@ -172,7 +176,9 @@ export function makeOwn(
   external: u32,
   port: u32,
 ): u32 {
-  const index = make(ownKey(original, pool.mapping(which)), external, port, which);
+  const key = ownKey(original, pool.mapping(which));
+  assert(sought == key.hash, "findOwn was asked for another endpoint");
+  const index = make(key, sought, external, port, which);
   if (index == NONE) return NONE;
   const mapping = Mapping.at(index);
   mapping.host = host;
@@ -187,8 +193,8 @@ export function makeOwn(
 export function makeShared(external: u32, which: u32, protocol: u32, port: u32): u32 {
   const key = Tuple.view(keyScratch);
   const address = External.at(external);
-  key.fill(0, address.address, 0, port, address.zone, protocol);
-  const index = make(key, external, port, which);
+  const hash = key.fill(0, address.address, 0, port, address.zone, protocol);
+  const index = make(key, hash, external, port, which);
   if (index == NONE) return NONE;
   const mapping = Mapping.at(index);
   mapping.flags |= <u8>MappingFlag.Shared;
@@ -208,11 +214,11 @@ export function makePortless(original: Tuple, external: u32): u32 {
   return index;
 }
 
-function make(key: Tuple, external: u32, port: u32, which: u32): u32 {
+function make(key: Tuple, hash: u64, external: u32, port: u32, which: u32): u32 {
   const index = mappingSlab.take();
   if (index == NONE) return NONE;
   begin(index, key, external, port, which);
-  if (mappingIndex.insert(key.hash, index)) {
+  if (mappingIndex.insert(hash, index)) {
     Mapping.at(index).flags = <u8>MappingFlag.Indexed;
     return index;
   }

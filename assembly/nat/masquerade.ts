@@ -37,8 +37,7 @@ function takeOwn(conn: Conn, packet: Packet, pool: PoolRecord, which: u32): u32 
   if (known != NONE) {
     const mapping = Mapping.at(known);
     conn.mapping = known;
-    conn.reply.destination = mapping.externalAddress.address;
-    conn.reply.destinationPort = mapping.port;
+    conn.reply.leadTo(mapping.externalAddress.address, mapping.port);
     return CONTINUE;
   }
   const host = takeHost(packet.zoneIndex, packet.source);

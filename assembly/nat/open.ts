@@ -13,7 +13,7 @@ import { arena, clear, connSlab, RecordBytes } from "../memory";
 import { CONTINUE, Direction, Packet } from "../packet";
 import { NONE } from "../table/none";
 import { mayAdmit, stillAllowed } from "./allowed";
-import { Conn, ConnFlag, isFree } from "./conn";
+import { asked, Conn, ConnFlag, isFree } from "./conn";
 import { noteQuota, noteSession, noteTableFull, watchConns } from "./event";
 import { Expectation, endExpectation } from "./expectation";
 import { hasPorts } from "./external";
@@ -41,7 +41,9 @@ export function openOutward(packet: Packet, flow: FlowRecord, now: u32): u32 {
   const verdict = translateTuples(conn, packet, flow);
   // What a hairpin's receiver does not let in begins all the same, and waits (nat/hairpin.ts).
   const waits = verdict == Reason.Filtered;
-  const end = finish(index, packet.zoneIndex, waits ? CONTINUE : verdict, now);
+  const begins = waits ? CONTINUE : verdict;
+  // Whatever translates has asked last whether the reply tuple is free.
+  const end = finish(index, packet.zoneIndex, begins, packet.hashed, asked, now);
   if (end != CONTINUE) return end;
   if (waits) return Reason.Filtered;
   packet.handle = index << 1;
@@ -107,7 +109,8 @@ function openTo(
   // It may be let in by what the same tenants have said only.
   conn.born = born;
   const allowed = isFree(conn.original) && stillAllowed(conn);
-  const verdict = finish(index, inside, allowed ? CONTINUE : <u32>Reason.Filtered, now);
+  const begins = allowed ? CONTINUE : <u32>Reason.Filtered;
+  const verdict = finish(index, inside, begins, asked, packet.hashed, now);
   if (verdict == CONTINUE) packet.handle = (index << 1) | <u32>Direction.Reply;
   return verdict;
 }
@@ -153,14 +156,24 @@ function isAtLimit(zoneIndex: u32): bool {
   return state.conns >= (arena.workers == 1 ? most : state.allowance);
 }
 
-/** Lets a conn begin whose tuples stand; gives everything back where `verdict`, or a step here, forbids it. */
-function finish(index: u32, zoneIndex: u32, verdict: u32, now: u32): u32 {
+/**
+ * Lets a conn begin whose tuples, with these hashes, stand; gives everything back where `verdict`, or a step here,
+ * forbids it.
+ */
+function finish(
+  index: u32,
+  zoneIndex: u32,
+  verdict: u32,
+  originalHash: u64,
+  replyHash: u64,
+  now: u32,
+): u32 {
   const conn = Conn.at(index);
   let end = verdict == CONTINUE ? countConn(conn, zoneIndex) : verdict;
   if (end == CONTINUE) {
     conn.timeouts = <u16>timeoutSet(zoneIndex, conn.original);
     conn.gateway = gatewayFor(conn);
-    if (enter(index, now)) {
+    if (enter(index, zoneIndex, originalHash, replyHash, now)) {
       noteSession(EventKind.SessionCreated, conn.original, conn.reply);
       watchConns(zoneIndex);
       return CONTINUE;
@@ -182,9 +195,9 @@ function finish(index: u32, zoneIndex: u32, verdict: u32, now: u32): u32 {
 }
 
 /** Both tables or none: what the filter lets in, and the conn itself. */
-function enter(index: u32, now: u32): bool {
+function enter(index: u32, zoneIndex: u32, originalHash: u64, replyHash: u64, now: u32): bool {
   if (!openFilter(index)) return false;
-  if (openConn(index, now)) return true;
+  if (openConn(index, zoneIndex, originalHash, replyHash, now)) return true;
   closeFilter(index);
   return false;
 }
@@ -218,6 +231,11 @@ function masquerade(conn: Conn, packet: Packet, pool: PoolRecord): u32 {
   return verdict == CONTINUE ? leave(conn, packet, pool.zone) : verdict;
 }
 
+/** Whether a mapping is the new conn's alone: then it was made just now, for a port that left the reply tuple free. */
+function isAlone(mapping: u32): bool {
+  return mapping != NONE && Mapping.at(mapping).conns == 1;
+}
+
 /** Where a packet with its new source goes: on, or back in by an external address of ours. */
 function leave(conn: Conn, packet: Packet, zoneIndex: u32): u32 {
   const isOurs = active.isOurs(zoneIndex, conn.reply.source);
@@ -225,5 +243,5 @@ function leave(conn: Conn, packet: Packet, zoneIndex: u32): u32 {
   if (turns) return hairpin(conn, packet, zoneIndex);
   // Without a port nothing says whom it goes round to, other than by a forward of this worker's own.
   if (isOurs && !hasPorts(packet.protocol)) return Reason.Hairpin;
-  return isFree(conn.reply) ? CONTINUE : <u32>Reason.TupleInUse;
+  return isAlone(conn.mapping) || isFree(conn.reply) ? CONTINUE : <u32>Reason.TupleInUse;
 }

@@ -93,8 +93,8 @@ function ownerBy(flow: FlowRecord, packet: Packet): u32 {
   reply.zone = active.zone(target).number;
   switch (<u32>flow.action) {
     case FlowAction.Masquerade:
-      // To a port of this worker's own, or with none at all.
-      if (bitmapOf(packet.protocol) != NONE) return arena.worker;
+      // To a port of its host's worker, whatever it goes to: so an endpoint has one mapping.
+      if (bitmapOf(packet.protocol) != NONE) return ownerOfHost(packet.zone, packet.source);
       return ownerOfHost(active.zone(active.pool(flow.pool).zone).number, packet.destination);
     case FlowAction.Source:
       reply.destination = flow.targetAddress;

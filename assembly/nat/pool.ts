@@ -119,7 +119,6 @@ export function takeWanted(
   if (port < pool.portLow || port > pool.portHigh) return false;
   const external = wantedAddress(pool, host, original, address, port);
   if (external == NONE || !mayWant(pool, external, host, original, port)) return false;
-  reply.destination = External.at(external).address;
   if (!search(external, which, pool, port, port, NONE, reply)) return false;
   External.at(external).countUse(which, 1);
   watchPool(External.at(external), which, reply.protocol);
@@ -181,7 +180,6 @@ function takeWithin(
   reply: Tuple,
 ): bool {
   const address = External.at(external);
-  reply.destination = address.address;
   // An echo's identifier is the port of its asker.
   const inside: u32 = original.sourcePort;
   const isLow = inside < CLASS_BORDER;
@@ -218,13 +216,14 @@ function search(
   reply: Tuple,
 ): bool {
   if (low > high) return false;
-  const bitmap = External.at(external).bitmap(which);
+  const address = External.at(external);
+  const bitmap = address.bitmap(which);
   const size = high - low + 1;
   let start = low + below(size, draw());
   for (let passed: u32 = 0; passed < size; ) {
     const port = takeNext(bitmap, start, low, high, parity);
     if (port == NONE) return false;
-    reply.destinationPort = <u16>port;
+    reply.leadTo(address.address, port);
     const forwarded = forwardedUpTo(external, pool.zone, reply.protocol, port);
     if (forwarded == NONE && isFree(reply)) return true;
     bitmap.give(port);

@@ -14,6 +14,8 @@ import { arena } from "../memory";
 import { tupleHash } from "../table/hash";
 
 const TAG_FREE: u64 = 0x00ff_ffff_ffff_ffff;
+const PORTS: u64 = 0xffff_ffff;
+const DESTINATION_PORT: u64 = 0xffff_0000;
 
 @unmanaged
 export class Tuple {
@@ -81,22 +83,36 @@ export class Tuple {
 
   /** Becomes the same as `from`, the tag excepted. */
   copy(from: Tuple): void {
-    this.source = from.source;
-    this.destination = from.destination;
-    this.sourcePort = from.sourcePort;
-    this.destinationPort = from.destinationPort;
-    this.zone = from.zone;
-    this.protocol = from.protocol;
+    this.write(from.addresses, from.rest);
   }
 
   /** Becomes what an answer to `from` looks like in the same zone. */
   mirror(from: Tuple): void {
-    this.source = from.destination;
-    this.destination = from.source;
-    this.sourcePort = from.destinationPort;
-    this.destinationPort = from.sourcePort;
-    this.zone = from.zone;
-    this.protocol = from.protocol;
+    const rest = from.rest;
+    const ports = <u64>rotl<u32>(<u32>rest, 16);
+    this.write(rotl<u64>(from.addresses, 32), (rest & ~PORTS) | ports);
+  }
+
+  /** Becomes the same as `from` without its destination, or as much of that as is kept, and with no tag. */
+  copySource(from: Tuple, keepsAddress: bool, keepsPort: bool): void {
+    const addresses = keepsAddress ? from.addresses : <u64>from.source;
+    const rest = keepsPort ? from.rest : from.rest & ~DESTINATION_PORT;
+    store<u64>(changetype<usize>(this), addresses);
+    store<u64>(changetype<usize>(this), rest, 8);
+  }
+
+  /** Goes to another endpoint. */
+  leadTo(destination: u32, port: u32): void {
+    const addresses = <u64>this.source | ((<u64>destination) << 32);
+    store<u64>(changetype<usize>(this), addresses);
+    const rest = load<u64>(changetype<usize>(this), 8) & ~DESTINATION_PORT;
+    store<u64>(changetype<usize>(this), rest | ((<u64>port) << 16), 8);
+  }
+
+  /** All but the tag, in whole words as in `fill`. */
+  private write(addresses: u64, rest: u64): void {
+    store<u64>(changetype<usize>(this), addresses);
+    store<u64>(changetype<usize>(this), rest | ((<u64>this.tag) << 56), 8);
   }
 }
 if (offsetof<Tuple>() != 16) ERROR("a Tuple is 16 bytes");

@@ -6,7 +6,7 @@
  * al., 1997): a new conn asks ten times. Nothing is ever taken out.
  *
  *     at      header   64 bytes
- *     at+64   slots    16 bytes each: key u64, value u32, used u32
+ *     at+64   slots    16 bytes each: key u64, value u32 (NONE while unused), 4 unused
  *
  * Limits: 2^26 pairs. NONE is no value.
  */
@@ -15,11 +15,13 @@ import { NONE } from "./none";
 
 const HEADER_BYTES: usize = 64;
 const VALUE: usize = 8;
-const USED: usize = 12;
+
+/** In a table of a few slots most keys that are not there would meet one that is: a branch that nothing foresees. */
+const SLOTS_MIN: u32 = 64;
 
 /** A power of two, at least twice `n`. */
 function slotsFor(n: u32): u32 {
-  return n < 2 ? 4 : (<u32>1) << (33 - <u32>clz<u32>(n - 1));
+  return n <= SLOTS_MIN / 2 ? SLOTS_MIN : (<u32>1) << (33 - <u32>clz<u32>(n - 1));
 }
 
 @final
@@ -42,7 +44,8 @@ export class Map64 {
 
   /** An empty map for `n` pairs; `key` is secret. */
   static create(at: usize, n: u32, key: u64): Map64 {
-    memory.fill(at, 0, Map64.bytes(n));
+    memory.fill(at, 0, HEADER_BYTES);
+    memory.fill(at + HEADER_BYTES, 0xff, Map64.bytes(n) - HEADER_BYTES);
     const map = changetype<Map64>(at);
     map.capacity = n;
     map.key = key | 1;
@@ -58,29 +61,28 @@ export class Map64 {
   /** False, and nothing changed, when `key` is there already or `n` pairs are in. */
   put(key: u64, value: u32): bool {
     const slot = this.find(key);
-    if (load<u32>(slot, USED) || this.count == this.capacity) return false;
+    if (load<u32>(slot, VALUE) != NONE || this.count == this.capacity) return false;
     store<u64>(slot, key);
     store<u32>(slot, value, VALUE);
-    store<u32>(slot, 1, USED);
     this.count++;
     return true;
   }
 
   /** The value of `key`, NONE where there is none. */
   get(key: u64): u32 {
-    const slot = this.find(key);
-    return load<u32>(slot, USED) ? load<u32>(slot, VALUE) : NONE;
+    return load<u32>(this.find(key), VALUE);
   }
 
   /** The slot that `key` is in, else the unused one where it would go. */
   private find(key: u64): usize {
     const slots = changetype<usize>(this) + HEADER_BYTES;
     let i = <u32>((key * this.key) >> <u64>this.shift);
-    while (true) {
-      const slot = slots + ((<usize>(i & this.mask)) << 4);
-      if (!load<u32>(slot, USED) || load<u64>(slot) == key) return slot;
-      i++;
+    let slot = slots + ((<usize>i) << 4);
+    while (load<u64>(slot) != key && load<u32>(slot, VALUE) != NONE) {
+      i = (i + 1) & this.mask;
+      slot = slots + ((<usize>i) << 4);
     }
+    return slot;
   }
 }
 

@@ -4,9 +4,10 @@
  */
 
 import { parseDecimal } from "./address.js";
-import { ANY_NAME, type Broken, nearest } from "./document.js";
+import { ANY_NAME, type Broken } from "./document.js";
 import { describe, type Problems } from "./error.js";
 import type { Device, Pool, Zone } from "./model.js";
+import { nearest } from "./shape.js";
 
 const NUMBER_MAX = 65535;
 /** With more names than this, an error guesses none: it would take too long. */

@@ -58,41 +58,69 @@ function nextStretch(port: number, shift: number): number {
 }
 
 /**
- * What keeps a configuration from following one under which several workers have shared out ports already; one line
- * each.
- * @param shift  what `shareShiftOf` said of the configuration of the start
+ * How several workers have shared out ports since the start. An address that a configuration leaves out is still
+ * remembered by whoever had conns on it, whose ports rest: when it comes back, its ports are the same workers' as before.
  */
-export function reshared(config: Config, running: Config, shift: number): string[] {
-  const wrong: string[] = [];
-  if (config.workers !== running.workers) {
-    wrong.push(
-      `workers: ${config.workers} wanted, ${running.workers} since the start; a restart changes that`,
-    );
+export class Shares {
+  /** Ports stand together in twos to this power, whatever later configurations say. */
+  readonly shift: number;
+  private readonly workers: number;
+  /** One pool of each kind that has been in force. */
+  private readonly pools = new Map<string, Pool>();
+
+  /** @param first  the configuration of the start */
+  constructor(first: Config) {
+    this.shift = shareShiftOf(first);
+    this.workers = first.workers;
+    this.adopt(first);
   }
-  if (running.workers === 1) return wrong;
-  if (shareShiftOf(config) > shift) {
-    wrong.push(
-      `pools: blocks of ${2 ** shareShiftOf(config)} ports wanted, ports are shared out by ${2 ** shift} since the start; ` +
-        "a restart changes that",
-    );
+
+  /** A configuration is in force. */
+  adopt({ pools }: Config): void {
+    if (this.workers === 1) return;
+    for (const pool of pools) this.pools.set(kindOf(pool), pool);
   }
-  for (const pool of config.pools.filter(isShared)) {
-    const served = workersWithPorts(pool, running.workers, shift);
-    if (served === running.workers) continue;
-    wrong.push(
-      `pools: ${pool.name} has ports for ${served} of ${running.workers} workers, which have ${2 ** shift} in a row ` +
-        "since the start; a restart changes that",
-    );
+
+  /** What keeps a configuration from following those that have been in force; one line each. */
+  refuse(config: Config): string[] {
+    const { workers, shift } = this;
+    const wrong: string[] = [];
+    if (config.workers !== workers) {
+      wrong.push(
+        `workers: ${config.workers} wanted, ${workers} since the start; a restart changes that`,
+      );
+    }
+    if (workers === 1) return wrong;
+    if (shareShiftOf(config) > shift) {
+      wrong.push(
+        `pools: blocks of ${2 ** shareShiftOf(config)} ports wanted, ports are shared out by ${2 ** shift} since the start; ` +
+          "a restart changes that",
+      );
+    }
+    for (const pool of config.pools.filter(isShared)) {
+      const served = workersWithPorts(pool, workers, shift);
+      if (served === workers) continue;
+      wrong.push(
+        `pools: ${pool.name} has ports for ${served} of ${workers} workers, which have ${2 ** shift} in a row ` +
+          "since the start; a restart changes that",
+      );
+    }
+    for (const pool of config.pools) {
+      const other = [...this.pools.values()].find((each) => isMoved(each, pool));
+      if (other === undefined) continue;
+      wrong.push(
+        `pools: ports of ${pool.name} would change their workers: its addresses or ports, deterministic or not, are ` +
+          `not those of ${other.name}, now or before; a restart changes that`,
+      );
+    }
+    return wrong;
   }
-  for (const pool of config.pools) {
-    const other = running.pools.find((each) => isMoved(each, pool));
-    if (other === undefined) continue;
-    wrong.push(
-      `pools: ports of ${pool.name} would change their workers: its addresses or ports, deterministic or not, are ` +
-        `not those of ${other.name}; a restart changes that`,
-    );
-  }
-  return wrong;
+}
+
+/** All that the owners of a pool's ports follow from. */
+function kindOf(pool: Pool): string {
+  const { zone, ranges } = pool;
+  return JSON.stringify([zone.id, zone.name, isShared(pool) ? ranges : planOf(pool)]);
 }
 
 /** Whether two pools have an address in common, and ports of it go with their hosts in one but otherwise in the other. */

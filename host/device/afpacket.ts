@@ -14,14 +14,17 @@
  *     lost          there is none of this name: no socket, no file descriptor, plain memory in the window;
  *                   `check` opens everything again, over the same window, when one appears.
  *
- * Where several workers have the interface, each has a socket of its own, and all are one fanout group, whose program
- * says which of them gets what (steering.ts).
+ * Where several workers have the interface, each has a socket of its own, and all are one fanout group (fanout.ts),
+ * which they join in turn, also when an interface returns.
+ *
+ * Other MACs than before need no other socket: `widen` lets in what is for either, `narrow` what is for the new ones.
  *
  * Not supported: interfaces other than Ethernet; receive timestamps.
  */
 import { DescriptorFlag } from "../../assembly/abi.js";
 import type { InputBatch, Interface, LinkCounters, LinkEvent, Offload, Window } from "./device.js";
-import { FILTER_MACS_MAX } from "./filter.js";
+import type { Member, Sharing } from "./fanout.js";
+import { buildFilter, FILTER_MACS_MAX } from "./filter.js";
 import { Errno, errno, libc } from "./libc.js";
 import { Link } from "./link.js";
 import { EtherType, ReceiveStatus, SlotAt, Socket, VnetAt, VnetFlag } from "./packet.js";
@@ -34,9 +37,17 @@ import {
   TransmitRing,
   unmapRings,
 } from "./ring.js";
-import { consumeError, joinMacs, openSocket, readDrops, startReceiving, steer } from "./socket.js";
+import {
+  attachFilter,
+  boundTo,
+  consumeError,
+  joinMacs,
+  leaveMacs,
+  openSocket,
+  readDrops,
+  startReceiving,
+} from "./socket.js";
 import { Outcome, Staging } from "./staging.js";
-import type { Steering } from "./steering.js";
 
 export interface AfpacketSize {
   /** The interface's name. */
@@ -52,8 +63,8 @@ export interface AfpacketOptions extends AfpacketSize {
   /** At least afpacketWindowBytes long. */
   readonly window: Window;
   readonly offload: Offload;
-  /** How what comes in is shared with the packet sockets of other workers. */
-  readonly steering?: Steering | undefined;
+  /** Its place among the packet sockets of other workers, where what comes in is shared with them. */
+  readonly member?: Member | undefined;
   readonly onNotice?: (text: string) => void;
 }
 
@@ -88,6 +99,7 @@ class Afpacket implements Interface {
   readonly name: string;
   readonly counters: LinkCounters = { rxMissed: 0, rxRefused: 0, txDropped: 0 };
   fds: readonly number[] = [];
+  isAwaitingTurn = false;
 
   private readonly who: string;
   private readonly link: Link;
@@ -105,14 +117,15 @@ class Afpacket implements Interface {
   /** Frames are lent. */
   private holding = false;
   private lastWarning = "";
-  private steering: Steering | undefined;
+  /** The MACs whose frames are let in. */
+  private macs: readonly Uint8Array[];
 
   constructor(private readonly options: AfpacketOptions) {
     const { name, window } = options;
     this.name = name;
     this.who = `afpacket ${name}`;
     this.link = new Link("afpacket", name);
-    this.steering = options.steering;
+    this.macs = options.macs;
     try {
       this.layout = layOutFor(this.link, options, window.at);
       if (this.layout.bytes > window.bytes) {
@@ -127,11 +140,7 @@ class Afpacket implements Interface {
       this.link.close();
       throw error;
     }
-    if (options.macs.length > FILTER_MACS_MAX) {
-      this.warn(
-        `more than ${FILTER_MACS_MAX} MACs: the kernel's filter lets all unicast frames in`,
-      );
-    }
+    this.warnOfMany();
     if (this.link.mergesReceived()) {
       this.warn(`LRO merges what must be forwarded as it came: ethtool -K ${name} lro off`);
     }
@@ -169,6 +178,10 @@ class Afpacket implements Interface {
     this.queued = true;
   }
 
+  get hasUnsent(): boolean {
+    return this.queued;
+  }
+
   /** One call for all queued frames, and one more for each that the interface refuses. */
   flush(): void {
     if (!this.queued) return;
@@ -197,8 +210,12 @@ class Afpacket implements Interface {
 
   check(): LinkEvent | undefined {
     const index = this.link.index();
-    if (this.fd < 0) return index !== 0 && this.reopen(index) ? "returned" : undefined;
-    if (index !== this.index) {
+    if (this.fd < 0) {
+      const isTurn = this.options.member?.isNext(index) ?? true;
+      this.isAwaitingTurn = index !== 0 && !isTurn;
+      return index !== 0 && isTurn && this.reopen(index) ? "returned" : undefined;
+    }
+    if (index !== this.index || boundTo(this.fd) !== index) {
       this.shut();
       return "lost";
     }
@@ -211,9 +228,35 @@ class Afpacket implements Interface {
     return up ? "up" : "down";
   }
 
-  steer(steering: Steering): void {
-    this.steering = steering;
-    if (this.fd >= 0) steer(this.fd, this.who, steering);
+  steer({ program }: Sharing): void {
+    this.options.member?.steer(this.fd, this.who, program);
+  }
+
+  widen(macs: readonly Uint8Array[]): void {
+    const before = this.macs;
+    const added = without(macs, before);
+    this.macs = [...before, ...added];
+    if (this.fd < 0) return;
+    try {
+      attachFilter(this.fd, this.who, buildFilter(this.macs));
+      this.join(added);
+    } catch (error) {
+      this.narrow(before);
+      throw error;
+    }
+  }
+
+  narrow(macs: readonly Uint8Array[]): void {
+    const gone = without(this.macs, macs);
+    this.macs = macs;
+    if (this.fd < 0) return;
+    try {
+      attachFilter(this.fd, this.who, buildFilter(macs));
+      leaveMacs(this.fd, this.index, gone);
+    } catch (error) {
+      this.warn(`receives for MACs that are no longer its own: ${messageOf(error)}`);
+    }
+    this.warnOfMany();
   }
 
   close(): void {
@@ -261,28 +304,36 @@ class Afpacket implements Interface {
   private open(index: number): void {
     const { memory } = this.options.window;
     const { receiveAt, ringBytes } = this.layout;
-    this.fd = openSocket(this.who, this.layout, this.options);
+    const { member } = this.options;
+    if (member?.isNext(index) === false)
+      throw new Error(`${this.who}: changed while it was opened`);
+    const options = { macs: this.macs, member };
+    this.fd = openSocket(this.who, this.layout, options);
+    this.index = index;
     try {
       mapRings(this.who, memory, receiveAt, ringBytes, this.fd);
       [this.received, this.transmit] = this.makeRings();
-      startReceiving(this.fd, this.who, index, { ...this.options, steering: this.steering });
-      if (!joinMacs(this.fd, this.who, index, this.options.macs)) {
-        this.warn("does not take further MACs: receives promiscuously");
-      }
+      startReceiving(this.fd, this.who, index, options);
+      this.join(this.macs);
     } catch (error) {
       this.shut();
       throw error;
     }
-    this.index = index;
+    member?.settle(index);
     this.up = true;
     this.fds = [this.fd];
+  }
+
+  private join(macs: readonly Uint8Array[]): void {
+    if (joinMacs(this.fd, this.who, this.index, macs)) return;
+    this.warn("does not take further MACs: receives promiscuously");
   }
 
   private reopen(index: number): boolean {
     try {
       this.open(index);
     } catch (error) {
-      this.warn(`cannot be opened again: ${error instanceof Error ? error.message : error}`);
+      this.warn(`cannot be opened again: ${messageOf(error)}`);
       return false;
     }
     this.lastWarning = "";
@@ -292,6 +343,7 @@ class Afpacket implements Interface {
   /** Gives socket and window back; every lent frame is gone. */
   private shut(): void {
     if (this.fd < 0) return;
+    this.options.member?.leave();
     this.counters.txDropped += this.transmit.takeBack();
     this.queued = false;
     this.holding = false;
@@ -320,10 +372,24 @@ class Afpacket implements Interface {
     consumeError(this.fd);
   }
 
+  private warnOfMany(): void {
+    if (this.macs.length <= FILTER_MACS_MAX) return;
+    this.warn(`more than ${FILTER_MACS_MAX} MACs: the kernel's filter lets all unicast frames in`);
+  }
+
   /** The same text once, however often `check` finds it. */
   private warn(text: string): void {
     if (text === this.lastWarning) return;
     this.lastWarning = text;
     this.options.onNotice?.(`${this.who}: ${text}`);
   }
+}
+
+/** Those MACs that are not among the others. */
+function without(macs: readonly Uint8Array[], others: readonly Uint8Array[]): Uint8Array[] {
+  return macs.filter((mac) => !others.some((other) => Buffer.compare(mac, other) === 0));
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

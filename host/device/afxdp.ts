@@ -15,6 +15,9 @@
  * Of several workers one has the sockets of an interface; the others have a packet socket there, to send by and to share
  * what the program passes on.
  *
+ * Other MACs mean another program, which takes the place of the first without a gap; until it does, frames for new ones
+ * come by the packet socket.
+ *
  * States are those of `afpacket`; while an interface is switched off or lost it has no AF_XDP sockets.
  *
  * Not supported: zero-copy, generic XDP, frames in several buffers, more than 64 MACs. Where AF_XDP does not work the
@@ -29,13 +32,14 @@ import {
   loadProgram,
   MapType,
   ProgramType,
+  updateLink,
   updateMap,
   XdpMode,
 } from "./bpf/system.js";
 import type { InputBatch, Interface, LinkCounters, LinkEvent, Offload, Window } from "./device.js";
+import type { Member, Sharing } from "./fanout.js";
 import { libc } from "./libc.js";
 import { Link } from "./link.js";
-import type { Steering } from "./steering.js";
 import { chunksOf, type Umem } from "./umem.js";
 import { buildXdpProgram, XDP_MACS_MAX } from "./xdp.js";
 import { XskSocket, xskWindowBytes } from "./xsksocket.js";
@@ -53,8 +57,8 @@ export interface AfxdpOptions extends AfxdpSize {
   readonly window: Window;
   readonly umem: Umem;
   readonly offload: Offload;
-  /** How its packet socket shares what comes in with those of other workers. */
-  readonly steering?: Steering | undefined;
+  /** The place of its packet socket among those of other workers, where they share what comes in. */
+  readonly member?: Member | undefined;
   readonly onNotice?: (text: string) => void;
 }
 
@@ -96,6 +100,8 @@ class Afxdp implements Interface {
   private readonly ringsAt: number;
   private sockets: readonly XskSocket[] = [];
   private attachedLink = -1;
+  /** The sockets by their queues, for programs to come. */
+  private map = -1;
   private hasClaim = false;
   /** Which of the packet socket and the others is asked first: another one each time, so that none starves. */
   private first = 0;
@@ -107,10 +113,13 @@ class Afxdp implements Interface {
   private retryAt = 0;
   private retryMs = RETRY_MS;
   private lastNotice = "";
+  /** The MACs whose frames its program takes. */
+  private macs: readonly Uint8Array[];
 
   constructor(private readonly options: AfxdpOptions) {
-    const { name, slots, window, macs, offload, steering } = options;
+    const { name, slots, window, macs, offload, member } = options;
     this.name = name;
+    this.macs = macs;
     this.who = `afxdp ${name}`;
     const needed = afxdpWindowBytes(options);
     if (window.bytes < needed) {
@@ -127,7 +136,7 @@ class Afxdp implements Interface {
         macs,
         window: { ...window, bytes },
         offload,
-        steering,
+        member,
         onNotice: (text) => this.options.onNotice?.(text),
       });
     } catch (error) {
@@ -173,6 +182,11 @@ class Afxdp implements Interface {
     if (!socket.send(frame, size)) this.dropped++;
   }
 
+  get hasUnsent(): boolean {
+    for (const socket of this.sockets) if (socket.hasUnsent) return true;
+    return this.slow.hasUnsent === true;
+  }
+
   flush(): void {
     for (const socket of this.sockets) this.dropped += socket.flush();
     // What was refused must not be sent later, and what comes next may go by the packet socket.
@@ -201,8 +215,24 @@ class Afxdp implements Interface {
     return event;
   }
 
-  steer(steering: Steering): void {
-    this.slow.steer?.(steering);
+  get isAwaitingTurn(): boolean {
+    return this.slow.isAwaitingTurn === true;
+  }
+
+  steer(sharing: Sharing): void {
+    this.slow.steer?.(sharing);
+  }
+
+  widen(macs: readonly Uint8Array[]): void {
+    this.slow.widen?.(macs);
+  }
+
+  narrow(macs: readonly Uint8Array[]): void {
+    this.macs = macs;
+    this.slow.narrow?.(macs);
+    // They may have been too many.
+    if (this.sockets.length === 0) this.retryAt = 0;
+    else this.attempt(() => this.replaceProgram());
   }
 
   close(): void {
@@ -219,8 +249,13 @@ class Afxdp implements Interface {
 
   /** Opens the sockets and sends frames to them, or says why it cannot; not while it is switched off. */
   private start(): void {
+    this.attempt(() => this.open());
+    this.fds = this.allFds();
+  }
+
+  private attempt(act: () => void): void {
     try {
-      this.open();
+      act();
       this.retryMs = RETRY_MS;
     } catch (error) {
       this.stop();
@@ -230,29 +265,36 @@ class Afxdp implements Interface {
       const why = error instanceof Error ? error.message : String(error);
       this.notice(`${why}; works as afpacket`);
     }
-    this.fds = this.allFds();
   }
 
   private open(): void {
     const interfaceIndex = this.link.index();
     if (interfaceIndex === 0 || !this.link.isUp()) return;
     const tagFunction = this.tagFunction();
-    if (this.options.macs.length > XDP_MACS_MAX) {
-      throw new Unfit(`${this.who}: more than ${XDP_MACS_MAX} MACs`);
-    }
+    this.refuseMany();
     this.claim();
     const queues = Math.min(this.link.receiveQueues(), QUEUES_MAX);
-    const map = createMap(this.who, MapType.XskMap, 4, 4, queues);
-    try {
-      this.attachedLink = this.attach(map, interfaceIndex, tagFunction);
-      this.openSockets(queues, interfaceIndex);
-      for (const [queue, { fd }] of this.sockets.entries()) {
-        updateMap(this.who, map, new Uint32Array([queue]), new Uint32Array([fd]));
-      }
-      this.notice("by the driver's own XDP, in copy mode");
-    } finally {
-      libc().close(map);
+    this.map = createMap(this.who, MapType.XskMap, 4, 4, queues);
+    this.attachedLink = this.withProgram(interfaceIndex, tagFunction, (program) =>
+      createLink(this.who, program, interfaceIndex, AttachType.Xdp, XdpMode.Native),
+    );
+    this.openSockets(queues, interfaceIndex);
+    for (const [queue, { fd }] of this.sockets.entries()) {
+      updateMap(this.who, this.map, new Uint32Array([queue]), new Uint32Array([fd]));
     }
+    this.notice("by the driver's own XDP, in copy mode");
+  }
+
+  private replaceProgram(): void {
+    this.refuseMany();
+    this.withProgram(this.link.index(), this.tagFunction(), (program) =>
+      updateLink(this.who, this.attachedLink, program),
+    );
+  }
+
+  private refuseMany(): void {
+    if (this.macs.length <= XDP_MACS_MAX) return;
+    throw new Unfit(`${this.who}: more than ${XDP_MACS_MAX} MACs`);
   }
 
   private openSockets(queues: number, interfaceIndex: number): void {
@@ -291,18 +333,18 @@ class Afxdp implements Interface {
     }
   }
 
-  /** Lets the program in, for good while the returned link is open. */
-  private attach(map: number, index: number, tagFunction: number): number {
-    const { macs, umem } = this.options;
-    const { frameBytesMax } = umem;
-    const code = buildXdpProgram({ macs, frameBytesMax, sockets: map, tagFunction });
+  /** Loads the program for what are its MACs now; a link keeps it. */
+  private withProgram<T>(index: number, tagFunction: number, act: (program: number) => T): T {
+    const { macs, map: sockets } = this;
+    const { frameBytesMax } = this.options.umem;
+    const code = buildXdpProgram({ macs, frameBytesMax, sockets, tagFunction });
     const program = loadProgram(this.who, ProgramType.Xdp, code, {
       name: "crosszone",
       attachType: AttachType.Xdp,
       boundTo: index,
     });
     try {
-      return createLink(this.who, program, index, AttachType.Xdp, XdpMode.Native);
+      return act(program);
     } finally {
       libc().close(program);
     }
@@ -310,8 +352,9 @@ class Afxdp implements Interface {
 
   /** Gives program and sockets back; what is in their rings is lost, and counted. */
   private stop(): void {
-    if (this.attachedLink >= 0) libc().close(this.attachedLink);
+    for (const fd of [this.attachedLink, this.map]) if (fd >= 0) libc().close(fd);
     this.attachedLink = -1;
+    this.map = -1;
     const { sockets } = this;
     this.sockets = [];
     this.missedNow = 0;

@@ -14,8 +14,7 @@ export enum Operation {
   LoadImmediate = 0x00,
   /** X = 4 × the low half of a byte: the length of an IPv4 header. */
   LoadHeaderBytes = 0xb1,
-  LoadXFromMemory = 0x61,
-  Store = 0x02,
+  LoadXImmediate = 0x01,
   CopyToX = 0x07,
   AddX = 0x0c,
   XorX = 0xac,
@@ -36,7 +35,7 @@ export enum Operation {
 /** struct sock_filter: u16 code, u8 jump if true, u8 jump if false, u32 k. */
 const INSTRUCTION_BYTES = 8;
 /** BPF_MAXINSNS */
-const INSTRUCTIONS_MAX = 4096;
+export const INSTRUCTIONS_MAX = 4096;
 const REACH = 255;
 
 interface Plain {
@@ -44,33 +43,39 @@ interface Plain {
   readonly k: number;
 }
 
-/** Goes on at the one label, or at the other; where that is left out, with the next line. */
+/** Names a place in a program. */
+export type Label = string | number;
+
+/** The line behind a condition. */
+export const NEXT: Label = "";
+
+/** Goes on at the one label, or at the other. */
 interface Jump extends Plain {
-  readonly ifTrue?: string | undefined;
-  readonly ifFalse?: string | undefined;
+  readonly ifTrue?: Label | undefined;
+  readonly ifFalse?: Label | undefined;
 }
 
-export type CodeLine = Jump | { readonly label: string };
+export type CodeLine = Jump | { readonly label: Label };
 
 export function code(operation: Operation, k = 0): CodeLine {
   return { operation, k };
 }
 
-export function label(name: string): CodeLine {
+export function label(name: Label): CodeLine {
   return { label: name };
 }
 
-/** Goes on at `ifTrue` where the condition holds, else at `ifFalse`; "" means the next line. */
+/** Goes on at `ifTrue` where the condition holds, else at `ifFalse`. */
 export function jumpIf(
   operation: Operation,
   k: number,
-  ifTrue: string,
-  ifFalse: string = "",
+  ifTrue: Label,
+  ifFalse: Label = NEXT,
 ): CodeLine {
   return { operation, k, ifTrue, ifFalse };
 }
 
-export function jump(to: string): CodeLine {
+export function jump(to: Label): CodeLine {
   return { operation: Operation.Always, k: 0, ifTrue: to };
 }
 
@@ -84,32 +89,29 @@ export class ProgramTooLong extends Error {
  * @throws ProgramTooLong; RangeError when it jumps backwards or to no label
  */
 export function encode(lines: readonly CodeLine[]): Uint8Array {
-  const long = new Set<CodeLine>();
+  const far = new Array<boolean>(lines.length).fill(false);
   for (;;) {
-    const layout = new Layout(lines, long);
-    const far = lines.filter((line) => !long.has(line) && layout.isTooFar(line));
-    if (far.length === 0) return layout.encode();
-    for (const line of far) long.add(line);
+    const layout = new Layout(lines, far);
+    if (layout.reachesAll(far)) return layout.encode();
   }
 }
 
-/** Where each line stands, when some conditions go by unconditional jumps. */
+/** Where each line stands, when the conditions that are marked as far go by unconditional jumps. */
 class Layout {
-  private readonly labels = new Map<string, number>();
-  private readonly places = new Map<CodeLine, number>();
+  private readonly labels = new Map<Label, number>();
+  /** By line. */
+  private readonly places: number[] = [];
   private readonly count: number;
 
   constructor(
     private readonly lines: readonly CodeLine[],
-    private readonly long: ReadonlySet<CodeLine>,
+    private readonly far: readonly boolean[],
   ) {
     let next = 0;
-    for (const line of lines) {
+    for (const [i, line] of lines.entries()) {
+      this.places.push(next);
       if ("label" in line) this.labels.set(line.label, next);
-      else {
-        this.places.set(line, next);
-        next += long.has(line) ? 3 : 1;
-      }
+      else next += far[i] ? 1 + jumpsOf(line) : 1;
     }
     this.count = next;
     if (next > INSTRUCTIONS_MAX) {
@@ -117,10 +119,21 @@ class Layout {
     }
   }
 
-  isTooFar(line: CodeLine): boolean {
-    if ("label" in line || line.operation === Operation.Always) return false;
-    const from = this.placeOf(line);
-    return this.distance(from, line.ifTrue) > REACH || this.distance(from, line.ifFalse) > REACH;
+  /** Whether each condition reaches where it leads; marks those as far that do not. */
+  reachesAll(far: boolean[]): boolean {
+    let all = true;
+    for (const [i, line] of this.lines.entries()) {
+      if ("label" in line || line.operation === Operation.Always || far[i]) continue;
+      const from = this.places[i] ?? 0;
+      const distance = Math.max(
+        this.distance(from, line.ifTrue),
+        this.distance(from, line.ifFalse),
+      );
+      if (distance <= REACH) continue;
+      far[i] = true;
+      all = false;
+    }
+    return all;
   }
 
   encode(): Uint8Array {
@@ -132,17 +145,19 @@ class Layout {
       bytes.setUint8(at + 3, ifFalse);
       bytes.setUint32(at + 4, k >>> 0, true);
     };
-    for (const line of this.lines) {
+    for (const [i, line] of this.lines.entries()) {
       if ("label" in line) continue;
-      const place = this.placeOf(line);
+      const place = this.places[i] ?? 0;
       const { ifTrue, ifFalse } = line;
       if (line.operation === Operation.Always) {
         write(place, { ...line, k: this.distance(place, ifTrue) });
-      } else if (this.long.has(line)) {
-        const always = Operation.Always;
-        write(place, line, 0, 1);
-        write(place + 1, { operation: always, k: this.distance(place + 1, ifTrue, 1) });
-        write(place + 2, { operation: always, k: this.distance(place + 2, ifFalse) });
+      } else if (this.far[i]) {
+        const jumps = [ifTrue, ifFalse].filter((to) => !isNext(to));
+        write(place, line, isNext(ifTrue) ? jumps.length : 0, isNext(ifTrue) ? 0 : 1);
+        for (const [n, to] of jumps.entries()) {
+          const from = place + 1 + n;
+          write(from, { operation: Operation.Always, k: this.distance(from, to) });
+        }
       } else {
         write(place, line, this.distance(place, ifTrue), this.distance(place, ifFalse));
       }
@@ -150,15 +165,20 @@ class Layout {
     return new Uint8Array(bytes.buffer);
   }
 
-  private placeOf(line: CodeLine): number {
-    return this.places.get(line) ?? 0;
-  }
-
-  /** Instructions to pass over from a place to a label; `next` of them to the next line. */
-  private distance(from: number, to: string | undefined, next = 0): number {
-    if (to === undefined || to === "") return next;
+  /** Instructions to pass over from a place to a label. */
+  private distance(from: number, to: Label | undefined): number {
+    if (isNext(to)) return 0;
     const place = this.labels.get(to);
     if (place === undefined || place <= from) throw new RangeError(`no way from ${from} to ${to}`);
     return place - from - 1;
   }
+}
+
+function isNext(to: Label | undefined): to is undefined | "" {
+  return to === undefined || to === NEXT;
+}
+
+/** Unconditional jumps that a condition needs where it leads far: one for each way but the next line. */
+function jumpsOf({ ifTrue, ifFalse }: Jump): number {
+  return (isNext(ifTrue) ? 0 : 1) + (isNext(ifFalse) ? 0 : 1);
 }

@@ -6,7 +6,7 @@
  * may be rewritten where it stands, up to Limit.Headroom bytes in front of it included, until `release`.
  */
 
-import type { Steering } from "./steering.js";
+import type { Sharing } from "./fanout.js";
 
 /** Where a driver puts what it received; each push takes one of `room` places. */
 export interface InputBatch {
@@ -82,12 +82,26 @@ export interface Interface {
   send(frame: number, size: number): void;
   /** Hands the queued frames to the medium. */
   flush(): void;
+  /** The medium has not taken all of them: `flush` is to be called again soon. */
+  readonly hasUnsent?: boolean;
   /** Takes back all lent frames. */
   release(): void;
   /** Looks after the link; called about once a second. An event is returned once. */
   check(): LinkEvent | undefined;
-  /** Shares what comes in with other workers in another way from now on; only where it is shared. */
-  steer?(steering: Steering): void;
+  /** It is there again and waits for another worker, which opens it first: `check` is to be called soon. */
+  readonly isAwaitingTurn?: boolean;
+  /**
+   * Shares what comes in with other workers by another program from now on; only where it is shared.
+   * @throws SystemError; then it goes on by the one before
+   */
+  steer?(sharing: Sharing): void;
+  /**
+   * Lets in frames for these MACs, too: before the switch to a configuration that has them.
+   * @throws SystemError; then nothing has changed
+   */
+  widen?(macs: readonly Uint8Array[]): void;
+  /** Lets in frames for these MACs alone, as far as the kernel plays along; what it refuses is a notice. */
+  narrow?(macs: readonly Uint8Array[]): void;
   /** @throws StillMapped when the window could not be freed; everything else is closed */
   close(): void;
 }

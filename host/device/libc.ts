@@ -16,6 +16,7 @@ export interface Libc {
   setsockopt(fd: number, level: number, name: number, value: Pointer, bytes: number): number;
   getsockopt(fd: number, level: number, name: number, value: Pointer, bytes: Pointer): number;
   bind(fd: number, address: Pointer, bytes: number): number;
+  getsockname(fd: number, address: Pointer, bytes: Pointer): number;
   sendto(
     fd: number,
     buffer: Pointer | null,
@@ -130,6 +131,7 @@ function load(): Library {
       ),
       getsockopt: c.func("int getsockopt(int fd, int level, int name, void *value, void *bytes)"),
       bind: c.func("int bind(int fd, void *address, uint32_t bytes)"),
+      getsockname: c.func("int getsockname(int fd, void *address, void *bytes)"),
       sendto: c.func(
         "intptr_t sendto(int fd, void *buffer, size_t bytes, int flags, void *address, uint32_t size)",
       ),

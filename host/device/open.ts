@@ -4,8 +4,8 @@ import { Driver, Limit } from "../../assembly/abi.js";
 import { afpacketWindowBytes, openAfpacket } from "./afpacket.js";
 import { afxdpWindowBytes, openAfxdp } from "./afxdp.js";
 import { type Interface, type Offload, PAGE_BYTES, StillMapped, type Window } from "./device.js";
+import { Member, type Sharing } from "./fanout.js";
 import { Link } from "./link.js";
-import type { Steering } from "./steering.js";
 import { chunkBytesFor, chunksOf, Umem } from "./umem.js";
 
 /** An interface that a configuration asks for. Travels between threads. */
@@ -17,7 +17,7 @@ export interface InterfaceOrder {
   /** Slots of its rings each way, a power of two. */
   readonly slots: number;
   /** Where several workers have it. */
-  readonly steering?: Steering | undefined;
+  readonly sharing?: Sharing | undefined;
 }
 
 /**
@@ -61,8 +61,8 @@ export function windowBytes(orders: readonly InterfaceOrder[], worker: number): 
 }
 
 /** Whether a worker has the AF_XDP sockets of an interface: of several, one. */
-function hasXdp({ driver, steering }: InterfaceOrder, worker: number): boolean {
-  return driver === Driver.Afxdp && (steering === undefined || steering.xdpWorker === worker);
+function hasXdp({ driver, sharing }: InterfaceOrder, worker: number): boolean {
+  return driver === Driver.Afxdp && (sharing === undefined || sharing.xdpWorker === worker);
 }
 
 function wholePages(bytes: number): number {
@@ -156,9 +156,10 @@ export class Opener {
   }
 
   private openIn(window: Window, order: InterfaceOrder): Interface {
-    const { name, macs, slots, steering } = order;
+    const { name, macs, slots, sharing } = order;
     const { memory: offload, onNotice } = this;
-    const options = { name, macs, window, offload, steering, onNotice };
+    const member = sharing && new Member(sharing, this.worker);
+    const options = { name, macs, window, offload, member, onNotice };
     if (hasXdp(order, this.worker)) {
       this.umem ??= this.makeUmem(order);
       return openAfxdp({ ...options, slots, umem: this.umem });

@@ -26,6 +26,7 @@ export enum Socket {
 /** Options of SOL_PACKET. */
 export enum PacketOption {
   AddMembership = 1,
+  DropMembership = 2,
   ReceiveRing = 5,
   Statistics = 6,
   CopyThreshold = 7,
@@ -42,6 +43,8 @@ export enum PacketOption {
 /** How a group of packet sockets shares what comes in, in the upper half of PACKET_FANOUT's argument. */
 export enum Fanout {
   ClassicBpf = 6,
+  /** The kernel chooses the number of the group that begins. */
+  UniqueId = 0x2000,
   IgnoreOutgoing = 0x4000,
 }
 

@@ -3,11 +3,11 @@
  * come. The interface is bound last, so that nothing arrives before filter and rings are there.
  */
 import { Limit } from "../../assembly/abi.js";
+import type { Member } from "./fanout.js";
 import { buildFilter, DROP_ALL } from "./filter.js";
 import { addressOfView, check, Errno, errno, libc, SystemError } from "./libc.js";
 import {
   ETHERTYPE_ALL,
-  Fanout,
   LinkAddressAt,
   Membership,
   MembershipAt,
@@ -17,7 +17,6 @@ import {
   TPACKET_V2,
 } from "./packet.js";
 import { type Layout, ringRequest } from "./ring.js";
-import { buildSteering, type Steering } from "./steering.js";
 
 /** Frames that no slot holds wait in the receive queue: a whole TCP window of them must not overflow it. */
 const RECEIVE_BUFFER_BYTES = 64 << 20;
@@ -27,8 +26,8 @@ export const SEND_BUFFER_BYTES = 16 << 20;
 
 export interface SocketOptions {
   readonly macs: readonly Uint8Array[];
-  /** The sockets of other workers that what comes in is shared with. */
-  readonly steering?: Steering | undefined;
+  /** Its place among the sockets of other workers, where what comes in is shared with them. */
+  readonly member?: Member | undefined;
 }
 
 /**
@@ -53,7 +52,7 @@ export function openSocket(who: string, layout: Layout, options: SocketOptions):
     raiseBuffer(fd, who, Socket.ReceiveBufferForce, RECEIVE_BUFFER_BYTES, "SO_RCVBUFFORCE");
     raiseBuffer(fd, who, Socket.SendBufferForce, SEND_BUFFER_BYTES, "SO_SNDBUFFORCE");
     // A member of a group receives nothing before it has joined: it would come to two of them.
-    attachFilter(fd, who, options.steering ? DROP_ALL : buildFilter(options.macs));
+    attachFilter(fd, who, options.member ? DROP_ALL : buildFilter(options.macs));
     set(PacketOption.ReceiveRing, ringRequest(slotBytes, receiveSlots), "PACKET_RX_RING");
     set(PacketOption.TransmitRing, ringRequest(slotBytes, transmitSlots), "PACKET_TX_RING");
     return fd;
@@ -75,27 +74,10 @@ export function startReceiving(
   address.setUint16(LinkAddressAt.Protocol, ETHERTYPE_ALL, true);
   address.setInt32(LinkAddressAt.Index, index, true);
   check(libc().bind(fd, address, LinkAddressAt.Bytes), who, "bind");
-  const { steering, macs } = options;
-  if (steering === undefined) return;
-  const kind = Fanout.ClassicBpf | Fanout.IgnoreOutgoing;
-  const argument = steering.group | (kind << 16);
-  const level = Socket.LevelPacket;
-  setOption(fd, who, level, PacketOption.Fanout, argument >>> 0, "setsockopt(PACKET_FANOUT)");
-  steer(fd, who, steering);
+  const { member, macs } = options;
+  if (member === undefined) return;
+  member.join(fd, who);
   attachFilter(fd, who, buildFilter(macs));
-}
-
-/** Says which member of its group gets what. */
-export function steer(fd: number, who: string, steering: Steering): void {
-  const level = Socket.LevelPacket;
-  setProgram(
-    fd,
-    who,
-    level,
-    PacketOption.FanoutData,
-    buildSteering(steering),
-    "PACKET_FANOUT_DATA",
-  );
 }
 
 /**
@@ -108,21 +90,46 @@ export function joinMacs(
   index: number,
   macs: readonly Uint8Array[],
 ): boolean {
-  const unicast = macs.every((mac) => join(fd, index, Membership.Unicast, mac) === 0);
+  const { AddMembership } = PacketOption;
+  const unicast = macs.every(
+    (mac) => member(fd, AddMembership, index, Membership.Unicast, mac) === 0,
+  );
   if (!unicast) {
-    check(join(fd, index, Membership.Promiscuous, new Uint8Array(6)), who, "PACKET_MR_PROMISC");
+    const everything = member(fd, AddMembership, index, Membership.Promiscuous, new Uint8Array(6));
+    check(everything, who, "PACKET_MR_PROMISC");
   }
   return unicast;
 }
 
-function join(fd: number, index: number, type: Membership, mac: Uint8Array): number {
+/** The socket no longer asks for these; one that it did not ask for is passed over. */
+export function leaveMacs(fd: number, index: number, macs: readonly Uint8Array[]): void {
+  for (const mac of macs) {
+    member(fd, PacketOption.DropMembership, index, Membership.Unicast, mac);
+  }
+}
+
+function member(
+  fd: number,
+  option: PacketOption,
+  index: number,
+  type: Membership,
+  mac: Uint8Array,
+): number {
   const request = new DataView(new ArrayBuffer(MembershipAt.Bytes));
   request.setInt32(MembershipAt.Index, index, true);
   request.setUint16(MembershipAt.Type, type, true);
   request.setUint16(MembershipAt.AddressBytes, mac.length, true);
   new Uint8Array(request.buffer).set(mac, MembershipAt.Address);
   const level = Socket.LevelPacket;
-  return libc().setsockopt(fd, level, PacketOption.AddMembership, request, MembershipAt.Bytes);
+  return libc().setsockopt(fd, level, option, request, MembershipAt.Bytes);
+}
+
+/** Index of the interface that the socket is bound to; -1 when that is gone, be there one of its name and number again. */
+export function boundTo(fd: number): number {
+  const address = new DataView(new ArrayBuffer(LinkAddressAt.Bytes));
+  const bytes = new Uint32Array([LinkAddressAt.Bytes]);
+  if (libc().getsockname(fd, address, bytes) < 0) return -1;
+  return address.getInt32(LinkAddressAt.Index, true);
 }
 
 /** Frames that did not find a free slot since the last call. */
@@ -177,7 +184,7 @@ export function attachFilter(fd: number, who: string, program: Uint8Array): void
 }
 
 /** struct sock_fprog: u16 length, padding, pointer to the program. */
-function setProgram(
+export function setProgram(
   fd: number,
   who: string,
   level: number,

@@ -1,8 +1,14 @@
 /**
  * How the kernel shares out what comes in by one interface among the packet sockets of several workers: a program in
  * classic BPF for PACKET_FANOUT_CBPF (packet(7); linux/if_packet.h), which returns the worker's number. It follows the
- * rule of assembly/nat/owner.ts as far as a packet shows what that needs; whatever else there is, and ARP, goes to one
- * of them, who hands it on.
+ * rule of assembly/nat/owner.ts as far as a packet shows what that needs. Who gets a packet that is not his own hands it on:
+ *
+ *     not IPv4, two tags                           to worker 0
+ *     a tag that the program does not know         by its host, with the tag in place of the zone
+ *     an address beyond RANGES_MAX of its zone     by its host
+ *
+ * The kernel takes 4096 instructions. A device needs 3 to 5 of them, more where its zone has external addresses, so
+ * some 800 to 1300 have a place; those with external addresses come first.
  *
  * The program sees a packet from its network header on: a VLAN tag has been moved beside it.
  */
@@ -10,9 +16,11 @@ import {
   type CodeLine,
   code,
   encode,
+  INSTRUCTIONS_MAX,
   jump,
   jumpIf,
   label,
+  NEXT,
   Operation,
   ProgramTooLong,
 } from "./classicbpf.js";
@@ -27,13 +35,9 @@ export interface SteeredDevice {
   readonly externals: readonly { readonly first: number; readonly last: number }[];
 }
 
-/** What all packet sockets of an interface have in common. Travels between threads. */
+/** What the program of an interface follows from. */
 export interface Steering {
   readonly workers: number;
-  /** Identifier of the group. */
-  readonly group: number;
-  /** The worker that has the interface's AF_XDP sockets, if it has any. */
-  readonly xdpWorker: number;
   /** External ports stand together in twos to this power (abi's StartAt.ShareShift). */
   readonly shareShift: number;
   readonly devices: readonly SteeredDevice[];
@@ -71,116 +75,142 @@ const DESTINATION_PORT_AT = 2;
 const ZONE_FACTOR = 0x85ebca6b;
 const HOST_FACTOR = 0x9e3779b1;
 
-/** A word of the program's memory that keeps the zone's part of the hash. */
-const ZONE_PART = 0;
-
-/** Devices and address ranges beyond these are not told apart: their packets go to whom they would by their host. */
-const DEVICES_MAX = 512;
+/** Address ranges of a zone beyond these are not known for ours. */
 const RANGES_MAX = 64;
+
+/** No program has a place for more: each takes three instructions at least. */
+const DEVICES_MAX = Math.floor(INSTRUCTIONS_MAX / 3);
+
+/** VLAN identifiers have 12 bits, and 0 is none. */
+const VLANS = 4096;
+
+/** Where what is in no part of the program goes on. */
+const BY_TAG = "by tag";
+const BY_HOST = "by host";
+const OTHER = "other";
 
 /** The program as the array of struct sock_filter that PACKET_FANOUT_DATA wants. */
 export function buildSteering(steering: Steering): Uint8Array {
-  try {
-    return encode(programOf(steering));
-  } catch (error) {
-    if (!(error instanceof ProgramTooLong)) throw error;
-    // All to one, who hands it on.
-    return encode([code(Operation.Return, 0)]);
+  const { devices } = steering;
+  const hasExternals = ({ externals }: SteeredDevice) => externals.length > 0;
+  const sorted = [
+    ...devices.filter(hasExternals),
+    ...devices.filter((device) => !hasExternals(device)),
+  ];
+  for (let known = Math.min(sorted.length, DEVICES_MAX); ; known -= Math.ceil(known / 16)) {
+    try {
+      return encode(programOf({ ...steering, devices: sorted.slice(0, known) }));
+    } catch (error) {
+      if (!(error instanceof ProgramTooLong)) throw error;
+    }
   }
 }
 
 function programOf(steering: Steering): CodeLine[] {
   const { devices } = steering;
-  const known = devices.slice(0, DEVICES_MAX);
-  const tagged = known
-    .filter(({ vlan }) => vlan !== undefined)
-    .sort((a, b) => (a.vlan ?? 0) - (b.vlan ?? 0));
-  const untagged = known.find(({ vlan }) => vlan === undefined);
-  const zones = new Map(known.map((device) => [device.zone, device]));
+  const byVlan = new Map<number, SteeredDevice>();
+  for (const device of devices) if (device.vlan !== undefined) byVlan.set(device.vlan, device);
+  const tagged = [...byVlan].sort(([a], [b]) => a - b);
+  const untagged = devices.find(({ vlan }) => vlan === undefined);
+  const zones = new Map(devices.map((device) => [device.zone, device]));
   return [
     code(Operation.LoadWord, ANCILLARY + Ancillary.Protocol),
-    jumpIf(Operation.JumpEqual, IPV4, "ipv4", "other"),
-    label("ipv4"),
+    jumpIf(Operation.JumpEqual, IPV4, NEXT, OTHER),
     code(Operation.LoadByte, ANCILLARY + Ancillary.VlanTagPresent),
-    jumpIf(Operation.JumpEqual, 0, nameOf(untagged), "tagged"),
-    label("tagged"),
+    jumpIf(Operation.JumpEqual, 0, "untagged", NEXT),
     code(Operation.LoadHalf, ANCILLARY + Ancillary.VlanTag),
     code(Operation.And, 0xfff),
     // A tag of VLAN 0 counts as none.
-    jumpIf(Operation.JumpEqual, 0, nameOf(untagged), "search 0"),
-    label("search 0"),
-    ...searchVlan(tagged),
+    jumpIf(Operation.JumpEqual, 0, "untagged", NEXT),
+    ...new VlanSearch(tagged).lines,
+    label("untagged"),
+    ...(untagged === undefined ? [jump(BY_TAG)] : atDevice(untagged)),
     ...[...zones.values()].flatMap((device) => atZone(device, steering)),
-    label("host"),
+    label(BY_TAG),
+    code(Operation.Multiply, ZONE_FACTOR),
+    code(Operation.CopyToX),
+    label(BY_HOST),
     ...byHost(steering),
-    label("other"),
+    label(OTHER),
     code(Operation.Return, 0),
   ];
 }
 
-function nameOf(device: SteeredDevice | undefined): string {
-  return device === undefined ? "other" : `zone ${device.zone}`;
-}
+/** Halves the list until one is left; where no other tag can be, that one is not compared. */
+class VlanSearch {
+  readonly lines: CodeLine[] = [];
+  private labels = 0;
 
-/** Halves the list until one is left. */
-function searchVlan(sorted: readonly SteeredDevice[], place = "v"): CodeLine[] {
-  const middle = sorted.length >> 1;
-  const device = sorted[middle];
-  if (device === undefined) return [jump("other")];
-  if (sorted.length === 1) {
-    return [jumpIf(Operation.JumpEqual, device.vlan ?? 0, nameOf(device), "other")];
+  constructor(private readonly tagged: readonly (readonly [vlan: number, SteeredDevice])[]) {
+    this.search(0, tagged.length, 1, VLANS);
   }
-  return [
-    jumpIf(Operation.JumpAtLeast, device.vlan ?? 0, `${place}>`, `${place}<`),
-    label(`${place}<`),
-    ...searchVlan(sorted.slice(0, middle), `${place}<`),
-    label(`${place}>`),
-    ...searchVlan(sorted.slice(middle), `${place}>`),
-  ];
+
+  /** Among those from `first` up to `end`, for a tag that is at least `low` and below `high`. */
+  private search(first: number, end: number, low: number, high: number): void {
+    const { lines, tagged } = this;
+    const middle = (first + end) >> 1;
+    const [vlan, device] = tagged[middle] ?? [];
+    if (vlan === undefined || device === undefined) {
+      lines.push(jump(BY_TAG));
+    } else if (end - first === 1) {
+      if (high - low > 1) lines.push(jumpIf(Operation.JumpEqual, vlan, NEXT, BY_TAG));
+      lines.push(...atDevice(device));
+    } else {
+      const upper = this.labels++;
+      lines.push(jumpIf(Operation.JumpAtLeast, vlan, upper, NEXT));
+      this.search(first, middle, low, vlan);
+      lines.push(label(upper));
+      this.search(middle, end, vlan, high);
+    }
+  }
 }
 
-/** Notes the zone's part of a host's hash; then by port where the packet goes to an external address. */
-function atZone({ zone, externals }: SteeredDevice, steering: Steering): CodeLine[] {
-  const ranges = externals.slice(0, RANGES_MAX);
+function atDevice(device: SteeredDevice): CodeLine[] {
+  return device.externals.length > 0 ? [jump(`zone ${device.zone}`)] : toHost(device);
+}
+
+/** By its host, with the zone's part of the hash. */
+function toHost({ zone }: SteeredDevice): CodeLine[] {
+  const part = Math.imul(zone, ZONE_FACTOR) >>> 0;
+  return [code(Operation.LoadXImmediate, part), jump(BY_HOST)];
+}
+
+/** By port where the packet goes to an external address of the zone. */
+function atZone(device: SteeredDevice, steering: Steering): CodeLine[] {
+  const { zone, externals } = device;
+  if (externals.length === 0) return [];
   const name = `zone ${zone}`;
   return [
     label(name),
-    code(Operation.LoadImmediate, Math.imul(zone, ZONE_FACTOR) >>> 0),
-    code(Operation.Store, ZONE_PART),
-    ...(ranges.length === 0
-      ? [jump("host")]
-      : [
-          code(Operation.LoadWord, NETWORK + IpAt.Destination),
-          ...ranges.flatMap(({ first, last }, i) => [
-            jumpIf(Operation.JumpAtLeast, first, `${name} from ${i}`, `${name} not ${i}`),
-            label(`${name} from ${i}`),
-            jumpIf(Operation.JumpAbove, last, `${name} not ${i}`, `${name} ours`),
-            label(`${name} not ${i}`),
-          ]),
-          jump("host"),
-          label(`${name} ours`),
-          ...byPort(name, steering),
-        ]),
+    code(Operation.LoadWord, NETWORK + IpAt.Destination),
+    ...externals
+      .slice(0, RANGES_MAX)
+      .flatMap(({ first, last }, i) => [
+        jumpIf(Operation.JumpAtLeast, first, NEXT, `${name} not ${i}`),
+        jumpIf(Operation.JumpAbove, last, NEXT, `${name} ours`),
+        label(`${name} not ${i}`),
+      ]),
+    jump(`${name} host`),
+    label(`${name} ours`),
+    ...byPort(name, steering),
+    label(`${name} host`),
+    ...toHost(device),
   ];
 }
 
 /** A fragment goes to its host's worker, where its datagram is put in order. */
 function byPort(name: string, { workers, shareShift }: Steering): CodeLine[] {
+  const host = `${name} host`;
   return [
     code(Operation.LoadHalf, NETWORK + IpAt.Fragment),
-    jumpIf(Operation.JumpSet, ANY_FRAGMENT, "host", `${name} whole`),
-    label(`${name} whole`),
+    jumpIf(Operation.JumpSet, ANY_FRAGMENT, host, NEXT),
     code(Operation.LoadHeaderBytes, NETWORK),
     code(Operation.LoadByte, NETWORK + IpAt.Protocol),
-    jumpIf(Operation.JumpEqual, Protocol.Tcp, `${name} ports`, `${name} not tcp`),
-    label(`${name} not tcp`),
-    jumpIf(Operation.JumpEqual, Protocol.Udp, `${name} ports`, `${name} not udp`),
-    label(`${name} not udp`),
-    jumpIf(Operation.JumpEqual, Protocol.Icmp, `${name} icmp`, "host"),
-    label(`${name} icmp`),
+    jumpIf(Operation.JumpEqual, Protocol.Tcp, `${name} ports`, NEXT),
+    jumpIf(Operation.JumpEqual, Protocol.Udp, `${name} ports`, NEXT),
+    jumpIf(Operation.JumpEqual, Protocol.Icmp, NEXT, host),
     code(Operation.LoadByteAtX, NETWORK),
-    jumpIf(Operation.JumpEqual, ECHO_REPLY, `${name} reply`, "host"),
-    label(`${name} reply`),
+    jumpIf(Operation.JumpEqual, ECHO_REPLY, NEXT, host),
     code(Operation.LoadHalfAtX, NETWORK + IDENTIFIER_AT),
     jump(`${name} share`),
     label(`${name} ports`),
@@ -195,9 +225,9 @@ function byPort(name: string, { workers, shareShift }: Steering): CodeLine[] {
   ];
 }
 
+/** X is the zone's part of the hash. */
 function byHost({ workers }: Steering): CodeLine[] {
   return [
-    code(Operation.LoadXFromMemory, ZONE_PART),
     code(Operation.LoadWord, NETWORK + IpAt.Source),
     code(Operation.XorX),
     code(Operation.Multiply, HOST_FACTOR),

@@ -128,6 +128,11 @@ export class XskSocket {
     return true;
   }
 
+  /** Whether the kernel has not taken all that was put. */
+  get hasUnsent(): boolean {
+    return this.queued;
+  }
+
   /** Makes the kernel send what was put. Returns how many frames it refused. */
   flush(): number {
     if (!this.queued) return 0;

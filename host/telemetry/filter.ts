@@ -13,9 +13,9 @@ import {
   parsePorts,
   parsePrefix,
 } from "../config/address.js";
-import { reportShape, type Shape } from "../config/document.js";
 import { describe, type Problem, Problems, pathText } from "../config/error.js";
 import type { Config } from "../config/model.js";
+import { reportShape } from "../config/shape.js";
 import { listed, oneOf, text, whole, zoneReference } from "../config/shapes.js";
 import { type Cursor, readCursor } from "./cursor.js";
 
@@ -445,7 +445,7 @@ function connFilter(entry: ConnFilterEntry, reader: Reader, path: readonly Key[]
 }
 
 /** Reads a value of a schema; throws a QueryError with everything that is wrong with it. */
-function reading<S extends v.GenericSchema & Shape, Result>(
+function reading<S extends v.GenericSchema, Result>(
   schema: S,
   value: unknown,
   read: (value: v.InferOutput<S>, reader: Reader) => Result,

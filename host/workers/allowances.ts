@@ -3,6 +3,9 @@
  * lent together is never more than the limit. The datapath asks when it has used up what it has, and what is left over
  * goes back now and then: so a zone is refused conns below its limit for at most that long, and by no more than the
  * others have to spare.
+ *
+ * Conns that are there when a limit begins, or is lowered, are lent all the same, be it more than the limit. Then the
+ * datapath has to ask for each new one, and what has ended is given back instead, until the limit is met.
  */
 
 import type { Datapath } from "../datapath.js";
@@ -34,7 +37,7 @@ export class Allowances {
     private readonly lent: Int32Array,
   ) {}
 
-  /** To be called behind each switch: conns that are there are lent, whatever the limit says. */
+  /** To be called behind each switch. */
   settle(limits: readonly ZoneLimit[]): void {
     const before = this.has;
     this.has = new Map();
@@ -44,8 +47,8 @@ export class Allowances {
       const conns = this.datapath.zoneConns(index);
       this.limits.set(index, limit);
       this.has.set(zone, conns);
-      this.datapath.allow(index, conns);
       Atomics.add(this.lent, zone, conns - (before.get(zone) ?? 0));
+      this.allow(limit);
       before.delete(zone);
     }
     for (const [zone, conns] of before) Atomics.sub(this.lent, zone, conns);
@@ -55,15 +58,15 @@ export class Allowances {
   lend(index: number): void {
     const limit = this.limits.get(index);
     if (limit === undefined) return;
+    if (this.isOverdrawn(limit)) this.keep(limit, 0);
     for (;;) {
       const lent = Atomics.load(this.lent, limit.zone);
-      const loan = Math.min(loanOf(limit), limit.conns - lent);
-      if (loan <= 0) return;
+      const loan = Math.max(0, Math.min(loanOf(limit), limit.conns - lent));
       const found = Atomics.compareExchange(this.lent, limit.zone, lent, lent + loan);
-      if (found === lent) {
-        this.change(limit, loan);
-        return;
-      }
+      if (found !== lent) continue;
+      this.has.set(limit.zone, this.hasOf(limit) + loan);
+      this.allow(limit);
+      return;
     }
   }
 
@@ -71,17 +74,29 @@ export class Allowances {
   giveBack(): void {
     for (const limit of this.limits.values()) {
       const isShort = Atomics.load(this.lent, limit.zone) >= limit.conns;
-      const kept = this.datapath.zoneConns(limit.index) + (isShort ? 0 : loanOf(limit));
-      const spare = (this.has.get(limit.zone) ?? 0) - kept;
-      if (spare <= 0) continue;
-      Atomics.sub(this.lent, limit.zone, spare);
-      this.change(limit, -spare);
+      this.keep(limit, isShort ? 0 : loanOf(limit));
+      this.allow(limit);
     }
   }
 
-  private change({ index, zone }: ZoneLimit, by: number): void {
-    const conns = (this.has.get(zone) ?? 0) + by;
-    this.has.set(zone, conns);
-    this.datapath.allow(index, conns);
+  /** Gives back what the zone's conns here leave of it, but for so many. */
+  private keep(limit: ZoneLimit, more: number): void {
+    const spare = this.hasOf(limit) - this.datapath.zoneConns(limit.index) - more;
+    if (spare <= 0) return;
+    Atomics.sub(this.lent, limit.zone, spare);
+    this.has.set(limit.zone, this.hasOf(limit) - spare);
+  }
+
+  private isOverdrawn({ zone, conns }: ZoneLimit): boolean {
+    return Atomics.load(this.lent, zone) > conns;
+  }
+
+  /** Tells the datapath how many there may be. */
+  private allow(limit: ZoneLimit): void {
+    this.datapath.allow(limit.index, this.isOverdrawn(limit) ? 0 : this.hasOf(limit));
+  }
+
+  private hasOf({ zone }: ZoneLimit): number {
+    return this.has.get(zone) ?? 0;
   }
 }

@@ -6,6 +6,9 @@
 import { Limit } from "../../assembly/abi.js";
 import { CrossingRing, ringBytes } from "./ring.js";
 
+/** Instead of how many workers have opened their interfaces, when one of them could not. */
+const GIVEN_UP = -Limit.Workers;
+
 /** Of one thread: each on a cache line of its own, since another thread writes the next one. */
 const WORDS_EACH = 16;
 
@@ -60,11 +63,13 @@ export class Board {
   /**
    * Waits until the workers before this one have opened their interfaces: the kernel counts the sockets of an interface
    * in the order in which they come.
+   * @throws when they will not
    */
   awaitTurn(worker: number): void {
     for (;;) {
       const opened = Atomics.load(this.opened, 0);
       if (opened >= worker) return;
+      if (opened < 0) throw new Error("another worker could not start");
       Atomics.wait(this.opened, 0, opened);
     }
   }
@@ -72,6 +77,12 @@ export class Board {
   /** This one has. */
   passTurn(): void {
     Atomics.add(this.opened, 0, 1);
+    Atomics.notify(this.opened, 0);
+  }
+
+  /** One that should have will not: nobody waits any more. */
+  giveUpTurns(): void {
+    Atomics.store(this.opened, 0, GIVEN_UP);
     Atomics.notify(this.opened, 0);
   }
 

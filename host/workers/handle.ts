@@ -6,7 +6,7 @@ import type { WakeUp } from "../device/libc.js";
 import type { Answer, Order, WorkerStart } from "../orders.js";
 import type { Board } from "./board.js";
 
-/** Milliseconds in which a worker must answer an order. */
+/** Milliseconds in which a worker must answer an order that opens nothing. */
 const ANSWER_MS = 10_000;
 
 /** Milliseconds in which it must end: the kernel closes a hundred interfaces one by one, some 40 ms each. */
@@ -19,6 +19,11 @@ type Waiting = { resolve(answer: Answer): void; reject(error: Error): void };
 
 /** What a worker says without being asked. */
 export type Saying = Extract<Answer, { kind: "events" | "link" | "notice" }>;
+
+/** A worker that has not answered in time. Whether it did what it was asked for is not known. */
+export class NoAnswer extends Error {
+  override readonly name = "NoAnswer";
+}
 
 interface Events {
   saying: [saying: Saying];
@@ -56,19 +61,23 @@ export class WorkerHandle extends EventEmitter<Events> {
     });
   }
 
-  /** Sends an order and waits for the answer of this kind, at most so many milliseconds. */
+  /**
+   * Sends an order and waits for the answer of this kind.
+   * @param moreMs  that it may take beyond the usual time
+   */
   ask<K extends Answer["kind"]>(
     kind: K,
     make: (id: number) => Order,
-    ms = ANSWER_MS,
+    moreMs = 0,
   ): Promise<Extract<Answer, { kind: K }>> {
     type Expected = Extract<Answer, { kind: K }>;
     if (this.isEnded) return Promise.reject(new Error("the forwarding thread ended"));
     const id = this.nextId++;
     return new Promise<Expected>((resolve, reject) => {
       const timer = setTimeout(
-        () => this.settle(id)?.reject(new Error(`the forwarding thread did not answer: ${kind}`)),
-        ms,
+        () =>
+          this.settle(id)?.reject(new NoAnswer(`the forwarding thread did not answer: ${kind}`)),
+        ANSWER_MS + moreMs,
       );
       this.waiting.set(id, {
         resolve: (answer) => {
@@ -85,8 +94,8 @@ export class WorkerHandle extends EventEmitter<Events> {
   }
 
   /** Asks for something that can be refused; rejects with why it was. */
-  async tell(make: (id: number) => Order): Promise<void> {
-    const { error } = await this.ask("done", make);
+  async tell(make: (id: number) => Order, moreMs = 0): Promise<void> {
+    const { error } = await this.ask("done", make, moreMs);
     if (error !== undefined) throw new Error(error);
   }
 
@@ -98,12 +107,6 @@ export class WorkerHandle extends EventEmitter<Events> {
     const timer = setTimeout(() => void this.thread.terminate(), STOP_MS);
     await this.ended;
     clearTimeout(timer);
-  }
-
-  /** Ends it at once. */
-  async terminate(): Promise<void> {
-    this.stopping = true;
-    await this.thread.terminate();
   }
 
   private send(order: Order): void {

@@ -1,40 +1,38 @@
 /** Says of each interface how the kernel is to share out what comes in by it, as far as the configuration tells. */
 
-import { randomInt } from "node:crypto";
 import type { Config, Zone } from "../config/model.js";
-import { isShared, shareShiftOf } from "../config/shares.js";
-import type { SteeredDevice, Steering } from "../device/steering.js";
-
-/** Groups of packet sockets have numbers of 16 bits in their network namespace, which other programs use, too. */
-const GROUPS = 1 << 16;
+import { isShared } from "../config/shares.js";
+import { makeGroup, type Sharing } from "../device/fanout.js";
+import { buildSteering, type SteeredDevice, type Steering } from "../device/steering.js";
 
 export class Steerer {
-  /** For as long as the process lives, whatever later configurations say. */
-  readonly shareShift: number;
-  private readonly workers: number;
-  private readonly firstGroup = randomInt(GROUPS);
   /** In the order in which interfaces were first seen. */
   private readonly ranks = new Map<string, number>();
 
-  /** @param first  the configuration of the start */
-  constructor(first: Config) {
-    this.workers = first.workers;
-    this.shareShift = shareShiftOf(first);
+  /** @param shareShift  of the start (config/shares.ts) */
+  constructor(
+    private readonly workers: number,
+    private readonly shareShift: number,
+  ) {}
+
+  /**
+   * What the workers' sockets on an interface have in common under a configuration: those that are opened for it are a
+   * group of their own. Undefined where one worker has all.
+   */
+  sharingOf(name: string, config: Config): Sharing | undefined {
+    const steering = this.of(name, config);
+    if (steering === undefined) return undefined;
+    const rank = this.ranks.get(name) ?? this.ranks.size;
+    this.ranks.set(name, rank);
+    const xdpWorker = rank % this.workers;
+    return { group: makeGroup(), program: buildSteering(steering), xdpWorker };
   }
 
-  /** Undefined where one worker has all. */
+  /** What that program follows from. */
   of(name: string, config: Config): Steering | undefined {
     const { workers, shareShift } = this;
     if (workers === 1) return undefined;
-    const rank = this.ranks.get(name) ?? this.ranks.size;
-    this.ranks.set(name, rank);
-    return {
-      workers,
-      group: (this.firstGroup + rank) % GROUPS,
-      xdpWorker: rank % workers,
-      shareShift,
-      devices: devicesOf(name, config),
-    };
+    return { workers, shareShift, devices: devicesOf(name, config) };
   }
 }
 

@@ -59,6 +59,15 @@ export class Pristine {
     return all;
   }
 
+  /** Some of them, by their places. */
+  only(places: readonly number[]): Pristine {
+    const some = new Pristine(places.length);
+    places.forEach((place, i) => {
+      some.bytes.set(this.bytes.subarray(place * STRIDE, (place + 1) * STRIDE), i * STRIDE);
+    });
+    return some;
+  }
+
   /** The same frames over and over, where there are fewer than a batch of them. */
   widened(): Pristine {
     if (this.count >= Limit.Batch) return this;
@@ -141,7 +150,7 @@ export class Edge {
 }
 
 /** Swaps MACs, addresses and ports; no checksum changes by that. */
-function answerTo(sent: Uint8Array): Uint8Array {
+export function answerTo(sent: Uint8Array): Uint8Array {
   const answer = sent.slice();
   const swap = (a: number, b: number, bytes: number) => {
     answer.set(sent.subarray(a, a + bytes), b);

@@ -12,6 +12,7 @@ import { benchNative, FORMS, type Form, NativeError, printNative } from "./nativ
 import { benchPool, printPool } from "./pool.js";
 import { benchQuery, printQuery, type QueryOptions } from "./query.js";
 import { benchScale, printScale, type ScaleOptions } from "./scale.js";
+import { benchTargets } from "./targets/targets.js";
 
 const USAGE = `npm run bench -- core [--against DIR] [--json] [--quick]
 npm run bench -- core [--native [--form FORM]] [--cpu] [--json] [--quick]
@@ -21,17 +22,20 @@ npm run bench -- query [--cpu] [--json] [--quick]
 npm run bench -- memory [--json] [--quick]
 npm run bench -- live [--json] [--quick]
 npm run bench -- latency [--json] [--quick]
+npm run bench -- targets [--runs N] [--json] [--quick]
 
   core     the datapath in memory: steady packets, set-up and expiry by the number of conns
   pool     every port of one address: what the first costs, and the last
-  scale    the same costs by the number of conns, zones and flows, one at a time
+  scale    the same costs by the number of conns, zones, flows and threads, one at a time
   query    what an operator's questions take, and what they cost the packets, with a million conns
   memory   bytes of a conn, resident bytes of a process, and how long it takes to start
   live     frames through real interfaces: crosszone and others, in turns (Linux, root)
   latency  one request at a time through the same
+  targets  everything that is to be reached, and whether it is, by all of these
   --against DIR  another checkout, built: both are measured in turns, with the ratio new by old
   --native       the same module as C by wasm2c and gcc: both in turns, with the ratio Wasm by native
   --form FORM    how that reaches its memory, the fastest first: ${FORMS.join(", ")}
+  --runs N how often each target is measured, 3 by default
   --cpu    CPU time of the thread instead of the wall's clock, for a machine that others use
   --json   header and rows as JSON, raw repetitions included
   --quick  fewer conns and repetitions`;
@@ -43,6 +47,7 @@ interface Options {
   readonly native?: boolean;
   readonly form?: string;
   readonly cpu?: boolean;
+  readonly runs?: string;
 }
 
 class UsageError extends Error {}
@@ -61,7 +66,9 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   },
   scale: {
     options: ["cpu"],
-    run: (options) => report(options, benchScale(scaleOptions(options.quick)), printScale),
+    run: async (options) => {
+      report(options, await benchScale(scaleOptions(options.quick)), printScale);
+    },
   },
   query: {
     options: ["cpu"],
@@ -69,13 +76,21 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   },
   memory: {
     options: [],
-    run: (options) => report(options, benchMemory(memoryOptions(options.quick)), printMemory),
+    run: async (options) => {
+      report(options, await benchMemory(memoryOptions(options.quick)), printMemory);
+    },
   },
   live: { options: [], run: async (options) => endWith(await benchLive(options)) },
   latency: { options: [], run: async (options) => endWith(await benchLatency(options)) },
+  targets: {
+    options: ["runs"],
+    run: async (options) => {
+      endWith(await benchTargets({ ...options, runs: runsOf(options.runs) }));
+    },
+  },
 };
 
-/** Those two say themselves what was missing. */
+/** Those three say themselves what was missing. */
 function endWith(status: number): void {
   process.exitCode = status;
 }
@@ -104,7 +119,8 @@ function scaleOptions(quick: boolean): ScaleOptions {
   if (quick) {
     const zones = [1, 100];
     const sizes = { conns: [1000, 60_000], zones, "nat zones": zones, flows: [1, 100] };
-    return { sizes, conns: 60_000, repetitions: 3, packets: 200_000 };
+    const shared = { workers: [1, 2], workersConns: [60_000] };
+    return { sizes, conns: 60_000, ...shared, repetitions: 3, packets: 200_000 };
   }
   const zones = [1, 10, 100, 1000, 4000];
   const sizes = {
@@ -113,7 +129,8 @@ function scaleOptions(quick: boolean): ScaleOptions {
     "nat zones": zones,
     flows: [1, 10, 100, 1000, 10_000],
   };
-  return { sizes, conns: 60_000, repetitions: 5, packets: 1_000_000 };
+  const shared = { workers: [1, 2], workersConns: [1000, 60_000] };
+  return { sizes, conns: 60_000, ...shared, repetitions: 5, packets: 1_000_000 };
 }
 
 function queryOptions(quick: boolean): QueryOptions {
@@ -124,6 +141,11 @@ function queryOptions(quick: boolean): QueryOptions {
 function memoryOptions(quick: boolean): MemoryOptions {
   if (quick) return { conns: [65_536], starts: 3, fills: 1 };
   return { conns: [65_536, 1_000_000], starts: 21, fills: 3 };
+}
+
+function runsOf(text = "3"): number {
+  if (!/^[1-9]\d?$/.test(text)) throw new UsageError();
+  return Number(text);
 }
 
 function formOf(text: string | undefined): Form {
@@ -149,6 +171,7 @@ function read(args: string[]): [Benchmark, Options] {
     options: {
       against: { type: "string" },
       form: { type: "string" },
+      runs: { type: "string" },
       native: { type: "boolean" },
       cpu: { type: "boolean" },
       json: { type: "boolean", default: false },

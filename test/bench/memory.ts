@@ -1,6 +1,6 @@
 /**
  * What the product occupies, and how long it takes to start: bytes of the arena for one more of everything that a
- * capacity counts, resident bytes of a process with an empty and a full table, and the time from exec to the first
+ * capacity counts, those of a conn by their parts, resident bytes of a process with an empty and a full table, and the time from exec to the first
  * frame forwarded, by its parts.
  *
  * The processes are children of this one (startup.ts), and those of different capacities take turns.
@@ -18,6 +18,7 @@ import {
   loadModule,
   measureArena,
 } from "../../host/datapath.js";
+import { type ConnPart, connParts } from "./connbytes.js";
 import { FRAME_BYTES, Pristine } from "./edge.js";
 import { list, quantile, round, sampleOf } from "./measure.js";
 import { documentOf } from "./plan.js";
@@ -98,6 +99,8 @@ export interface StartRow {
 
 export interface MemoryResult {
   readonly shares: readonly ArenaShare[];
+  /** Of the share of conns: together they are all of it. */
+  readonly connParts: readonly ConnPart[];
   /** The largest `capacity.conns` that an arena has room for, everything else at its smallest. */
   readonly connsMax: number;
   readonly resident: readonly ResidentRow[];
@@ -121,6 +124,11 @@ function sharesOf(code: Instantiate): ArenaShare[] {
     const step = STEPS[what];
     return { what, bytes: round((bytesWith(what, 2 * step) - bytesWith(what, step)) / step) };
   });
+}
+
+function partsOfConn(): Promise<ConnPart[]> {
+  const conns = STEPS.conns;
+  return connParts({ ...SMALL, conns }, { ...SMALL, conns: 2 * conns });
 }
 
 function connsMaxOf(code: Instantiate): number {
@@ -169,7 +177,7 @@ function partsOf({ began, marks }: Run): Record<StartRow["part"], number> {
   return { ...(Object.fromEntries(parts) as Record<Part, number>), total };
 }
 
-export function benchMemory({ conns, starts, fills }: MemoryOptions): MemoryResult {
+export async function benchMemory({ conns, starts, fills }: MemoryOptions): Promise<MemoryResult> {
   const code = instantiatorOf(loadModule());
   const runs = new Map(conns.map((capacity) => [capacity, [] as Run[]]));
   const folder = mkdtempSync(join(tmpdir(), "crosszone-memory-"));
@@ -185,6 +193,7 @@ export function benchMemory({ conns, starts, fills }: MemoryOptions): MemoryResu
   }
   return {
     shares: sharesOf(code),
+    connParts: await partsOfConn(),
     connsMax: connsMaxOf(code),
     resident: Array.from(runs, ([capacity, all]) => residentRows(capacity, all, fills)).flat(),
     starts: Array.from(runs, ([capacity, all]) => startRows(capacity, all)).flat(),
@@ -225,8 +234,11 @@ function startRows(conns: number, runs: readonly Run[]): StartRow[] {
   });
 }
 
-export function printMemory({ shares, connsMax, resident, starts }: MemoryResult): void {
+export function printMemory(result: MemoryResult): void {
+  const { shares, connParts, connsMax, resident, starts } = result;
   for (const { what, bytes } of shares) console.log(`${what.padEnd(14)} ${bytes} bytes each`);
+  console.log("of a conn's bytes are");
+  for (const { name, bytes } of connParts) console.log(`${bytes.toFixed(1).padStart(14)} ${name}`);
   console.log(`conns at most  ${connsMax}`);
   for (const { conns, name, bytes, raw, arenaBytes } of resident) {
     console.log(

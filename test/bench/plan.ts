@@ -5,7 +5,9 @@
 
 import { compileImage } from "../../host/config/compile.js";
 import { checkConfig } from "../../host/config/parse.js";
+import { shareShiftOf } from "../../host/config/shares.js";
 import type { ArenaCapacity } from "../../host/datapath.js";
+import { capacityOfEach } from "../../host/workers/share.js";
 
 export const ROUTER_MAC = "02:00:5e:00:00:01";
 export const LAN_MAC = "02:00:00:00:0a:01";
@@ -28,23 +30,29 @@ export interface EdgeShape {
   readonly rules?: "nat" | "in_port";
   /** Flows that match no measured packet and are asked before the one that does. */
   readonly flowsBefore?: number;
+  /** That share the conns; one by default. */
+  readonly workers?: number;
 }
 
-/** A configuration with its image and its capacity, made once for all repetitions. */
+/** A configuration with its image and the capacity of each worker, made once for all repetitions. */
 export class EdgePlan {
   readonly image: Uint8Array;
   readonly capacity: ArenaCapacity;
   /** In the image: those before, and those that `rules` needs. */
   readonly flows: number;
+  /** Where several workers share its ports. */
+  readonly shareShift: number;
 
   constructor(readonly shape: EdgeShape) {
     const conns = shape.conns + SPARE;
     const neighbors = Math.max(NEIGHBORS, 2 * (shape.tenants ?? 1));
     const config = checkConfig(documentOf(shape, { conns, neighbors }));
     this.flows = config.flows.length;
+    this.shareShift = shareShiftOf(config);
     this.image = compileImage(config);
     const imageBytes = Math.max(IMAGE_BYTES, this.image.length);
-    this.capacity = { conns, neighbors, poolAddresses: POOL_ADDRESSES, imageBytes };
+    const capacity = { conns, neighbors, poolAddresses: POOL_ADDRESSES, imageBytes };
+    this.capacity = capacityOfEach(capacity, config.workers);
   }
 }
 
@@ -92,6 +100,7 @@ export function documentOf(shape: EdgeShape, capacity: { conns: number; neighbor
     ...rulesOf(shape, tenants),
     timeouts: { udp: UDP_SECONDS },
     capacity,
+    ...(shape.workers === undefined ? {} : { workers: shape.workers }),
   };
 }
 

@@ -5,9 +5,10 @@
  *     zones      tenants with equal addresses, each behind a VLAN and with a flow that only its device meets
  *     nat zones  the same tenants in one `nat`, whose flows are asked one by one
  *     flows      that match nothing and are asked before the one that matches
+ *     workers    threads that forward (workers.ts)
  *
  * The sites of a dimension take turns, repetition by repetition, so that what disturbs the machine disturbs all
- * of them. Threads that forward will be a dimension, too, as soon as there can be more than one.
+ * of them.
  */
 
 import { readFileSync } from "node:fs";
@@ -16,6 +17,7 @@ import { setUp, steady, warmUp } from "./core.js";
 import { batches, Edge, EdgePlan, LAN, Pristine, STRIDE, shuffled, WAN } from "./edge.js";
 import { bestRatio, list, round, sampleOf, timeNs } from "./measure.js";
 import type { EdgeShape } from "./plan.js";
+import { benchWorkers, fitting, printWorkers, type WorkersRow } from "./workers.js";
 
 /** 128 addresses: external ports for 8 million conns. */
 const BASE = { tenants: 1, flowsBefore: 0, addresses: "203.0.113.64-203.0.113.191" } as const;
@@ -39,6 +41,9 @@ export interface ScaleOptions {
   readonly sizes: Readonly<Record<Dimension, readonly number[]>>;
   /** Of the sites of the other dimensions. */
   readonly conns: number;
+  /** Numbers of threads that forward, and the conns of all of them together, each with each. */
+  readonly workers: readonly number[];
+  readonly workersConns: readonly number[];
   readonly repetitions: number;
   /** At least so many for each steady figure of each repetition. */
   readonly packets: number;
@@ -66,14 +71,14 @@ export interface ScaleRow {
 
 /** What a site is made of. */
 export interface ScaleSite {
-  readonly dimension: Dimension;
+  readonly dimension: Dimension | "workers";
   readonly size: number;
   readonly conns: number;
   readonly tenants: number;
   /** Of all kinds, those of the rules included. */
   readonly flows: number;
-  readonly workers: 1;
-  /** Undefined where that is more than there can be. */
+  readonly workers: number;
+  /** Of each worker. Undefined where that is more than there can be. */
   readonly arenaBytes: number | undefined;
   /** Why it was not measured; undefined where it was. */
   readonly unfit: string | undefined;
@@ -82,6 +87,7 @@ export interface ScaleSite {
 export interface ScaleResult {
   readonly sites: readonly ScaleSite[];
   readonly rows: readonly ScaleRow[];
+  readonly workers: readonly WorkersRow[];
 }
 
 type Costs = Readonly<Record<Cost, number>>;
@@ -177,7 +183,16 @@ function gigabytes(bytes: number): string {
   return `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
-export function benchScale(options: ScaleOptions): ScaleResult {
+/** A site that several workers share. */
+function surveyWorkers(workers: number, conns: number, code: Instantiate): ScaleSite {
+  const { capacity, flows } = new EdgePlan({ ...BASE, conns, workers });
+  const arenaBytes = measureArena(code, capacity);
+  const unfit = fitting([workers]).length > 0 ? undefined : `needs ${workers} cores`;
+  const { tenants } = BASE;
+  return { dimension: "workers", size: workers, conns, tenants, flows, workers, arenaBytes, unfit };
+}
+
+export async function benchScale(options: ScaleOptions): Promise<ScaleResult> {
   const { sizes, repetitions, packets } = options;
   const code = instantiatorOf(loadModule());
   warmUp(code);
@@ -196,7 +211,13 @@ export function benchScale(options: ScaleOptions): ScaleResult {
     }
     rows.push(...rowsOf(dimension, contenders, all));
   }
-  return { sites, rows };
+  const { workersConns, workers } = options;
+  sites.push(
+    ...workersConns.flatMap((conns) => workers.map((each) => surveyWorkers(each, conns, code))),
+  );
+  const shapes = workersConns.map((conns) => ({ ...BASE, conns }));
+  const shared = await benchWorkers({ workers, shapes, repetitions, packets });
+  return { sites, rows, workers: shared };
 }
 
 /** @param all  the repetitions of each contender */
@@ -219,7 +240,7 @@ function rowsOf(
   });
 }
 
-export function printScale({ sites, rows }: ScaleResult): void {
+export function printScale({ sites, rows, workers }: ScaleResult): void {
   for (const { dimension, size, conns, tenants, flows, arenaBytes, unfit } of sites) {
     const arena = `arena ${gigabytes(arenaBytes ?? 0)}`;
     const made = unfit === undefined ? arena : `does not fit: ${unfit}`;
@@ -234,4 +255,5 @@ export function printScale({ sites, rows }: ScaleResult): void {
         `${ns.toFixed(1).padStart(9)} ns  × ${byFirst.toFixed(2)}, best × ${bestByFirst.toFixed(2)}  (${list(raw)})`,
     );
   }
+  printWorkers(workers);
 }

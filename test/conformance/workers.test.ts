@@ -3,12 +3,12 @@
  * so nearly all cross.
  */
 
-import { execFileSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import t from "tap";
+import { EventKind } from "../../assembly/abi.js";
 import { udp } from "../harness/frame.js";
-import { around, EXTERNAL, edge, type Host, SERVER } from "../harness/host.js";
-import { Router, type Sent, WORKERS } from "../harness/router.js";
+import { around, EXTERNAL, edge, Host, SERVER, staticNeighbor } from "../harness/host.js";
+import { askPcp, mapRequest, Result } from "../harness/pcp.js";
+import { Router, type Sent } from "../harness/router.js";
 
 const HOSTS = 64;
 const ROUNDS = 40;
@@ -90,38 +90,59 @@ t.test("peers P34: a zone's limit holds for all workers together", async (t) => 
   }
 });
 
-/** Suites that ask for nothing that workers change: in each all must hold, whoever receives a frame. */
-const SUITES = [
-  "unit/datapath/nat",
-  "unit/datapath/flows",
-  "unit/datapath/echo",
-  "unit/datapath/link",
-  "conformance/forwards",
-  "conformance/identification",
-  "conformance/rfc5508",
-];
+t.test(
+  "peers P34: 80 % of a zone's limit is told, also where several workers share it",
+  async (t) => {
+    for (const workers of [1, 2, 3]) {
+      const zones = [
+        { id: 10, name: "a", limits: { conns: 300 } },
+        { id: 11, name: "b" },
+        { id: 20, name: "public" },
+      ];
+      const router = new Router(edge({ ...behind, workers, zones }));
+      const { a } = around(router);
+      for (let n = 0; n < 150; n++) query(a, 5000, address(n));
+      router.wait(1000);
+      t.same(thresholds(router), [], `${workers} workers, half of it`);
+      for (let n = 150; n < 900; n++) query(a, 5000, address(n));
+      router.wait(1000);
+      const told = thresholds(router);
+      t.ok(told.length >= 1 && told.length <= workers, `${workers} workers, all of it`);
+      t.same(new Set(told.map(({ zone }) => zone)), new Set([10]));
+    }
+  },
+);
 
-for (const suite of SUITES) {
-  t.test("peers P30: a suite holds with two workers, whoever receives a frame", async (t) => {
-    t.comment(suite);
-    const file = fileURLToPath(new URL(`../${suite}.test.js`, import.meta.url));
-    const output = run(file, { ...process.env, [WORKERS]: "2" });
-    const failed = output.match(/^ *not ok .*/gmu) ?? [];
-    t.same(failed, [], suite);
-    t.match(output, /^ok /mu, "something was asked");
-  });
+function thresholds(router: Router) {
+  return router.events().filter(({ kind }) => kind === EventKind.ThresholdReached);
 }
 
-/** What a suite says; one that fails says it, too. */
-function run(file: string, env: NodeJS.ProcessEnv): string {
-  try {
-    return execFileSync(process.execPath, ["--enable-source-maps", file], {
-      env,
-      encoding: "utf8",
-      maxBuffer: 1 << 26,
-    });
-  } catch (error) {
-    const { stdout } = error as { stdout?: string };
-    return `${stdout}\nnot ok ${error}`;
-  }
-}
+t.test(
+  "peers P34: mappings by PCP are as many as a zone's limit, whatever the workers",
+  async (t) => {
+    for (const [workers, limit] of [
+      [1, 6],
+      [2, 6],
+      [3, 7],
+      [4, 6],
+    ] as const) {
+      const zones = [
+        { id: 10, name: "a", pcp: true, limits: { conns: limit } },
+        { id: 11, name: "b" },
+        { id: 20, name: "public" },
+      ];
+      const hosts = Array.from({ length: 40 }, (_, n) => `192.168.0.${n + 20}`);
+      const neighbors = [
+        ...hosts.map((host) => staticNeighbor("a", 10, host)),
+        staticNeighbor("public", 20, SERVER),
+      ];
+      const router = new Router(edge({ workers, zones, neighbors }));
+      const given = hosts.filter((host) => {
+        const asked = mapRequest(host, { port: 4000 });
+        const answer = askPcp(new Host(router, "lan-a", host), asked, "192.168.0.1");
+        return answer?.result === Result.Success;
+      });
+      t.equal(given.length, limit, `${workers} workers`);
+    }
+  },
+);

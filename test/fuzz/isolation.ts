@@ -4,6 +4,7 @@ import { ConfigError } from "../../host/config/error.js";
 import type { Device } from "../../host/config/model.js";
 import { checkConfig } from "../../host/config/parse.js";
 import { ImageRefused } from "../../host/datapath.js";
+import { keptDevices } from "../../host/workers/share.js";
 import { cut } from "../harness/fragments.js";
 import {
   type Ipv4Fields,
@@ -31,6 +32,7 @@ import {
 } from "./network.js";
 import { mirror, Oracle, type Wire, wireOf } from "./oracle.js";
 import { Random } from "./random.js";
+import { Team } from "./team.js";
 
 /** What the rounds of a run have seen, to show that something happened. */
 export type Tally = Record<string, number>;
@@ -42,6 +44,8 @@ type Extras = Pick<Ipv4Fields, "source" | "ttl">;
 
 const STEPS = 250;
 const OWN = ["192.168.0.1", "203.0.113.2"];
+/** Where a packet may turn round. */
+const OURS = new Set([...OWN, ...POOL_ADDRESSES, "203.0.113.10"].map(numberOf));
 const FLAGS = [
   TcpFlags.Syn,
   TcpFlags.Syn,
@@ -55,38 +59,59 @@ const ICMP_ERRORS = [3, 11, 12];
 
 /** Throws where isolation, or one of the Router's own invariants, is broken. */
 export function isolationRound(seed: number): Tally {
-  return new Round(seed).run();
+  return new Round(seed, 1).run();
+}
+
+/** The same with several workers: what must hold of all of them together, too. */
+export function workersRound(seed: number): Tally {
+  return new Round(seed, 2 + (seed % 2)).run();
 }
 
 class Round {
   private readonly random: Random;
   private readonly router: Router;
+  private readonly team: Team | undefined;
   private readonly oracle: Oracle;
   /** What left of late, to be answered. */
   private recent: Sent[] = [];
   private document: Document;
   private errorsPassed = 0;
+  private between = 0;
+  private heard = 0;
+  /** When something left that did not wait. */
+  private readonly prompt = new WeakMap<Sent, number>();
+  /** While some workers have switched and others have not: the devices that both know. */
+  private kept: readonly Device[] | undefined;
 
-  constructor(seed: number) {
+  constructor(seed: number, workers: number) {
     this.random = new Random(seed);
-    this.document = accepted(() => network(this.random));
+    this.document = accepted(() => network(this.random, workers));
     const now = this.random.chance(0.1) ? 2 ** 32 - this.random.below(20_000) : 1000;
-    this.router = new Router(this.document, { seed, now });
+    const team = workers > 1 ? new Team(this.random, checkConfig(this.document)) : undefined;
+    this.router = new Router(this.document, { seed, now, ...team?.options });
+    this.team = team;
     const shortest = Math.min(...Object.values(TIMEOUTS)) * 1000;
     this.oracle = new Oracle(this.router.config, shortest);
   }
 
   run(): Tally {
-    for (let step = 0; step < STEPS; step++) this.step();
+    for (let step = 0; step < STEPS; step++) {
+      this.step();
+      this.team?.check(this.router);
+    }
     this.checkLeaks();
-    const { errorsPassed, oracle } = this;
-    return { ...this.router.reasons(), ...oracle.seen, errorsPassed };
+    const { errorsPassed, between, heard, oracle, router, team } = this;
+    const { crossed } = router;
+    const seen = { ...oracle.seen, ...team?.seen, errorsPassed, between, heard, crossed };
+    return { ...router.reasons(), ...seen };
   }
 
   /** When nobody has said anything for long, nothing is left: no conn, no frame that waits, no address. */
   private checkLeaks(): void {
     const { router } = this;
+    this.take(router.settle());
     this.take(router.wait(3_600_000));
+    this.take(router.settle());
     const { zones, reasons } = router.counters();
     const conns = router.conns().length;
     const counted = Object.values(zones).reduce((sum, { conns }) => sum + conns, 0);
@@ -101,11 +126,12 @@ class Round {
     if (left < 0 || (left > 0 && FragmentHeld === 0))
       throw new Error(`frames wait: ${JSON.stringify(reasons)}`);
     const pools = [{ name: "p20", zone: 20, addresses: ["198.18.0.0-198.18.0.23"] }];
-    const { capacity } = this.document;
+    const { capacity, workers } = this.document;
     const zone = { id: 20, name: "last" };
     const device = { name: "last", zone: 20, interface: "eth9" };
-    router.reconfigure({ version: 1, zones: [zone], devices: [device], capacity });
-    router.reconfigure({ version: 1, zones: [zone], devices: [device], pools, capacity });
+    const last = { version: 1, workers, zones: [zone], devices: [device], capacity };
+    router.reconfigure(last);
+    router.reconfigure({ ...last, pools });
   }
 
   private step(): void {
@@ -116,17 +142,24 @@ class Round {
     else if (dice < 76) this.sendError();
     else if (dice < 82) this.sendToExternal();
     else if (dice < 90) this.sendArp();
-    else if (dice < 97) this.take(this.router.wait(random.pick([0, 10, 500, 1500, 5000])));
+    else if (dice < 97) this.wait(random.pick([0, 10, 500, 1500, 5000]));
     else this.reconfigure();
+  }
+
+  /** Nothing is on its way between two workers for long. */
+  private wait(ms: number): void {
+    if (ms > 0) this.take(this.router.settle());
+    this.take(this.router.wait(ms));
+    this.team?.waited(this.router);
   }
 
   private take(sent: readonly Sent[]): void {
     for (const each of sent) {
       this.oracle.check(each);
       if (each.ip !== undefined) this.remember(each);
-      else if (each.arp?.operation === 1) this.answerQuestion(each);
     }
     this.recent = this.recent.slice(-24);
+    for (const each of sent) if (each.arp?.operation === 1) this.answerQuestion(each);
   }
 
   /** What can be answered. */
@@ -137,18 +170,20 @@ class Round {
   /** Most hosts that are asked for exist. */
   private answerQuestion(question: Sent): void {
     const target = question.arp?.target ?? "";
-    if (this.random.chance(0.3) || !this.exists(question.device)) return;
+    const exists = this.devices.some(({ name }) => name === question.device);
+    if (this.random.chance(0.3) || !exists) return;
     const host = new Host(this.router, question.device, target);
     this.take(host.answerArp(question.arp?.sender ?? ""));
   }
 
-  private exists(device: string): boolean {
-    return this.router.config.devices.some(({ name }) => name === device);
+  /** Devices that frames can come in by now. */
+  private get devices(): readonly Device[] {
+    return this.kept ?? this.router.config.devices;
   }
 
   private sendNew(): void {
     const { random } = this;
-    const device = random.pick(this.router.config.devices);
+    const device = random.pick(this.devices);
     const inside = device.zone.id < 20;
     const source = random.chance(0.95)
       ? random.pick(inside ? TENANT_HOSTS : PUBLIC_HOSTS)
@@ -170,17 +205,31 @@ class Round {
 
   /** The answer to something that left: from where it arrived or, to see what happens, from elsewhere. */
   private sendAnswer(): void {
-    const { random } = this;
+    const { random, devices } = this;
     const sent = this.recent[random.below(this.recent.length)];
     if (sent?.ip === undefined || ICMP_ERRORS.includes(sent.ip.icmpType)) {
       this.sendNew();
       return;
     }
-    const { devices } = this.router.config;
     const there = devices.find(({ name }) => name === sent.device);
     const device = there === undefined || random.chance(0.25) ? random.pick(devices) : there;
     const answer = mirror(wireOf(sent));
-    this.send(device, random.chance(0.9) ? answer : { ...answer, sourcePort: random.pick(PORTS) });
+    const isExact = random.chance(0.9);
+    this.send(device, isExact ? answer : { ...answer, sourcePort: random.pick(PORTS) });
+    if (isExact && device === there) this.checkHeard(sent);
+  }
+
+  /** What has just left its zone behind a pool has a conn, and whoever has that has heard the answer. */
+  private checkHeard(sent: Sent): void {
+    const { router, prompt } = this;
+    const { Filtered, NoConn } = router.ended;
+    const isPrompt = prompt.get(sent) === router.now && sent.configuration === router.number;
+    if (!isPrompt || sent.ip?.protocol !== 17 || this.team?.mayLinger === true) return;
+    if (!POOL_ADDRESSES.includes(sent.ip.source) || this.kept !== undefined) return;
+    this.heard++;
+    if (Filtered !== undefined || NoConn !== undefined) {
+      throw new Error(`an answer finds no conn: ${JSON.stringify(router.ended)}`);
+    }
   }
 
   /** An ICMP error about something that left: from where it arrived or elsewhere, from whom it may be. */
@@ -232,11 +281,16 @@ class Round {
     const host = new Host(this.router, device.name, "192.0.2.1");
     const mark = this.oracle.mark(device, effective(wire), this.router.now);
     const extras = { source: wire.source, ttl: this.random.chance(0.05) ? 1 : 64 };
+    const { crossed } = this.router;
     const sent = this.random.chance(0.15)
       ? this.sendPieces(host, wire, mark, extras)
       : host.send(wire.destination, this.payload(host, wire, mark), extras);
     const { Held, HoldQueueFull } = this.router.ended;
-    if (Held !== undefined || HoldQueueFull !== undefined) this.oracle.isWaiting();
+    // One worker has let it go round, another one has dropped it.
+    const hasGoneRound = this.router.crossed > crossed && OURS.has(wire.destination);
+    const isKept = Held !== undefined || HoldQueueFull !== undefined || this.router.isCrossing;
+    if (isKept || hasGoneRound) this.oracle.isWaiting();
+    for (const each of sent) this.prompt.set(each, this.router.now);
     this.take(sent);
   }
 
@@ -287,17 +341,40 @@ class Round {
   }
 
   private reconfigure(): void {
+    const { router, oracle, team } = this;
     const next = this.random.chance(0.3)
       ? this.document
       : accepted(() => another(this.random, this.document));
+    if (team !== undefined && !team.mayFollow(next)) return;
+    let announced = false;
     try {
-      this.router.reconfigure(next);
+      router.reconfigure(next, () => {
+        if (!announced) oracle.announce(checkConfig(next));
+        announced = true;
+        this.sendBetween(next);
+      });
     } catch (error) {
-      if (error instanceof ImageRefused) return;
+      if (error instanceof ImageRefused && !announced) return;
       throw error;
     }
+    if (!announced) oracle.announce(router.config);
+    oracle.adopt();
     this.document = next;
-    this.oracle.reconfigured(this.router.config);
+    team?.switched(router);
+  }
+
+  /** While some workers have switched and others have not. */
+  private sendBetween(next: Document): void {
+    const kept = new Set(keptDevices(this.router.config, checkConfig(next)));
+    const devices = this.router.config.devices.filter(({ port }) => kept.has(port));
+    if (devices.length === 0) return;
+    this.kept = devices;
+    for (let i = this.random.below(6); i > 0; i--) {
+      if (this.random.chance(0.5)) this.sendNew();
+      else this.sendAnswer();
+      this.between++;
+    }
+    this.kept = undefined;
   }
 }
 

@@ -18,8 +18,8 @@ interface Zone {
   readonly name: string;
 }
 
-/** A document that passes the check; `names` are the zones' names, which may change hands. */
-export function network(random: Random): Document {
+/** A document that may pass the check; the zones' names may change hands. */
+export function network(random: Random, workers = 1): Document {
   const tenants = Array.from({ length: 1 + random.below(4) }, (_, i) => zone(random, 10 + i));
   const publics = Array.from({ length: 1 + random.below(2) }, (_, i) => zone(random, 20 + i));
   const zones = [...tenants, ...publics];
@@ -32,11 +32,12 @@ export function network(random: Random): Document {
       name: `p${id}`,
       zone: name,
       addresses: someAddresses(random),
-      ...policyOf(random, tenants),
+      ...policyOf(random, tenants, workers),
     },
   ]);
   return {
     version: 1,
+    workers,
     zones: zones.map((each) => (random.chance(0.2) ? { ...each, limits: limitsOf(random) } : each)),
     devices: random.chance(0.5) ? devices : devices.reverse(),
     routes: publics.map(({ name }) => ({ zone: name, to: "0.0.0.0/0", via: GATEWAY })),
@@ -52,7 +53,7 @@ export function network(random: Random): Document {
     tcp: { window: random.pick(["strict", "liberal"]) },
     icmp: { exhaustion: random.chance(0.5) },
     capacity: {
-      conns: random.pick([4, 64, 512]),
+      conns: random.pick([4 * workers, 64, 512]),
       neighbors: 64,
       poolAddresses: 24,
       imageBytes: 65536,
@@ -62,7 +63,7 @@ export function network(random: Random): Document {
 
 /** The same arena's next configuration. */
 export function another(random: Random, before: Document): Document {
-  return { ...network(random), capacity: before.capacity };
+  return { ...network(random, Number(before.workers)), capacity: before.capacity };
 }
 
 const BEHAVIOURS = [
@@ -72,7 +73,7 @@ const BEHAVIOURS = [
 ] as const;
 
 /** How a pool gives its ports out. A combination that is refused is thrown away. */
-function policyOf(random: Random, tenants: readonly Zone[]): Document {
+function policyOf(random: Random, tenants: readonly Zone[], workers: number): Document {
   const behaviours = () => ({
     tcp: random.pick(BEHAVIOURS),
     udp: random.pick(BEHAVIOURS),
@@ -88,14 +89,16 @@ function policyOf(random: Random, tenants: readonly Zone[]): Document {
   const allocation = random.pick(["random", "random", "preserve", "block", "deterministic"]);
   if (allocation === "block") {
     const block = { ports: 64, perHost: 1 + random.below(3) };
-    return { ...common, allocation, block, ports: random.pick(["1024-1151", "1024-65535"]) };
+    const blocks = `1024-${1024 + 64 * Math.max(2, workers) - 1}`;
+    return { ...common, allocation, block, ports: random.pick([blocks, "1024-65535"]) };
   }
   if (allocation === "deterministic") {
     const hosts = tenants.map(({ name }) => ({ zone: name, prefix: "192.168.0.8/29" }));
     const deterministic = { hosts, portsPerHost: 4, overflowPorts: random.pick([0, 2]) };
     return { ...common, allocation, deterministic, ports: "1024-2047" };
   }
-  return { ...common, allocation, ports: random.pick(PORT_RANGES) };
+  const ranges = PORT_RANGES[workers - 1] ?? [];
+  return { ...common, allocation, ports: random.pick(ranges) };
 }
 
 function limitsOf(random: Random): Document {
@@ -107,7 +110,15 @@ function limitsOf(random: Random): Document {
   };
 }
 
-const PORT_RANGES = ["5000-5000", "5000-5003", "1024-65535"];
+/**
+ * By the number of workers, from one on: few ports, where addresses that follow each other are different workers'
+ * (refused where there are not enough of them); or across the edge between two workers' ports; or all.
+ */
+const PORT_RANGES = [
+  ["5000-5000", "5000-5003", "1024-65535"],
+  ["5000-5000", "5000-5003", "5055-5056", "5052-5059", "1024-65535"],
+  ["5000-5000", "5000-5003", "5055-5120", "5052-5123", "1024-65535"],
+];
 
 function zone(random: Random, id: number): Zone {
   return { id, name: random.chance(0.8) ? `z${id}` : `renamed${id}` };

@@ -74,6 +74,15 @@ interface Way {
   readonly external?: Endpoint;
 }
 
+/** A configuration and what came of it. */
+interface Standing {
+  readonly config: Config;
+  /** Zones by number: which tenant has it. A number that changes hands gets another incarnation. */
+  readonly incarnations: ReadonlyMap<number, { name: string; incarnation: number }>;
+  /** How many came before it. */
+  readonly epoch: number;
+}
+
 const NO_WIRE: Wire = { protocol: 1, source: 0, destination: 0, sourcePort: 0, destinationPort: 0 };
 
 const MARK = Buffer.from("crosszone");
@@ -89,10 +98,12 @@ export class Oracle {
   private readonly ways = new Map<string, Set<string>>();
   /** Packets that have a conn, though they did not leave (yet). */
   private readonly waiting: Origin[] = [];
-  /** Zones by number: which tenant has it. A number that changes hands gets another incarnation. */
-  private incarnations = new Map<number, { name: string; incarnation: number }>();
-  private config: Config;
-  private epoch = 0;
+  /** By epoch. */
+  private readonly standings: Standing[] = [];
+  /** The one that those who send know of. */
+  private known: Standing;
+  /** The one under which left what is looked at. */
+  private standing: Standing;
   /** Packets that left by each way. */
   readonly seen = { straight: 0, turned: 0, inward: 0 };
   private readonly ownership: Ownership;
@@ -103,28 +114,52 @@ export class Oracle {
     /** Milliseconds that the shortest-lived conn lives at least. */
     private readonly lifetimeMs: number,
   ) {
-    this.config = config;
     this.ownership = new Ownership(lifetimeMs);
-    this.reconfigured(config);
+    this.known = this.standingBehind(undefined, config);
+    this.standing = this.known;
+    this.standings.push(this.known);
   }
 
+  /** All work under another configuration from now on. */
   reconfigured(config: Config): void {
-    const next = new Map<number, { name: string; incarnation: number }>();
+    this.announce(config);
+    this.adopt();
+  }
+
+  /** Some may work under another configuration from now on, and whoever sends does not know which. */
+  announce(config: Config): void {
+    this.standings.push(this.standingBehind(this.standings.at(-1), config));
+  }
+
+  /** All do. */
+  adopt(): void {
+    this.known = this.standings.at(-1) as Standing;
+  }
+
+  private standingBehind(last: Standing | undefined, config: Config): Standing {
+    const incarnations = new Map<number, { name: string; incarnation: number }>();
     for (const { id, name } of config.zones) {
-      const known = this.incarnations.get(id);
-      next.set(id, known?.name === name ? known : { name, incarnation: this.nextIncarnation++ });
+      const before = last?.incarnations.get(id);
+      const same = before?.name === name ? before : undefined;
+      incarnations.set(id, same ?? { name, incarnation: this.nextIncarnation++ });
     }
-    this.incarnations = next;
-    this.config = config;
-    this.epoch++;
+    return { config, incarnations, epoch: this.standings.length };
+  }
+
+  private get config(): Config {
+    return this.standing.config;
+  }
+  private get epoch(): number {
+    return this.standing.epoch;
   }
 
   /** The mark that the next packet must carry. */
   mark(device: Device, wire: Wire, now: number): Buffer {
+    this.standing = this.known;
+    const { config, epoch } = this;
     const incarnation = this.incarnationOf(device.zone.id);
     const number = Buffer.alloc(4);
     number.writeUInt32BE(this.origins.length);
-    const { config, epoch } = this;
     this.origins.push({ wire, device, config, incarnation, epoch, sentAt: now });
     return Buffer.concat([MARK, number]);
   }
@@ -164,13 +199,14 @@ export class Oracle {
   }
 
   private incarnationOf(zone: number): number {
-    return this.incarnations.get(zone)?.incarnation ?? 0;
+    return this.standing.incarnations.get(zone)?.incarnation ?? 0;
   }
 
   /** Throws a Violation where the frame should not have left, or not there. */
   check(sent: Sent): void {
     const { ip } = sent;
     if (ip === undefined) return;
+    this.standing = this.standings[sent.configuration] ?? this.known;
     // An error quotes a mark, and has its own behind it; the last one may be cut.
     const at = sent.bytes.lastIndexOf(MARK, sent.bytes.length - MARK_BYTES);
     const origin = at < 0 ? undefined : this.origins[sent.bytes.readUInt32BE(at + MARK.length)];
@@ -235,8 +271,12 @@ export class Oracle {
     const from = asked.device.zone.id;
     if (asked.incarnation !== this.incarnationOf(from)) return false;
     const key = keyOf(from, asked.wire);
-    if (key === keyOf(zone, left) && this.way(asked, quoted, here) !== undefined) return true;
-    return key === keyOf(here, mirror(quoted)) && this.way(asked, mirror(left), zone) !== undefined;
+    if (key === keyOf(zone, left) && this.wayMeanwhile(asked, quoted, here) !== undefined)
+      return true;
+    return (
+      key === keyOf(here, mirror(quoted)) &&
+      this.wayMeanwhile(asked, mirror(left), zone) !== undefined
+    );
   }
 
   private isOwn(zone: number, address: number): boolean {
@@ -260,7 +300,9 @@ export class Oracle {
     const idle = origin.sentAt - passage.usedAt;
     // What may have ended meanwhile may begin again with what looks like an answer to it.
     if (idle >= this.lifetimeMs || passage.epoch !== this.epoch) this.mayBegin(origin, left, zone);
-    if (prolongs(origin)) passage.usedAt = Math.max(passage.usedAt, origin.sentAt);
+    const { pools } = origin.config;
+    const refreshes = pools.every(({ inboundRefresh }) => inboundRefresh);
+    if (prolongs(origin) && refreshes) passage.usedAt = Math.max(passage.usedAt, origin.sentAt);
     return true;
   }
 
@@ -282,7 +324,7 @@ export class Oracle {
       (asked) =>
         keyOf(asked.device.zone.id, asked.wire) === key &&
         asked.incarnation === this.incarnationOf(zone) &&
-        this.way(asked, seen, origin.device.zone.id) !== undefined,
+        this.wayMeanwhile(asked, seen, origin.device.zone.id) !== undefined,
     );
   }
 
@@ -294,6 +336,20 @@ export class Oracle {
     }
     if (rule !== undefined) return { kind: "straight" };
     return this.turn(origin, left, zone) ?? this.inward(origin, left, zone);
+  }
+
+  /** The same under one of the configurations that there were while it was on its way: one of them decided. */
+  private wayMeanwhile(origin: Origin, left: Wire, zone: number): Way | undefined {
+    for (const { config, epoch } of this.meanwhile(origin)) {
+      const way = this.way({ ...origin, config, epoch }, left, zone);
+      if (way !== undefined) return way;
+    }
+    return undefined;
+  }
+
+  /** The configurations from the one that its sender knew of on. */
+  private meanwhile({ epoch }: Origin): Standing[] {
+    return this.standings.slice(epoch, this.epoch + 1);
   }
 
   /**
@@ -345,11 +401,13 @@ export class Oracle {
         (asked) =>
           asked.incarnation === incarnation &&
           isSame(senderOf(asked.wire, asked.device.zone.id), inside) &&
-          asked.config.flows.some(
-            ({ action }) =>
-              action.kind === "masquerade" &&
-              action.targetZone.id === here &&
-              has(action.pool, external),
+          this.meanwhile(asked).some(({ config }) =>
+            config.flows.some(
+              ({ action }) =>
+                action.kind === "masquerade" &&
+                action.targetZone.id === here &&
+                has(action.pool, external),
+            ),
           ) &&
           opens(config, external, wire.source, new Set([asked.wire.destination])),
       )
@@ -365,16 +423,15 @@ export class Oracle {
     if (pool === undefined || external === undefined) return undefined;
     const { wire, config, incarnation, epoch, sentAt: at } = origin;
     const inside = senderOf(wire, origin.device.zone.id);
-    const beginning = { inside, incarnation, external, wire, pool, config, epoch, at };
+    const common = { inside, incarnation, external, wire, pool, config, epoch, at };
+    const beginning = { ...common, prolongs: prolongs(origin) };
     if (certain) return this.ownership.begins(beginning);
     this.ownership.mayBegin(beginning);
     return undefined;
   }
 
   private checkBegins(sent: Sent, origin: Origin, left: Wire, zone: number): void {
-    const way = this.way(origin, left, zone);
-    // What waited while the configuration changed was decided by the one before.
-    if (way === undefined && origin.epoch !== this.epoch) return;
+    const way = this.wayMeanwhile(origin, left, zone);
     if (way === undefined) {
       throw violation(sent, `no flow leads from zone ${origin.device.zone.id} to zone ${zone}`);
     }

@@ -45,6 +45,8 @@ export interface Beginning {
   readonly config: Config;
   readonly epoch: number;
   readonly at: number;
+  /** Whether this packet surely prolongs what it has begun, or belongs to. */
+  readonly prolongs: boolean;
 }
 
 const PROTOCOLS: ReadonlyMap<number, keyof PerProtocol<unknown>> = new Map([
@@ -54,7 +56,7 @@ const PROTOCOLS: ReadonlyMap<number, keyof PerProtocol<unknown>> = new Map([
 ]);
 
 /** Of the first configuration: nothing is older. */
-const FIRST_EPOCH = 1;
+const FIRST_EPOCH = 0;
 
 /** From so many conns on, the ports that rest in a round find room; a smaller ring frees them earlier. */
 const RESTS_FROM = 512;
@@ -94,7 +96,7 @@ export class Ownership {
 
   /** An endpoint that has a mapping keeps it. */
   private keeps(
-    { inside, external, wire, pool, epoch, at }: Beginning,
+    { inside, external, wire, pool, epoch, at, prolongs }: Beginning,
     protocol: keyof PerProtocol<unknown>,
   ) {
     const mapping = pool.mapping[protocol];
@@ -114,7 +116,8 @@ export class Ownership {
     this.since.set(conn, since);
     if (since < epoch) return undefined;
     const before = this.held.get(key);
-    this.held.set(key, { external: now, epoch, usedAt: at });
+    const goesOn = before?.external === now && before.epoch === epoch && !prolongs;
+    this.held.set(key, { external: now, epoch, usedAt: goesOn ? before.usedAt : at });
     if (before === undefined || before.epoch !== epoch || before.external === now) return undefined;
     return at - before.usedAt < this.lifetimeMs ? "its endpoint has another port" : undefined;
   }
@@ -135,7 +138,7 @@ export class Ownership {
   }
 
   private remember(beginning: Beginning, certain: boolean): void {
-    const { inside, incarnation, external, wire, epoch, at } = beginning;
+    const { inside, incarnation, external, wire, epoch, at, prolongs } = beginning;
     const owners = this.ownersOf(external);
     const known = owners.find(
       (each) =>
@@ -146,7 +149,7 @@ export class Ownership {
     );
     if (known !== undefined) {
       known.remotes.add(wire.destination);
-      known.usedAt = Math.max(known.usedAt, at);
+      if (prolongs) known.usedAt = Math.max(known.usedAt, at);
       return;
     }
     const remotes = new Set([wire.destination]);

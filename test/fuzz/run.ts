@@ -1,11 +1,12 @@
 /** Rounds of every kind, each by a seed of its own; a failure names the command that repeats it. */
 
 import { imageRound } from "./images.js";
-import { isolationRound, type Tally } from "./isolation.js";
+import { isolationRound, type Tally, workersRound } from "./isolation.js";
 import { mutationRound } from "./mutation.js";
 
 export const KINDS = {
   isolation: isolationRound,
+  workers: workersRound,
   frames: mutationRound,
   images: imageRound,
 } as const;
@@ -47,6 +48,6 @@ export function fuzz(seed: number, rounds: number, kinds: readonly Kind[]): Outc
 }
 
 function failure(kind: Kind, seed: number, error: unknown): Failure {
-  const command = `npm run fuzz -- --kind ${kind} --seed ${seed} --rounds 1`;
+  const command = `npm run fuzz -- ${kind} --seed ${seed} --rounds 1`;
   return { kind, seed, command, error: error instanceof Error ? (error.stack ?? "") : `${error}` };
 }

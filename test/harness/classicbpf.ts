@@ -18,7 +18,6 @@ export interface Steered {
 export function runProgram(program: Uint8Array, packet: Steered): number {
   const code = new DataView(program.buffer, program.byteOffset, program.byteLength);
   const bytes = new DataView(packet.network.buffer, packet.network.byteOffset);
-  const memory = new Uint32Array(16);
   const ancillary = (k: number) => {
     if (k === 0) return packet.protocol;
     if (k === 44) return packet.vlanTci ?? 0;
@@ -63,11 +62,8 @@ export function runProgram(program: Uint8Array, packet: Steered): number {
       case Operation.LoadImmediate:
         a = k;
         break;
-      case Operation.LoadXFromMemory:
-        x = memory[k] ?? 0;
-        break;
-      case Operation.Store:
-        memory[k] = a;
+      case Operation.LoadXImmediate:
+        x = k;
         break;
       case Operation.CopyToX:
         x = a;

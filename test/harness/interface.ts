@@ -11,8 +11,10 @@ import {
 import { afxdpWindowBytes, openAfxdp } from "../../host/device/afxdp.js";
 import type { InputBatch, Interface, Offload } from "../../host/device/device.js";
 import { check, libc, poll } from "../../host/device/libc.js";
+import { Link } from "../../host/device/link.js";
 import { Socket } from "../../host/device/packet.js";
 import { Umem } from "../../host/device/umem.js";
+import { XskSocket, xskWindowBytes } from "../../host/device/xsksocket.js";
 import { inside } from "./inside.js";
 
 /** In front of the first window: where the test puts what it sends. */
@@ -87,6 +89,21 @@ export class Arena {
     const window = this.window(afxdpWindowBytes({ ...options, slots }));
     const { umem, offload } = this;
     return openAfxdp({ macs: [], window, umem, offload, slots, ...options });
+  }
+
+  /** One queue of an interface, to send by. */
+  openQueue(at: Namespace, name: string, queue: number): XskSocket {
+    const slots = 64;
+    this.umem ??= new Umem(this.window(UMEM_BYTES), CHUNK_BYTES, Limit.Batch);
+    const { umem } = this;
+    const window = this.window(xskWindowBytes(slots));
+    return inside(at.pid, () => {
+      const link = new Link("test", name);
+      const interfaceIndex = link.index();
+      link.close();
+      const options = { who: `test ${name}`, interfaceIndex, queue, umem, at: window.at, slots };
+      return new XskSocket({ ...options, filled: 0 });
+    });
   }
 
   private window(bytes: number) {

@@ -53,6 +53,9 @@ interface Tables {
   sipHash(key: number, message: bigint): bigint;
   expandSeed(seed: number, into: number, bytes: number): void;
 
+  arenaBytes(): number;
+  arenaRegion(i: number): number;
+
   bestBytes(n: number): number;
   bestCreate(at: number, n: number): void;
   bestCount(at: number): number;

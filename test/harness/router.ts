@@ -8,19 +8,19 @@
  *     every checksum that leaves is right            a frame carries its device's tags and MAC
  *     a frame goes to a MAC of its device's zone     what left is what the devices counted
  *
- * With `workers` in its configuration it is as many datapaths, each frame is received by another one of them, and what
- * they hand off crosses at once: whoever sees frames only sees one router.
+ * With `workers` in its configuration it is as many datapaths, and what they hand off crosses as it does between threads
+ * (host/workers). Each frame is received by another one of them, and what crosses does so at once, unless the options
+ * say otherwise: whoever sees frames only sees one router. Then it also holds that
+ *
+ *     what was handed off is taken, waits, or was counted as lost      a frame crosses no more often than `HOPS`
  */
 
-import { readFileSync } from "node:fs";
-import { DescriptorFlag, DeviceCounterAt, Limit, None, Reason } from "../../assembly/abi.js";
-import { capacityOf, compileImage } from "../../host/config/compile.js";
+import { DescriptorFlag, Limit, None, Reason } from "../../assembly/abi.js";
+import { compileImage } from "../../host/config/compile.js";
 import { virtualMac } from "../../host/config/mac.js";
 import type { Config, Device } from "../../host/config/model.js";
 import { checkConfig } from "../../host/config/parse.js";
-import { shareShiftOf } from "../../host/config/shares.js";
-import { type ArenaCapacity, Datapath, loadModule } from "../../host/datapath.js";
-import { seedBytes } from "../../host/replay.js";
+import type { Datapath } from "../../host/datapath.js";
 import { type ConnView, readConn } from "../../host/telemetry/conn.js";
 import { type Counters, rawCounters, readCounters } from "../../host/telemetry/counters.js";
 import { type EventView, readEvents } from "../../host/telemetry/event.js";
@@ -30,10 +30,10 @@ import {
   readHost,
   readMapping,
 } from "../../host/telemetry/mapping.js";
-import { Allowances } from "../../host/workers/allowances.js";
-import { capacityOfEach, limitsOf, seedOf } from "../../host/workers/share.js";
+import { Board, makeBoard } from "../../host/workers/board.js";
 import { sumCounters } from "../../host/workers/sum.js";
 import { macText, readFrame, type Seen } from "./frame.js";
+import { type Input, Member, type MemberOptions } from "./member.js";
 import { type NeighborView, readNeighbor } from "./neighborview.js";
 
 /** A configuration document, as JSON would give it. */
@@ -42,20 +42,20 @@ export type Document = Record<string, unknown>;
 /** A frame that left. */
 export interface Sent extends Seen {
   readonly device: string;
+  /** Number of the configuration under which it left: how many came before it. */
+  readonly configuration: number;
   readonly bytes: Buffer;
 }
 
-export interface RouterOptions {
-  /** Of the hash and the port allocation. */
-  readonly seed?: number;
+export interface RouterOptions extends MemberOptions {
   /** The clock at the start, milliseconds. */
   readonly now?: number;
   /** Frames may be wrong in any way: what their senders summed up wrong stays wrong. */
   readonly hostile?: boolean;
-  /** Where the arena must be larger than the first configuration asks for. */
-  readonly capacity?: Partial<ArenaCapacity>;
   /** Which of several workers receives a frame; left out, each is received by another one. */
   readonly steer?: (device: string, frame: Uint8Array) => number;
+  /** Whether what waits for a worker goes on waiting now, be it for later calls; left out, it never does. */
+  readonly lingers?: () => boolean;
 }
 
 /** How a tag travels: inside the frame, or beside it. */
@@ -64,15 +64,15 @@ export interface Beside {
   readonly service?: boolean;
 }
 
-/** Bytes around a frame's headroom and behind its end that must stay as they are. */
-const GUARD = 64;
-const CANARY = 0xa5;
-const SLOT = 2 * GUARD + Limit.Headroom + Limit.FrameBytes + 66;
-/** A frame that ends where the memory ends: whoever reads on traps. */
-const LAST_SLOT = Limit.Batch;
 const EXPIRE_LIMIT = 256;
 /** Calls of `expire` without the clock moving on, before it is taken for a loop without end. */
 const STUCK = 100_000;
+
+/**
+ * How often a frame may cross: to whom it belongs, to whom its conn does, and to itself where the zone may have more
+ * conns; once more each where it has turned round, and that itself. A fragment also to whom its datagram belongs.
+ */
+export const HOPS = 9;
 
 /** Reasons that are counted beside a frame's own end. */
 const BESIDE: readonly Reason[] = [
@@ -82,58 +82,20 @@ const BESIDE: readonly Reason[] = [
   Reason.OutputFull,
 ];
 
-let compiled: WebAssembly.Module | undefined;
-
-/** Names a file to be tried instead of the release build: test/mutate breaks one behaviour at a time. */
-export const OTHER_DATAPATH = "CROSSZONE_DATAPATH";
-
-/** The release build, or the other one, compiled once. */
-export function datapathModule(): WebAssembly.Module {
-  const other = process.env[OTHER_DATAPATH];
-  compiled ??= other ? new WebAssembly.Module(readFileSync(other)) : loadModule();
-  return compiled;
-}
-
 /** Runs every router with so many workers whose configuration does not say how many. */
 export const WORKERS = "CROSSZONE_WORKERS";
 
-/** One worker's datapath, and where frames stand in its memory. */
-class Member {
-  readonly datapath: Datapath;
-  readonly memory: Uint8Array;
-  readonly slots: number;
-  readonly allowances: Allowances;
-
-  constructor(
-    worker: number,
-    config: Config,
-    options: RouterOptions,
-    now: number,
-    lent: Int32Array,
-  ) {
-    const { workers } = config;
-    const whole = { ...capacityOf(config), ...options.capacity };
-    const capacity = capacityOfEach(whole, workers);
-    const seed = seedOf(seedBytes(BigInt(options.seed ?? 1)), worker);
-    const windowBytes = (Limit.Batch + 1) * SLOT;
-    const share = { workers, worker, shareShift: shareShiftOf(config) };
-    const module = datapathModule();
-    this.datapath = new Datapath({ capacity, seed, windowBytes, module, share }, now);
-    this.memory = new Uint8Array(this.datapath.memory.buffer);
-    this.slots = this.datapath.window(windowBytes).at;
-    this.allowances = new Allowances(this.datapath, lent);
-  }
-
-  configure(image: Uint8Array, config: Config, now: number): void {
-    this.datapath.configure(image, now);
-    if (config.workers > 1) this.allowances.settle(limitsOf(config));
-  }
+/** Whether a frame that was handed off, which has no tags, is one that all hear. */
+function isArp(frame: Uint8Array): boolean {
+  return frame[12] === 0x08 && frame[13] === 0x06;
 }
 
-/** A frame on its way from one worker to another. */
-interface Crossing {
-  readonly to: number;
-  readonly input: Input;
+/** What has been counted up to some moment. */
+interface Account {
+  /** By Reason; behind them how many frames left. */
+  readonly counts: readonly bigint[];
+  readonly received: number;
+  readonly handed: number;
 }
 
 export class Router {
@@ -145,26 +107,34 @@ export class Router {
   /** What the last call counted, by name of the Reason. */
   ended: Record<string, number> = {};
   private readonly members: readonly Member[];
-  private readonly crossings: Crossing[] = [];
   private readonly hostile: boolean;
   /** How often frames have crossed from one worker to another. */
   crossed = 0;
+  /** Number of the configuration in force. */
+  number = 0;
+  /** Frames that datapaths have taken in, from wherever; those that they have handed off. Without what all hear. */
+  private received = 0;
+  private handed = 0;
+  /** All that was put into rings, and taken out of them. */
+  private put = 0;
+  private taken = 0;
   /** Who receives the next frame. */
   private receiver = 0;
-  private readonly steer: RouterOptions["steer"];
+  private readonly options: RouterOptions;
 
   constructor(document: Document, options: RouterOptions = {}) {
     this.config = checkRouterConfig(document);
     this.now = options.now ?? 1000;
     this.hostile = options.hostile ?? false;
-    this.steer = options.steer;
-    const lent = new Int32Array(Limit.Zones + 1);
+    this.options = options;
+    const board = new Board(makeBoard(this.config.workers));
     this.members = Array.from(
       { length: this.config.workers },
-      (_, worker) => new Member(worker, this.config, options, this.now, lent),
+      (_, worker) => new Member(worker, this.config, options, this.now, board),
     );
     this.datapath = this.member(0).datapath;
-    this.install(compileImage(this.config));
+    const image = compileImage(this.config);
+    for (const member of this.members) member.configure(image, this.config, 0, this.now);
   }
 
   /** One for each worker. */
@@ -179,51 +149,51 @@ export class Router {
   }
 
   device(name: string): Device {
-    const device = this.config.devices.find((each) => each.name === name);
+    const configs = [this.config, ...this.members.map(({ config }) => config)];
+    const device = configs.flatMap(({ devices }) => devices).find((each) => each.name === name);
     if (device === undefined) throw new Error(`no device ${name}`);
     return device;
   }
 
   /** The MAC that a device answers with. */
   macOf(name: string): string {
-    const device = this.device(name);
-    const mac = device.mac ?? virtualMac(device.interface.name);
-    return (mac.toString(16).padStart(12, "0").match(/../g) ?? []).join(":");
+    return macTextOf(this.device(name));
   }
 
   /** Hands frames in on a device's interface, in batches as large as they may be. */
   send(device: string, ...frames: readonly Uint8Array[]): Sent[] {
-    const on = this.device(device).interface.index;
-    return this.take(frames.map((bytes) => ({ on, bytes, worker: this.steer?.(device, bytes) })));
+    const on = this.device(device).interface.name;
+    const { steer } = this.options;
+    return this.take(frames.map((bytes) => ({ on, bytes, worker: steer?.(device, bytes) })));
   }
 
   /** A frame whose outer tag the kernel has taken off. */
   sendBeside(device: string, beside: Beside, bytes: Uint8Array): Sent[] {
-    const on = this.device(device).interface.index;
+    const on = this.device(device).interface.name;
     const service = beside.service === true ? DescriptorFlag.ServiceTag : 0;
     return this.take([{ on, bytes, tci: beside.tci, flags: DescriptorFlag.VlanBeside | service }]);
   }
 
   /** A frame of which nobody says whether its sender left the checksum to a card. */
   sendUnsure(device: string, bytes: Uint8Array): Sent[] {
-    const on = this.device(device).interface.index;
+    const on = this.device(device).interface.name;
     return this.take([{ on, bytes, flags: DescriptorFlag.ChecksumUnsure }]);
   }
 
   /** Frames of several devices in one batch. */
   sendTogether(frames: readonly { device: string; bytes: Uint8Array }[]): Sent[] {
     return this.take(
-      frames.map(({ device, bytes }) => ({ on: this.device(device).interface.index, bytes })),
+      frames.map(({ device, bytes }) => ({ on: this.device(device).interface.name, bytes })),
     );
   }
 
   /** A frame that ends with the memory, so that the datapath traps if it reads a byte too many. */
   sendAtEnd(device: string, bytes: Uint8Array): Sent[] {
-    return this.take([{ on: this.device(device).interface.index, bytes, atEnd: true }]);
+    return this.take([{ on: this.device(device).interface.name, bytes, atEnd: true }]);
   }
 
   private take(frames: readonly Input[]): Sent[] {
-    const before = this.counts();
+    const before = this.account();
     const sent: Sent[] = [];
     // Frames of one batch stay in their order only where one worker has them all.
     const together = this.members.length === 1 ? Limit.Batch : 1;
@@ -232,38 +202,82 @@ export class Router {
       sent.push(...this.batch(this.member(this.receiver), frames.slice(first, first + together)));
       sent.push(...this.cross());
     }
-    this.account(before, frames.length, sent.length);
+    this.check(before, frames.length, sent.length);
     return sent;
   }
 
-  /** Lets everything cross that is on its way between workers. */
-  private cross(): Sent[] {
+  /** Lets cross what is on its way between workers, but for what goes on waiting. */
+  private cross(lingers = this.options.lingers ?? (() => false)): Sent[] {
     const sent: Sent[] = [];
-    for (let hops = 0; ; hops++) {
-      const next = this.crossings.shift();
-      if (next === undefined) return sent;
-      if (hops > STUCK) throw new Error("frames cross for ever");
-      sent.push(...this.batch(this.member(next.to), [next.input]));
+    for (let turns = 0; ; turns++) {
+      const ready = this.members.filter(({ isAwaited }) => isAwaited && !lingers());
+      if (ready.length === 0) return sent;
+      if (turns > STUCK) throw new Error("frames cross for ever");
+      for (const member of ready) sent.push(...this.crossTo(member));
     }
+  }
+
+  /** One batch of what was handed to a worker. */
+  private crossTo(member: Member): Sent[] {
+    const { datapath, crossings } = member;
+    if (crossings === undefined) return [];
+    datapath.inputs.limit = Limit.Batch;
+    crossings.receive(datapath.inputs);
+    const { count } = datapath.inputs;
+    this.taken += count;
+    this.received += count - member.inputs(count).filter(isArp).length;
+    const sent = this.drain(member, datapath.process(this.now));
+    crossings.release();
+    return sent;
+  }
+
+  /** Whether something is on its way between workers. */
+  get isCrossing(): boolean {
+    return this.put !== this.taken + this.missed;
+  }
+
+  /** Lets everything cross. */
+  settle(): Sent[] {
+    const before = this.account();
+    const sent = this.cross(() => false);
+    this.check(before, 0, sent.length);
+    if (this.isCrossing) {
+      const { put, taken, missed } = this;
+      throw new Error(`${put} frames were handed off, ${taken} taken, ${missed} lost`);
+    }
+    return sent;
+  }
+
+  /** Frames that were lost between workers: of a configuration that is gone, or without a place in their ring. */
+  get missed(): number {
+    const all = this.members.map(({ crossings }) => crossings?.counters);
+    return all.reduce((sum, each) => sum + (each?.rxMissed ?? 0) + (each?.txDropped ?? 0), 0);
   }
 
   private batch(member: Member, frames: readonly Input[]): Sent[] {
     const { inputs } = member.datapath;
-    const places = frames.map((input, i) => place(member, input, i));
+    const places = frames.map((input, i) => member.place(input, i));
     for (const [i, { on, bytes, tci = 0, flags = 0 }] of frames.entries()) {
-      inputs.interface = on;
+      const carrier = member.config.interfaces.find(({ name }) => name === on);
+      if (carrier === undefined) throw new Error(`worker ${member.worker} has no interface ${on}`);
+      inputs.interface = carrier.index;
       inputs.limit = Limit.Batch;
       inputs.push(places[i] as number, bytes.length, tci, flags);
     }
+    this.received += frames.length;
     const sent = this.drain(member, member.datapath.process(this.now));
-    for (const [i, { bytes }] of frames.entries()) checkCanary(member, places[i] as number, bytes);
+    for (const [i, input] of frames.entries()) {
+      if (!member.isUnspoiled(places[i] as number, input)) {
+        fail("written outside of the frame", input.bytes);
+      }
+    }
     return sent;
   }
 
   /** Lets the clock go on; each timer acts at its own time. */
   wait(ms: number): Sent[] {
     const until = this.now + ms;
-    const before = this.counts();
+    const before = this.account();
     const sent: Sent[] = [];
     for (let calls = 0; ; calls++) {
       const wait = this.untilDue();
@@ -277,9 +291,12 @@ export class Router {
         sent.push(...this.cross());
       }
     }
+    // As often as a worker does.
+    if (Math.floor(until / 1000) > Math.floor((until - ms) / 1000)) {
+      for (const member of this.members) member.giveBack();
+    }
     this.now = until;
-    for (const { allowances } of this.members) allowances.giveBack();
-    this.account(before, 0, sent.length);
+    this.check(before, 0, sent.length);
     return sent;
   }
 
@@ -288,18 +305,25 @@ export class Router {
     return Math.min(...this.members.map(({ datapath }) => datapath.wait(this.now)));
   }
 
-  /** Switches to another configuration; an ImageError leaves the one in force. */
-  reconfigure(document: Document): void {
+  /**
+   * Switches to another configuration; an ImageRefused leaves the one in force.
+   * @param between  what happens while some workers have switched and others have not
+   */
+  reconfigure(document: Document, between?: () => void): void {
     const config = checkRouterConfig(document);
-    this.install(compileImage(config), config);
-    this.config = config;
+    this.install(compileImage(config), config, between);
   }
 
   /** Any bytes as the next image, of `config` where they are one. */
-  install(image: Uint8Array, config = this.config): void {
+  install(image: Uint8Array, config = this.config, between = () => {}): void {
     const before = this.counts();
     for (const { datapath } of this.members) datapath.check(image);
-    for (const member of this.members) member.configure(image, config, this.now);
+    for (const [i, member] of this.members.entries()) {
+      if (i > 0) between();
+      member.configure(image, config, this.number + 1, this.now);
+    }
+    this.number++;
+    this.config = config;
     this.ended = named(this.counts(), before);
   }
 
@@ -315,9 +339,11 @@ export class Router {
   }
 
   conns(): ConnView[] {
-    return this.members.flatMap(({ datapath }) =>
-      Array.from(datapath.connRows(this.now), readConn),
-    );
+    return this.connsByWorker().flat();
+  }
+
+  connsByWorker(): ConnView[][] {
+    return this.members.map(({ datapath }) => Array.from(datapath.connRows(this.now), readConn));
   }
 
   neighbors(): NeighborView[] {
@@ -327,7 +353,11 @@ export class Router {
   }
 
   mappings(): MappingView[] {
-    return this.members.flatMap(({ datapath }) => Array.from(datapath.mappingRows(), readMapping));
+    return this.mappingsByWorker().flat();
+  }
+
+  mappingsByWorker(): MappingView[][] {
+    return this.members.map(({ datapath }) => Array.from(datapath.mappingRows(), readMapping));
   }
 
   hosts(): HostView[] {
@@ -350,69 +380,65 @@ export class Router {
 
   /** By Reason; behind them how many frames left. */
   private counts(): readonly bigint[] {
-    const all = this.members.map(({ datapath }) => this.countsOf(datapath));
+    const all = this.members.map((member) => member.counts());
     return all.reduce((sum, each) => sum.map((count, i) => count + (each[i] ?? 0n)));
   }
 
-  private countsOf(datapath: Datapath): bigint[] {
-    const left = datapath
-      .deviceCounters(this.config.devices.length)
-      .reduce((sum, row) => sum + (row[DeviceCounterAt.TxPackets / 8] ?? 0n), 0n);
-    return [...datapath.reasons(), left];
+  private account(): Account {
+    return { counts: this.counts(), received: this.received, handed: this.handed };
   }
 
-  /** Each of the frames has one end, and what left has been counted. */
-  private account(before: readonly bigint[], frames: number, sent: number): void {
+  /** Each frame that a worker took in has one end, all that was handed off is counted, and so is what left. */
+  private check(before: Account, frames: number, sent: number): void {
     const after = this.counts();
-    const { HandedOff: crossed = 0, ...ended } = named(after, before);
+    const { HandedOff: crossed = 0, ...ended } = named(after, before.counts);
     this.ended = ended;
     this.crossed += crossed;
-    const left = Number((after.at(-1) ?? 0n) - (before.at(-1) ?? 0n));
+    const left = Number((after.at(-1) ?? 0n) - (before.counts.at(-1) ?? 0n));
     if (left !== sent) throw new Error(`${sent} frames left, the devices counted ${left}`);
-    let ends = 0;
-    for (const [reason, count] of Object.entries(this.ended)) {
+    if (crossed !== this.handed - before.handed) {
+      throw new Error(`${this.handed - before.handed} frames handed off, ${crossed} counted`);
+    }
+    let ends = crossed;
+    for (const [reason, count] of Object.entries(ended)) {
       if (!BESIDE.includes(Reason[reason as keyof typeof Reason])) ends += count;
     }
-    const full = this.ended.OutputFull ?? 0;
-    // A fragment that waited may find, when its first one comes, that it cannot leave.
-    const waited = Number(before[Reason.FragmentHeld] ?? 0n);
-    // All hear an ARP packet, and a fragment that waited for its first one may cross behind it.
-    const most = frames + waited + crossed;
-    if (ends > most || ends + full < frames) {
-      throw new Error(
-        `${frames} frames ended as ${JSON.stringify(this.ended)}, ${crossed} crossed`,
-      );
+    const full = ended.OutputFull ?? 0;
+    const received = this.received - before.received;
+    // A fragment that waited may find, when its first one comes, that it cannot leave, or is another worker's.
+    const waited = Number(before.counts[Reason.FragmentHeld] ?? 0n) + (ended.FragmentHeld ?? 0);
+    if (ends > received + waited || ends + full < received) {
+      throw new Error(`${received} frames ended as ${JSON.stringify(ended)}, ${crossed} crossed`);
+    }
+    if (this.options.lingers === undefined && crossed > HOPS * (frames + waited)) {
+      throw new Error(`${frames} frames have crossed ${crossed} times`);
     }
   }
 
   private drain(member: Member, outputs: number): Sent[] {
-    const { datapath, memory } = member;
+    const { datapath, crossings } = member;
     const sent: Sent[] = [];
     for (let i = 0; i < outputs; i++) {
-      const at = datapath.outputFrame(i);
-      const bytes = Buffer.from(memory.slice(at, at + datapath.outputSize(i)));
-      if (datapath.outputInterface(i) === None.Short) this.handOff(member, i, bytes);
-      else sent.push(this.readSent(datapath, i, bytes));
+      if (datapath.outputInterface(i) === None.Short && crossings !== undefined) {
+        this.put++;
+        if (!isArp(member.output(i))) this.handed++;
+        crossings.handOff(i);
+      } else sent.push(this.readSent(member, i));
     }
+    crossings?.flush();
     return sent;
   }
 
-  private handOff({ datapath, allowances }: Member, i: number, bytes: Buffer): void {
-    const flags = datapath.outputFlags(i);
-    const to = datapath.outputDevice(i);
-    const isAsking = (flags & DescriptorFlag.Asked) !== 0 && this.member(to).datapath === datapath;
-    if (isAsking) allowances.lend(datapath.outputZone(i));
-    const input = { on: 0, bytes, tci: datapath.outputPlace(i), flags };
-    this.crossings.push({ to, input });
-  }
-
-  private readSent(datapath: Datapath, i: number, bytes: Buffer): Sent {
-    const device = this.config.devices[datapath.outputDevice(i)];
+  private readSent(member: Member, i: number): Sent {
+    const { datapath, config } = member;
+    const bytes = Buffer.from(member.output(i).slice());
+    const device = config.devices[datapath.outputDevice(i)];
     if (device === undefined) return fail(`no device ${datapath.outputDevice(i)}`, bytes);
     if (datapath.outputInterface(i) !== device.interface.index) {
       fail(`${device.name} is not on that interface`, bytes);
     }
-    const sent = { ...readFrame(bytes), device: device.name, bytes };
+    const configuration = config === this.config ? this.number : this.number + 1;
+    const sent = { ...readFrame(bytes), device: device.name, configuration, bytes };
     this.checkLink(sent, device);
     if (sent.ip !== undefined) this.checkPacket(sent);
     return sent;
@@ -423,7 +449,7 @@ export class Router {
     const tags =
       vlan === undefined ? [] : [vlan.outer, vlan.inner].filter((id) => id !== undefined);
     if (tags.join() !== sent.vlans.join()) fail(`tags ${sent.vlans}, not ${tags}`, sent.bytes);
-    if (sent.from !== this.macOf(device.name)) fail("from another MAC", sent.bytes);
+    if (sent.from !== macTextOf(device)) fail("from another MAC", sent.bytes);
     const zone = this.hostile ? undefined : zoneOfMac(sent.to);
     if (zone !== undefined && zone !== device.zone.id) {
       fail(`sent in zone ${device.zone.id} to a host of zone ${zone}`, sent.bytes);
@@ -438,42 +464,15 @@ export class Router {
   }
 }
 
-interface Input {
-  readonly on: number;
-  readonly bytes: Uint8Array;
-  readonly tci?: number;
-  /** DescriptorFlag */
-  readonly flags?: number;
-  readonly atEnd?: boolean;
-  readonly worker?: number | undefined;
+function macTextOf(device: Device): string {
+  const mac = device.mac ?? virtualMac(device.interface.name);
+  return (mac.toString(16).padStart(12, "0").match(/../g) ?? []).join(":");
 }
 
 /** A checked configuration, with the workers of the environment where it does not say how many. */
 function checkRouterConfig(document: Document): Config {
   const workers = process.env[WORKERS];
   return checkConfig(workers === undefined ? document : { workers: Number(workers), ...document });
-}
-
-/** Copies a frame in, between canaries. */
-function place({ memory, slots }: Member, { bytes, atEnd }: Input, i: number): number {
-  const slot = slots + (atEnd ? LAST_SLOT : i) * SLOT;
-  const at = atEnd ? memory.length - bytes.length : slot + GUARD + Limit.Headroom;
-  memory.fill(CANARY, at - Limit.Headroom - GUARD, at);
-  memory.set(bytes, at);
-  memory.fill(CANARY, at + bytes.length, at + bytes.length + GUARD);
-  return at;
-}
-
-function checkCanary({ memory }: Member, at: number, bytes: Uint8Array): void {
-  const before = memory.subarray(at - Limit.Headroom - GUARD, at - Limit.Headroom);
-  const behind = memory.subarray(at + bytes.length, at + bytes.length + GUARD);
-  if (!before.every(isCanary) || !behind.every(isCanary)) {
-    fail("written outside of the frame", bytes);
-  }
-}
-
-function isCanary(byte: number): boolean {
-  return byte === CANARY;
 }
 
 function fail(what: string, bytes: Uint8Array): never {

@@ -50,6 +50,9 @@ t.test("what crosszone translates arrives as it should", { skip }, async (t) => 
   const { sizes = [] } = planOf(false).workloads.find(({ name }) => name.startsWith("IMIX")) ?? {};
   const track = await Track.open(site, { conns: CONNS, sizes });
   const { sent, delivered, wrong } = await track.trial(PER_SECOND, SECONDS);
+  const { heldSent, heldLost } = await track.hold(2 * PER_SECOND, SECONDS);
+  t.ok(heldSent > 0 && heldSent <= PER_SECOND * SECONDS, `${heldSent} sent`);
+  t.ok(heldLost < heldSent, `${heldLost} of ${heldSent} lost`);
   t.ok(sent > 0 && delivered > 0, `${sent} sent, ${delivered} delivered, a second`);
   t.equal(wrong, 0);
 });

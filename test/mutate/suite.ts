@@ -3,11 +3,11 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { OTHER_DATAPATH } from "../harness/router.js";
+import { OTHER_DATAPATH } from "../harness/member.js";
 import { ROOT } from "./apply.js";
 
 /** Where the tests are that go through the datapath's exports, relative to test/. */
-const FOLDERS = ["conformance", "unit/datapath"];
+const FOLDERS = ["conformance", "unit/datapath", "unit/workers"];
 /** A file that takes longer is one that does not end: the slowest takes six seconds. */
 const TIMEOUT_MS = 120_000;
 

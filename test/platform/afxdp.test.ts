@@ -6,23 +6,28 @@ import { DescriptorFlag, Limit } from "../../assembly/abi.js";
 import { Lab, labSupport, type Namespace } from "../../host/demo/lab.js";
 import { assemble, exit, Register, set } from "../../host/device/bpf/assembler.js";
 import { AttachType, createLink, loadProgram, ProgramType } from "../../host/device/bpf/system.js";
-import { libc } from "../../host/device/libc.js";
+import { libc, poll, ready } from "../../host/device/libc.js";
 import { Link } from "../../host/device/link.js";
 import { inside } from "../harness/inside.js";
 import { Arena, etherFrame, macOf } from "../harness/interface.js";
 
 const OURS = macOf("02:00:5e:00:00:01");
 const THEIRS = macOf("02:00:5e:00:00:02");
+const OTHER = macOf("02:00:5e:00:00:03");
 const HOLD = fileURLToPath(new URL("../harness/hold.js", import.meta.url));
 
 const reason = labSupport();
 
 /** A cable; `open` opens its near end by the driver and gathers what it says. */
-async function cable(t: Test) {
+async function cable(t: Test, queues = 1) {
   const lab = await Lab.create();
   t.teardown(() => lab.close());
   const [near, far] = await Promise.all([lab.namespace("near"), lab.namespace("far")]);
-  await lab.veth(near, "eth0", far, "eth0");
+  const link = queues > 1 ? `numrxqueues ${queues} numtxqueues ${queues}` : "";
+  await lab.cables([
+    { at: near, name: "eth0", link },
+    { at: far, name: "eth0", link },
+  ]);
   const arena = await Arena.create();
   const notices: string[] = [];
   const open = (name = "eth0") => {
@@ -112,17 +117,58 @@ t.test("driver afxdp", { skip: reason ?? false }, async (t) => {
     t.same(arena.receiveAll(theirs, 1, 300), []);
   });
 
-  t.test("each receive queue has a socket", async (t) => {
-    const { near, far, arena, open } = await cable(t);
-    const ended = await near.run("ethtool", ["-L", "eth0", "rx", "2", "tx", "2"]);
-    if (ended.status !== 0) return t.comment(`one queue only: ${ended.stderr.trim()}`);
-    const ours = open();
-    const theirs = arena.open(far, { name: "eth0", macs: [THEIRS] });
-    t.teardown(() => theirs.close());
-    t.equal(ours.fds.length, 3, "a socket for each queue, and the packet socket");
-    arena.send(theirs, frame(1));
-    t.same(arena.receive(ours)[0]?.bytes, frame(1));
+  t.test("each receive queue has a socket, the first four of them", async (t) => {
+    for (const queues of [2, 4, 6]) {
+      const { near, far, arena, open } = await cable(t, queues);
+      const ours = open();
+      const sockets = Math.min(queues, 4);
+      t.equal(ours.fds.length, 1 + sockets, `${sockets} and the packet socket`);
+      for (let queue = 0; queue < queues; queue++) {
+        // On a virtual cable a frame arrives by the queue that it left by.
+        const theirs = arena.openQueue(far, "eth0", queue);
+        for (let mark = 0; mark < 20; mark++) {
+          arena.bytes.set(frame(mark), 4096);
+          theirs.send(4096, frame(mark).length);
+          theirs.flush();
+          poll(ours.fds, 1000);
+          const place = queue < sockets ? 1 + queue : 0;
+          const came = ours.fds.map((_, n) => ready(n));
+          if (came.indexOf(true) !== place) t.fail(`queue ${queue}: ${came}`);
+          if (arena.receive(ours)[0]?.bytes[14] !== mark) t.fail(`queue ${queue}: frame ${mark}`);
+        }
+        theirs.close();
+      }
+      t.same(ours.counters, { rxMissed: 0, rxRefused: 0, txDropped: 0 });
+      t.equal(await programs(near), 1);
+      ours.close();
+    }
   });
+
+  t.test(
+    "frames for another MAC come by the same socket, before the old MAC is forgotten",
+    async (t) => {
+      const { near, far, arena, open } = await cable(t);
+      const ours = open();
+      const theirs = arena.open(far, { name: "eth0", macs: [THEIRS] });
+      t.teardown(() => theirs.close());
+      const [packet, xdp] = ours.fds;
+      /** The way by which a frame comes. */
+      const wayOf = (mac: Uint8Array) => {
+        arena.send(theirs, etherFrame(mac, THEIRS, [], 0x0800, new Uint8Array(46)));
+        poll(ours.fds, 1000);
+        const way = ours.fds.filter((_, place) => ready(place));
+        t.equal(arena.receive(ours).length, 1);
+        return way;
+      };
+      t.same(wayOf(OURS), [xdp]);
+      inside(near.pid, () => ours.widen?.([OTHER]));
+      t.same(wayOf(OTHER), [packet]);
+      t.same(wayOf(OURS), [xdp]);
+      inside(near.pid, () => ours.narrow?.([OTHER]));
+      t.same(wayOf(OTHER), [xdp]);
+      t.equal(await programs(near), 1);
+    },
+  );
 
   t.test("where another program is attached it works as afpacket, and says so", async (t) => {
     const { near, far, arena, notices, open } = await cable(t);

@@ -163,6 +163,42 @@ async function suite(t: Test, driver: DriverName): Promise<void> {
     t.equal(frames.length, wanted.length);
   });
 
+  t.test("other MACs need no other socket, and none is lost on the way", async (t) => {
+    const { arena, near, far } = await cable(t);
+    const notices: string[] = [];
+    const onNotice = (text: string) => notices.push(text);
+    const ours = arena.open(near, { driver, name: "eth0", macs: [NEAR], onNotice });
+    const theirs = arena.open(far, { name: "eth0", macs: [FAR] });
+    t.teardown(() => {
+      ours.close();
+      theirs.close();
+    });
+    const { fds } = ours;
+    const said = [...notices];
+    const arrived = () => {
+      for (const to of [NEAR, OTHER])
+        arena.send(theirs, etherFrame(to, FAR, [], IPV4, payload(46)));
+      return arena.receiveAll(ours, 3, 100).map(({ bytes }) => [...bytes.subarray(0, 6)]);
+    };
+    const widen = (...macs: Uint8Array[]) => inside(near.pid, () => ours.widen?.(macs));
+    const narrow = (...macs: Uint8Array[]) => inside(near.pid, () => ours.narrow?.(macs));
+    const [near6, other6] = [[...NEAR], [...OTHER]];
+    widen(OTHER);
+    t.same(arrived().sort(), [near6, other6], "those before, and those to come");
+    narrow(NEAR);
+    t.same(arrived(), [near6], "given up");
+    widen(OTHER);
+    narrow(OTHER);
+    t.same(arrived(), [other6], "switched to");
+    for (let n = 0; n < 5; n++) inside(near.pid, () => ours.check());
+    widen(OTHER, NEAR);
+    narrow(OTHER, NEAR);
+    t.same(arrived(), [near6, other6], "in order: all by the same way");
+    t.same(ours.fds, fds);
+    t.same(notices, said);
+    t.equal(await promiscuity(near), 1, "the kernel does for one what it did for the other");
+  });
+
   t.test("above 64 MACs every unicast frame passes, and the user is told", async (t) => {
     const { arena, near, far } = await cable(t);
     const theirs = arena.open(far, { name: "eth0", macs: [FAR] });
@@ -291,6 +327,22 @@ async function suite(t: Test, driver: DriverName): Promise<void> {
     t.teardown(() => ours.close());
     await near.ip("link delete eth0", "link add spare type veth peer name other");
     await lab.veth(near, "eth0", far, "eth0");
+    t.equal(await nextEvent(near, ours), "lost");
+    t.equal(await nextEvent(near, ours), "returned");
+    const theirs = arena.open(far, { name: "eth0", macs: [FAR] });
+    t.teardown(() => theirs.close());
+    t.ok(carries(arena, theirs, ours, 9));
+  });
+
+  t.test("moved elsewhere and back between two looks, with the same index", async (t) => {
+    const { near, far, arena } = await cable(t);
+    const ours = arena.open(near, { driver, name: "eth0", macs: [NEAR] });
+    t.teardown(() => ours.close());
+    const before = await near.must("cat", ["/sys/class/net/eth0/ifindex"]);
+    await near.ip(`link set eth0 netns ${far.pid} name moved`);
+    await far.ip(`link set moved netns ${near.pid} name eth0`);
+    await near.ip("link set eth0 up");
+    t.equal(await near.must("cat", ["/sys/class/net/eth0/ifindex"]), before);
     t.equal(await nextEvent(near, ours), "lost");
     t.equal(await nextEvent(near, ours), "returned");
     const theirs = arena.open(far, { name: "eth0", macs: [FAR] });

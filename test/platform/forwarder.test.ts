@@ -1,11 +1,14 @@
 /** The main thread's handle on the forwarding thread, here in one process with the test. */
+import { readdirSync, readlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import koffi from "koffi";
 import t, { type Test } from "tap";
 import { EventKind } from "../../assembly/abi.js";
 import type { Config } from "../../host/config/model.js";
 import { parseConfig } from "../../host/config/parse.js";
 import { Lab, labSupport } from "../../host/demo/lab.js";
 import { Forwarder } from "../../host/forwarder.js";
+import { burst } from "../harness/burst.js";
 import { inside } from "../harness/inside.js";
 
 const reason = labSupport();
@@ -13,20 +16,6 @@ const SEED = new Uint8Array(16);
 
 /** More hosts than events that may wait. */
 const HOSTS = 3000;
-/** A datagram of each, all within a moment. */
-const BURST = `
-import socket, struct, time
-wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-wire.bind(("eth0", 0))
-for n in range(${HOSTS}):
-    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28, 0, 0, 64, 17, 0, struct.pack("!I", 0x0A000100 + n), bytes([8, 8, 8, 8]))
-    total = sum(struct.unpack("!10H", ip))
-    total = (total & 0xFFFF) + (total >> 16)
-    ip = ip[:10] + struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF) + ip[12:]
-    wire.send(bytes([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9, 8, 0]) + ip + struct.pack("!HHHH", 1000, 53, 8, 0))
-    if n % 64 == 0:
-        time.sleep(0.001)
-`;
 
 function parse(document: object): Config {
   return parseConfig(JSON.stringify(document), "test");
@@ -50,6 +39,51 @@ function configuration(vlans: number, conns = 64) {
     devices: [...devices, first],
     capacity: { conns },
   });
+}
+
+/** A device on each interface. */
+function manyInterfaces(names: readonly string[], workers: number, driver = "afpacket") {
+  const devices = names.map((name, i) => ({
+    name,
+    port: i + 1,
+    zone: "z",
+    interface: name,
+    driver,
+    addresses: [`10.1.${i}.1/24`],
+  }));
+  return parse({ version: 1, workers, zones: [{ id: 1, name: "z" }], devices });
+}
+
+/** Of this process: sockets, and programs and maps of the kernel. */
+function openSockets(): number {
+  return openFiles().filter((target) => /^socket:|bpf/.test(target)).length;
+}
+
+function openFiles(): string[] {
+  return readdirSync("/proc/self/fd").map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return "";
+    }
+  });
+}
+
+/** More files than a start of two workers opens. */
+const FILES_MAX = 200;
+
+/** asm-generic/resource.h */
+const RLIMIT_NOFILE = 7;
+const c = koffi.load(null);
+const getrlimit = c.func("int getrlimit(int resource, void *limit)");
+const setrlimit = c.func("int setrlimit(int resource, void *limit)");
+
+/** This process may open so many files more. @returns ends that */
+function allowFiles(more: number): () => void {
+  const before = new BigUint64Array(2);
+  getrlimit(RLIMIT_NOFILE, before);
+  setrlimit(RLIMIT_NOFILE, BigUint64Array.of(BigInt(openFiles().length + more), before[1] ?? 0n));
+  return () => void setrlimit(RLIMIT_NOFILE, before);
 }
 
 async function site(t: Test) {
@@ -96,6 +130,58 @@ t.test("a forwarder", { skip: reason ?? false }, async (t) => {
     t.strictSame(Object.keys((await forwarder.counters()).devices), ["a0", "lan"]);
   });
 
+  t.test(
+    "a switch is made before what is gone is closed, and what comes back meanwhile works",
+    async (t) => {
+      const { lab, near, far, here } = await site(t);
+      const names = Array.from({ length: 6 }, (_, i) => `x${i}`);
+      for (const name of names) await lab.veth(near, name, far, name);
+      const all = manyInterfaces(names, 1);
+      const one = manyInterfaces(names.slice(0, 1), 1);
+      const before = openSockets();
+      const forwarder = await here(() => Forwarder.start(one, SEED));
+      t.teardown(() => forwarder.stop());
+      const alone = openSockets();
+      t.ok(alone > before);
+      await here(() => forwarder.reconfigure(all));
+      await here(() => forwarder.reconfigure(one));
+      t.ok(openSockets() > alone, "the answer does not wait for five interfaces");
+      await here(() => forwarder.reconfigure(all));
+      t.same(Object.keys((await forwarder.counters()).links), names);
+      await here(() => forwarder.reconfigure(one));
+      for (let n = 0; n < 50 && openSockets() > alone; n++) await sleep(100);
+      t.equal(openSockets(), alone, "all of them are closed in the end");
+    },
+  );
+
+  t.test("of a start that fails at any point nothing is left", async (t) => {
+    const { lab, near, far, here } = await site(t);
+    const names = ["x0", "x1"];
+    for (const name of names) await lab.veth(near, name, far, name);
+    const config = manyInterfaces(names, 2, "afxdp");
+    const before = openSockets();
+    let failures = 0;
+    for (let more = 4; more < FILES_MAX; more += 2) {
+      const undo = allowFiles(more);
+      try {
+        const forwarder = await here(() => Forwarder.start(config, SEED));
+        await forwarder.stop();
+        break;
+      } catch {
+        failures++;
+      } finally {
+        undo();
+      }
+      t.equal(openSockets(), before, `with ${more} files more`);
+    }
+    t.ok(failures > 5, "it fails at several points");
+    t.equal(openSockets(), before);
+    for (const name of names) {
+      const { stdout } = await near.run("ip", ["-j", "link", "show", name]);
+      t.notOk(JSON.parse(stdout)[0].xdp, `no program is left on ${name}`);
+    }
+  });
+
   t.test("every event of a burst is told", async (t) => {
     const { lab, near, far, here } = await site(t);
     await lab.veth(near, "eth1", far, "eth1");
@@ -135,34 +221,12 @@ t.test("a forwarder", { skip: reason ?? false }, async (t) => {
     );
     forwarder.on("notice", (text) => warnings.push(text));
     // A busy machine may have no place for some frames. Who has a block is not told again.
-    for (let burst = 0; burst < 10 && told.size < HOSTS; burst++) {
-      await far.run("python3", ["-c", BURST]);
+    for (let turn = 0; turn < 10 && told.size < HOSTS; turn++) {
+      await burst(far, HOSTS);
       for (let n = 0; n < 20 && told.size < HOSTS; n++) await sleep(100);
     }
     t.equal(told.size, HOSTS);
     t.same(warnings, []);
-  });
-
-  t.test("the kernel brings each worker what is its own", async (t) => {
-    const { far, here } = await site(t);
-    // The sender writes to this MAC; no flow leads on from the zone.
-    const mac = "02:00:00:00:00:01";
-    const document = {
-      version: 1,
-      zones: [{ id: 1, name: "z" }],
-      devices: [{ name: "lan", zone: "z", interface: "eth0", mac, addresses: ["10.0.0.1/8"] }],
-    };
-    for (const workers of [2, 3]) {
-      const forwarder = await here(() => Forwarder.start(parse({ ...document, workers }), SEED));
-      await far.run("python3", ["-c", BURST]);
-      let reasons: Readonly<Record<string, number>> = {};
-      for (let n = 0; n < 50 && (reasons.NoFlow ?? 0) < HOSTS; n++) {
-        await sleep(100);
-        reasons = (await forwarder.counters()).reasons;
-      }
-      t.same([reasons.NoFlow, reasons.HandedOff], [HOSTS, undefined], `${workers} workers`);
-      await forwarder.stop();
-    }
   });
 
   t.test("interfaces come and go over the same windows", async (t) => {

@@ -3,6 +3,7 @@
 import t from "tap";
 import { type Instantiate, instantiatorOf, loadModule } from "../../host/datapath.js";
 import { compare } from "../bench/against.js";
+import { Barrier, together } from "../bench/barrier.js";
 import { clockName, nowNs, useClock } from "../bench/clock.js";
 import { type CoreRow, rowsOf } from "../bench/core.js";
 import { bestRatio, median, quantile } from "../bench/measure.js";
@@ -16,6 +17,7 @@ import {
 } from "../bench/native.js";
 import { asked, GROUPS, PORTS } from "../bench/pool.js";
 import { benchScale } from "../bench/scale.js";
+import { fitting, workerRows } from "../bench/workers.js";
 
 t.test("the median of raw values", async (t) => {
   t.equal(median([3, 1, 2]), 2);
@@ -136,7 +138,8 @@ t.test("native: C does the same as Wasm, to the byte", { skip }, async (t) => {
 
 t.test("scale: every site that fits has its costs, one that does not says why", async (t) => {
   const sizes = { conns: [1000, 16_000_000], zones: [1, 3], "nat zones": [2], flows: [1, 5] };
-  const { sites, rows } = benchScale({ sizes, conns: 1000, repetitions: 1, packets: 1000 });
+  const options = { conns: 1000, workers: [], workersConns: [], repetitions: 1, packets: 1000 };
+  const { sites, rows } = await benchScale({ sizes, ...options });
   t.same(
     sites.map(({ dimension, tenants, flows }) => [dimension, tenants, flows]),
     [
@@ -156,13 +159,82 @@ t.test("scale: every site that fits has its costs, one that does not says why", 
   t.ok(rows.filter(({ size }) => size === 1).every(({ byFirst }) => byFirst === 1));
 });
 
+t.test("workers: there are no more than cores", async (t) => {
+  t.same(fitting([1, 1_000_000]), [1]);
+});
+
+const few = fitting([2]).length > 0 ? false : "needs two cores";
+t.test("workers: each has a share, and hands off what is none of it", { skip: few }, async (t) => {
+  const sizes = { conns: [], zones: [], "nat zones": [], flows: [] };
+  const shared = { workers: [1, 2], workersConns: [500] };
+  const options = { sizes, conns: 500, ...shared, repetitions: 1, packets: 20_000 };
+  const { sites, workers } = await benchScale(options);
+  t.same(
+    sites.map(({ dimension, size, conns }) => [dimension, size, conns]),
+    [
+      ["workers", 1, 500],
+      ["workers", 2, 500],
+    ],
+  );
+  t.same(
+    workers.map(({ workers, name }) => [workers, name]),
+    [
+      [1, "set-up"],
+      [2, "set-up"],
+      [1, "steady-out"],
+      [2, "steady-out"],
+      [1, "steady-in"],
+      [2, "steady-in"],
+      [2, "handed-off"],
+    ],
+  );
+  t.ok(workers.every(({ mpps, raw }) => mpps > 0 && raw.length === 1));
+});
+
+t.test(
+  "workers: together from the first start to the last end, or by each one's own clock",
+  async (t) => {
+    const stints = [
+      { packets: 600, beganNs: 1000, endedNs: 1900 },
+      { packets: 400, beganNs: 1100, endedNs: 2000 },
+    ];
+    t.equal(together(stints, "wall"), 1e9);
+    t.equal(together(stints, "cpu"), (1000 / 900) * 1e9);
+  },
+);
+
+t.test("workers: a race is over when the first is through", async (t) => {
+  const barrier = new Barrier(Barrier.make(), 1);
+  let done = 7;
+  const work = () => ++done < 10;
+  const { packets, beganNs, endedNs } = barrier.race(work, () => done);
+  t.equal(packets, 3);
+  t.ok(endedNs >= beganNs);
+  t.equal(barrier.race(work, () => done).packets, 1, "and the next one begins anew");
+});
+
+t.test("workers: ratios are by one worker, those of hand-offs by its own packets", async (t) => {
+  const one = [10, 30, 20].map((mpps) => ({ "set-up": mpps / 10, "steady-out": mpps }));
+  const two = [36, 50, 38].map((mpps) => ({ "steady-out": mpps, "handed-off": mpps / 4 }));
+  t.same(
+    workerRows(1000, [1, 2], [one, two]).map((row) => [
+      ...[row.workers, row.name, row.mpps, row.byFirst, row.bestByFirst],
+    ]),
+    [
+      [1, "set-up", 2, 1, 1],
+      [1, "steady-out", 20, 1, 1],
+      [2, "steady-out", 38, 1.9, 1.67],
+      [2, "handed-off", 9.5, 0.48, 0.42],
+    ],
+  );
+});
+
 t.test("memory: what a process says of its start", async (t) => {
-  const { shares, connsMax, resident, starts } = benchMemory({
-    conns: [2000],
-    starts: 1,
-    fills: 1,
-  });
+  const options = { conns: [2000], starts: 1, fills: 1 };
+  const { shares, connParts, connsMax, resident, starts } = await benchMemory(options);
   const share = shares.find(({ what }) => what === "conns")?.bytes ?? 0;
+  const ofParts = connParts.reduce((sum, { bytes }) => sum + bytes, 0);
+  t.ok(Math.abs(ofParts - share) < 0.1, `${ofParts} of ${share} bytes`);
   t.ok(connsMax * share < 2 ** 32);
   t.same(
     resident.map(({ name }) => name),

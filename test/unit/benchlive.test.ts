@@ -190,7 +190,8 @@ t.test("latency is also told as what is beyond the kernel's", async (t) => {
 });
 
 t.test("the text has what was left out", async (t) => {
-  const figures = { highest: 250_000, overload: 500_000, nsPerFrame: 4000, wrong: 2 };
+  const held = { heldSent: 7_500_000, heldLost: 3, heldAtLan: 1, heldAtWan: 0 };
+  const figures = { highest: 250_000, overload: 500_000, nsPerFrame: 4000, wrong: 2, ...held };
   const all = [{ workload: "w", candidate: "a", repetition: 0, figures }];
   const text = liveText({
     machine,
@@ -200,7 +201,8 @@ t.test("the text has what was left out", async (t) => {
     rows: rowsOf(all, "a"),
     omissions: [{ candidate: "b", reason: "not installed" }],
   });
-  t.match(text, /a +0\.250 +1\.00 +0\.500 +1\.00 +4\.00 +1\.00 +2/);
+  t.match(text, /sent at half +lost +at lan +at wan/);
+  t.match(text, /a +0\.250 +1\.00 +0\.500 +1\.00 +4\.00 +1\.00 +7500000 +3 +1 +0 +2/);
   t.match(text, /what a is/);
   t.match(text, /2 frames arrived other than they should/);
   t.match(text, /not measured: b: not installed/);

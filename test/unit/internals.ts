@@ -1,8 +1,29 @@
 /**
  * What the tests need of `assembly/table` and `assembly/wire`, as plain functions: a table or view is named
- * by its address, which the test chooses. Built as dist/internals.wasm; nothing but tests uses it.
+ * by its address, which the test chooses; and the plan of the arena, for what a conn occupies. Built as
+ * dist/internals.wasm; nothing but tests and benchmarks uses it.
  */
 
+import {
+  connIndex,
+  connSlab,
+  conns,
+  connWheel,
+  events,
+  filterIndex,
+  grantIndex,
+  grantSlab,
+  grants,
+  grantWheel,
+  hostIndex,
+  hostSlab,
+  hosts,
+  mappingIndex,
+  mappingSlab,
+  mappings,
+  restingPorts,
+  windows,
+} from "../../assembly/memory";
 import { Best } from "../../assembly/table/best";
 import { Bitmap } from "../../assembly/table/bitmap";
 import { tupleHash } from "../../assembly/table/hash";
@@ -22,6 +43,7 @@ import { Tcp } from "../../assembly/wire/tcp";
 import { Udp } from "../../assembly/wire/udp";
 import { Vlan } from "../../assembly/wire/vlan";
 
+export { arenaBytes } from "../../assembly/memory";
 export { expandSeed, mix64, sipHash, tupleHash } from "../../assembly/table/hash";
 export { copyMac, isZeroMac, macWord } from "../../assembly/wire/bytes";
 export {
@@ -39,6 +61,53 @@ export { completeChecksum, segment } from "../../assembly/wire/offload";
 
 export function unsureComplete(packet: usize): void {
   completeUnsure(Ipv4.view(packet));
+}
+
+// --- arena
+
+/**
+ * Where the i-th region begins of those that stand together because conns have parts of them, and the one behind them;
+ * `arenaBytes` has laid them out. test/bench/connbytes.ts has their names.
+ */
+export function arenaRegion(i: u32): usize {
+  switch (i) {
+    case 0:
+      return conns;
+    case 1:
+      return windows;
+    case 2:
+      return changetype<usize>(connSlab);
+    case 3:
+      return changetype<usize>(connIndex);
+    case 4:
+      return changetype<usize>(connWheel);
+    case 5:
+      return changetype<usize>(filterIndex);
+    case 6:
+      return mappings;
+    case 7:
+      return changetype<usize>(mappingSlab);
+    case 8:
+      return changetype<usize>(mappingIndex);
+    case 9:
+      return grants;
+    case 10:
+      return changetype<usize>(grantSlab);
+    case 11:
+      return changetype<usize>(grantIndex);
+    case 12:
+      return changetype<usize>(grantWheel);
+    case 13:
+      return hosts;
+    case 14:
+      return changetype<usize>(hostSlab);
+    case 15:
+      return changetype<usize>(hostIndex);
+    case 16:
+      return restingPorts;
+    default:
+      return events;
+  }
 }
 
 // --- checksum

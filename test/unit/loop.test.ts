@@ -2,6 +2,7 @@
 import t from "tap";
 import { Limit } from "../../assembly/abi.js";
 import { Datapath } from "../../host/datapath.js";
+import type { Window } from "../../host/device/device.js";
 import { Loopback, loopbackWindowBytes } from "../../host/device/loopback.js";
 import { Loop } from "../../host/loop.js";
 
@@ -57,3 +58,46 @@ t.test("nothing to do is no work", async (t) => {
   t.equal(make().loop.turn(0), 0);
   t.equal(make(0, 0).loop.turn(0), 0);
 });
+
+/** An interface that takes what was sent when it is asked so often. */
+class Reluctant extends Loopback {
+  flushes = 0;
+
+  constructor(
+    window: Window,
+    private readonly refusals: number,
+  ) {
+    super("reluctant", window, SLOTS);
+  }
+
+  get hasUnsent(): boolean {
+    return this.flushes <= this.refusals;
+  }
+
+  override flush(): void {
+    this.flushes++;
+    super.flush();
+  }
+}
+
+t.test(
+  "what an interface does not take is offered again, and nobody sleeps long until then",
+  async (t) => {
+    const capacity = { conns: 16, neighbors: 16, poolAddresses: 1, imageBytes: 4096 };
+    const windowBytes = loopbackWindowBytes(SLOTS);
+    const datapath = new Datapath({ capacity, seed: new Uint8Array(16), windowBytes }, 0);
+    const device = new Reluctant(datapath.window(windowBytes), 3);
+    const loop = new Loop(datapath, [device]);
+    const waits: number[] = [];
+    for (let now = 0; now < 6; now++) {
+      waits.push(loop.wait(now));
+      t.equal(loop.turn(now), 0);
+    }
+    t.same(waits.slice(0, 4), [1, 1, 1, 1]);
+    t.ok(
+      waits.slice(4).every((ms) => ms > 1),
+      `${waits}`,
+    );
+    t.equal(device.flushes, 4, "and then it is left alone");
+  },
+);

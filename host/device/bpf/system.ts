@@ -7,6 +7,7 @@ enum Command {
   MapUpdate = 2,
   ProgramLoad = 5,
   LinkCreate = 28,
+  LinkUpdate = 29,
 }
 
 export enum MapType {
@@ -180,4 +181,10 @@ export function createLink(
     .word(8, type)
     .word(12, flags);
   return check(bpf(Command.LinkCreate, attribute), who, "bpf(BPF_LINK_CREATE)");
+}
+
+/** Puts another program in the place of the one that is attached; no frame passes between them. */
+export function updateLink(who: string, link: number, program: number): void {
+  const attribute = new Attribute().word(0, link).word(4, program);
+  check(bpf(Command.LinkUpdate, attribute), who, "bpf(BPF_LINK_UPDATE)");
 }

@@ -15,6 +15,9 @@ import { answerOrders } from "./station.js";
 /** Runs that do nothing, to see how long one takes. */
 const IDLE_RUNS = 1 << 18;
 
+/** Runs of one call: the kernel counts them in 32 bits. */
+const RUNS_MAX = 2 ** 31;
+
 /** More runs than a trial needs that waits all the time. */
 const SPARE_RUNS = 1.2;
 
@@ -48,7 +51,8 @@ class Generator {
     writeWords(this.map, state);
     const end = performance.now() + seconds * 1000;
     for (let left = seconds * 1000; left > 0; left = end - performance.now()) {
-      runLive(this.program, this.frame, Math.ceil((left * 1e6 * SPARE_RUNS) / this.idleRunNs));
+      const runs = Math.ceil((left * 1e6 * SPARE_RUNS) / this.idleRunNs);
+      runLive(this.program, this.frame, Math.min(RUNS_MAX, runs));
     }
     const after = readWords(this.map, State.Words);
     this.measureIdleRun();

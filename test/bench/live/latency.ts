@@ -32,6 +32,7 @@ export function latencyPlan(quick: boolean): LatencyPlan {
   return {
     workloads: [
       { ...usual, name: "nothing beside", beside: 0 },
+      { requests: quick ? 500 : 2000, pauseUs: 2000, name: "nothing beside, at rest", beside: 0 },
       { ...usual, name: "20,000 frames/s beside", beside: 20_000 },
     ],
     repetitions: quick ? 1 : 3,

@@ -8,12 +8,12 @@ import type { Candidate } from "./candidate.js";
 import { prepare, runGenerator } from "./generatororder.js";
 import { busyNs } from "./processor.js";
 import { type Measured, rowsOf } from "./result.js";
-import { allCandidates, progress, Rounds } from "./rounds.js";
+import { allCandidates, progress, REFERENCES, Rounds } from "./rounds.js";
 import { buildCeiling, closeLab, type Site } from "./site.js";
 import { type BenchOptions, liveMachine, onMachine } from "./support.js";
 import { type LiveResult, liveText } from "./table.js";
-import { type Figures, FULL_SPEED, Track } from "./trial.js";
-import { type Plan, planOf, TCP, type Workload } from "./workload.js";
+import { type Figures, FULL_SPEED, type Held, Track } from "./trial.js";
+import { type Plan, planOf, SHORT_MANY, TCP, type Workload } from "./workload.js";
 
 /** The generator with nothing behind it, beside the candidates. */
 export const CEILING = "generator alone";
@@ -39,7 +39,8 @@ export async function measureLive(plan: Plan, candidates: Candidate[]): Promise<
     for (const workload of plan.workloads) {
       add(workload.name, CEILING, await ceiling(workload, plan.effort.seconds));
       for (const candidate of candidates) {
-        const measure = (site: Site) => measureFrames(site, workload, plan);
+        const isHeld = workload === SHORT_MANY && REFERENCES.includes(candidate.name);
+        const measure = (site: Site) => measureFrames(site, workload, plan, isHeld);
         add(
           workload.name,
           candidate.name,
@@ -59,10 +60,18 @@ export async function measureLive(plan: Plan, candidates: Candidate[]): Promise<
   return { machine, plan, candidates: about, reference, rows, omissions };
 }
 
-async function measureFrames(site: Site, workload: Workload, plan: Plan): Promise<Figures> {
+/** @param isHeld  whether it is also to carry half of its highest rate for a while */
+export async function measureFrames(
+  site: Site,
+  workload: Workload,
+  { effort, heldSeconds }: Pick<Plan, "effort" | "heldSeconds">,
+  isHeld: boolean,
+): Promise<Figures | (Figures & Held)> {
   const track = await Track.open(site, workload);
   await track.setUp(workload);
-  return track.measure(plan.effort);
+  const figures = await track.measure(effort);
+  if (!isHeld || figures.highest === 0) return figures;
+  return { ...figures, ...(await track.hold(figures.highest, heldSeconds)) };
 }
 
 /** What the generator makes, and what a frame costs it. */

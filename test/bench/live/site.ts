@@ -19,6 +19,17 @@ import {
 } from "./plan.js";
 import { Station } from "./station.js";
 
+/** Frames that the kernel dropped at an interface of the candidate, on their way in or out. */
+export interface Drops {
+  readonly lan: number;
+  readonly wan: number;
+}
+
+/** What `ip -json -statistics link` says of an interface, as far as it is read here. */
+interface LinkStatistics {
+  readonly stats64: { readonly rx: { readonly dropped: number }; readonly tx: { dropped: number } };
+}
+
 export class Site {
   private constructor(
     readonly lab: Lab,
@@ -57,10 +68,31 @@ export class Site {
     return Station.start(this.server, CANDIDATE_CORE, "sink", "eth0", kind);
   }
 
+  /** Since the interfaces were made. Of a candidate whose ends stand in one namespace. */
+  async drops(): Promise<Drops> {
+    // A cable's end counts what its other end could not give it as dropped when sending, there.
+    const [sender, lan, wan] = await Promise.all([
+      linkStatistics(this.tenant, "eth0"),
+      linkStatistics(this.running.entry, "lan"),
+      linkStatistics(this.running.entry, "wan"),
+    ]);
+    return {
+      lan: sender.tx.dropped + lan.rx.dropped,
+      wan: wan.tx.dropped,
+    };
+  }
+
   async close(): Promise<void> {
     await this.running.stop();
     await closeLab(this.lab);
   }
+}
+
+async function linkStatistics(at: Namespace, name: string): Promise<LinkStatistics["stats64"]> {
+  const text = await at.must("ip", ["-json", "-statistics", "link", "show", "dev", name]);
+  const [link] = JSON.parse(text) as LinkStatistics[];
+  if (link === undefined) throw new Error(`${name}: no counters`);
+  return link.stats64;
 }
 
 export function openGate(at: Namespace, verdict: "pass" | "drop"): Promise<Station> {

@@ -34,6 +34,10 @@ const LIVE: readonly Column[] = [
   { title: "≤ 0.5 % loss, Mpps", figure: "highest", unit: 1e6, digits: 3, compared: true },
   { title: "overload, Mpps", figure: "overload", unit: 1e6, digits: 3, compared: true },
   { title: "both cores, µs/frame", figure: "nsPerFrame", unit: 1e3, digits: 2, compared: true },
+  { title: "sent at half", figure: "heldSent", unit: 1, digits: 0, compared: false },
+  { title: "lost", figure: "heldLost", unit: 1, digits: 0, compared: false },
+  { title: "at lan", figure: "heldAtLan", unit: 1, digits: 0, compared: false },
+  { title: "at wan", figure: "heldAtWan", unit: 1, digits: 0, compared: false },
   { title: "TCP, Gbit/s", figure: "bitsPerSecond", unit: 1e9, digits: 2, compared: true },
   { title: "sent again", figure: "retransmits", unit: 1, digits: 0, compared: false },
   { title: "wrong frames", figure: "wrong", unit: 1, digits: 0, compared: false },
@@ -96,7 +100,9 @@ function aboutText(candidates: LiveResult["candidates"]): string {
 }
 
 export function liveText({ machine, plan, candidates, reference, rows, omissions }: LiveResult) {
-  const repeated = `medians of ${plan.repetitions}, in turns; × is by ${reference}, turn by turn`;
+  const repeated =
+    `medians of ${plan.repetitions}, in turns; × is by ${reference}, turn by turn; ` +
+    `at half: half of the highest rate for ${plan.heldSeconds} s`;
   const wrong = rows.reduce((sum, { raw }) => sum + raw.reduce((n, r) => n + (r.wrong ?? 0), 0), 0);
   return [
     `${machineText(machine)}\n${repeated}`,

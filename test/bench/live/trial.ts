@@ -42,10 +42,21 @@ export interface Figures {
   readonly wrong: number;
 }
 
+/** What was lost at a rate that a candidate carries, and where; frames. */
+export interface Held {
+  readonly heldSent: number;
+  /** Sent, and not arrived as it should. */
+  readonly heldLost: number;
+  /** Of these, by the kernel's counters of the candidate's interfaces: before it had them, and after. */
+  readonly heldAtLan: number;
+  readonly heldAtWan: number;
+}
+
 export class Track {
   private wrong = 0;
 
   private constructor(
+    private readonly site: Site,
     private readonly generator: Station,
     private readonly sink: Station,
   ) {}
@@ -53,7 +64,7 @@ export class Track {
   static async open(site: Site, traffic: Traffic): Promise<Track> {
     const [generator, sink] = await Promise.all([site.startGenerator(), site.startSink("sink")]);
     await prepare(generator, traffic);
-    return new Track(generator, sink);
+    return new Track(site, generator, sink);
   }
 
   /** Every conn is made before anything is measured. */
@@ -86,6 +97,19 @@ export class Track {
       overload: overload.delivered,
       nsPerFrame: overload.nsPerFrame,
       wrong: this.wrong,
+    };
+  }
+
+  /** Sends at half of a rate for so long, and counts at both ends. */
+  async hold(perSecond: number, seconds: number): Promise<Held> {
+    const before = await this.site.drops();
+    const { sent, delivered } = await this.run(perSecond / 2, seconds);
+    const after = await this.site.drops();
+    return {
+      heldSent: sent,
+      heldLost: sent - delivered,
+      heldAtLan: after.lan - before.lan,
+      heldAtWan: after.wan - before.wan,
     };
   }
 

@@ -4,42 +4,14 @@
  */
 
 import t from "tap";
-import type { Config } from "../../../host/config/model.js";
-import { checkConfig } from "../../../host/config/parse.js";
+import { shareShiftOf } from "../../../host/config/shares.js";
 import { encode, jump, jumpIf, label, Operation } from "../../../host/device/classicbpf.js";
 import { buildSteering, type Steering } from "../../../host/device/steering.js";
 import { Steerer } from "../../../host/workers/steerer.js";
 import { runProgram, type Steered } from "../../harness/classicbpf.js";
 import { echoReply, echoRequest, udp } from "../../harness/frame.js";
 import { around, EXTERNAL, edge, SERVER } from "../../harness/host.js";
-import { Router } from "../../harness/router.js";
-
-/** A frame as a program sees it: its outer tag beside it, the rest from the network header on. */
-function steered(bytes: Uint8Array): Steered {
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  const isTagged = [0x8100, 0x88a8].includes(view.getUint16(12));
-  const at = isTagged ? 16 : 12;
-  return {
-    protocol: view.getUint16(at),
-    vlanTci: isTagged ? view.getUint16(14) : undefined,
-    network: Uint8Array.from(bytes.subarray(at + 2)),
-  };
-}
-
-/** A router whose frames come as the kernel would bring them. */
-function steeredRouter(document: Record<string, unknown>): Router {
-  const config: Config = checkConfig(document);
-  const steerer = new Steerer(config);
-  const programs = new Map(
-    config.devices.map(({ name, interface: carrier }) => [
-      name,
-      buildSteering(steerer.of(carrier.name, config) as Steering),
-    ]),
-  );
-  const steer = (device: string, bytes: Uint8Array) =>
-    runProgram(programs.get(device) as Uint8Array, steered(bytes)) % config.workers;
-  return new Router(document, { steer });
-}
+import { steered, steeredRouter } from "../../harness/steer.js";
 
 const hosts = Array.from({ length: 60 }, (_, n) => `192.168.0.${n + 20}`);
 
@@ -68,40 +40,99 @@ t.test("what a program cannot tell goes to some worker all the same", async (t) 
   const router = steeredRouter(edge({ workers: 2 }));
   const { a } = around(router);
   const { config } = router;
-  const program = buildSteering(new Steerer(config).of("eth1", config) as Steering);
+  const program = buildSteering(
+    new Steerer(config.workers, shareShiftOf(config)).of("eth1", config) as Steering,
+  );
   const packet = steered(a.frame(SERVER, udp({ sourcePort: 1, destinationPort: 2, data: "" })));
-  t.equal(runProgram(program, { ...packet, vlanTci: 99 }), 0, "a VLAN that is no device's");
-  t.equal(runProgram(program, { ...packet, vlanTci: undefined }), 0, "nor are untagged frames");
+  const unknown = (vlanTci?: number) => runProgram(program, { ...packet, vlanTci });
+  const found = Array.from({ length: 100 }, (_, n) => unknown(1000 + n));
+  t.same(new Set(found), new Set([0, 1]), "a VLAN that is no device's");
+  t.ok([0, 1].includes(unknown()), "nor are untagged frames");
   t.equal(runProgram(program, { ...packet, protocol: 0x0806 }), 0, "ARP");
   t.equal(runProgram(program, { ...packet, network: new Uint8Array(3) }), 0, "hardly anything");
 });
 
-t.test("of hundreds of VLANs each has its own zone", async (t) => {
-  const numbers = Array.from({ length: 300 }, (_, n) => n + 1);
-  const devices = numbers.map((n) => ({ vlan: 13 * n, zone: n, externals: [] }));
-  const steering = { workers: 16, group: 1, xdpWorker: 0, shareShift: 6, devices };
-  const program = buildSteering(steering);
-  const source = Uint8Array.from([
-    0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 192, 168, 0, 10, 8, 8, 8, 8,
-  ]);
-  const network = Uint8Array.from([...source, 0, 1, 0, 2, 0, 8, 0, 0]);
-  const alone = (zone: number) => {
-    const only = [{ vlan: undefined, zone, externals: [] }];
-    const untagged = { protocol: 0x0800, vlanTci: undefined, network };
-    return runProgram(buildSteering({ ...steering, devices: only }), untagged);
+/** A packet of a host, with a tag. */
+function fromHost(vlanTci: number | undefined, host = 10): Steered {
+  const header = [0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 192, 168, 0, host, 8, 8, 8, 8];
+  return {
+    protocol: 0x0800,
+    vlanTci,
+    network: Uint8Array.from([...header, 0, 1, 0, 2, 0, 8, 0, 0]),
   };
-  const found = numbers.map((n) =>
-    runProgram(program, { protocol: 0x0800, vlanTci: (13 * n) | 0x6000, network }),
+}
+
+/** The worker of that host where its zone has no tag. */
+function alone(zone: number, workers: number, host = 10): number {
+  const devices = [{ vlan: undefined, zone, externals: [] }];
+  return runProgram(buildSteering({ workers, shareShift: 6, devices }), fromHost(undefined, host));
+}
+
+t.test("of hundreds of VLANs each has its own zone", async (t) => {
+  const zones = Array.from({ length: 300 }, (_, n) => n + 1);
+  const devices = zones.map((zone) => ({ vlan: 13 * zone, zone, externals: [] }));
+  const program = buildSteering({ workers: 16, shareShift: 6, devices });
+  const found = zones.map((zone) => runProgram(program, fromHost((13 * zone) | 0x6000)));
+  t.same(
+    found,
+    zones.map((zone) => alone(zone, 16)),
   );
-  t.same(found, numbers.map(alone));
   t.equal(new Set(found).size, 16, "and all workers have some of them");
 });
 
-t.test("more than the kernel takes goes to one worker", async (t) => {
+t.test("of a thousand VLANs that follow each other, too", async (t) => {
+  const zones = Array.from({ length: 1000 }, (_, n) => n + 2);
+  const devices = zones.map((zone) => ({ vlan: zone - 1, zone, externals: [] }));
+  const program = buildSteering({ workers: 16, shareShift: 6, devices });
+  t.same(
+    zones.map((zone) => runProgram(program, fromHost(zone - 1))),
+    zones.map((zone) => alone(zone, 16)),
+  );
+  t.ok(program.length / 8 <= 4096);
+});
+
+t.test("VLANs that find no place are spread over all workers", async (t) => {
+  const zones = Array.from({ length: 2000 }, (_, n) => n + 1);
+  const devices = zones.map((zone) => ({ vlan: 2 * zone, zone, externals: [] }));
+  const program = buildSteering({ workers: 2, shareShift: 6, devices });
+  const own = zones.filter((zone) => runProgram(program, fromHost(2 * zone)) === alone(zone, 2));
+  t.ok(own.length > 1300, `${own.length} have what is their own, of others half`);
+  for (const zone of [1, 1999, 2000]) {
+    const hosts = Array.from({ length: 100 }, (_, host) => fromHost(2 * zone, host));
+    const found = hosts.map((packet) => runProgram(program, packet));
+    const second = found.reduce((sum, worker) => sum + worker);
+    t.ok(second > 20 && second < 80, `${second} of 100 hosts of zone ${zone} at the second`);
+  }
+});
+
+t.test("zones with external addresses have a place before others", async (t) => {
+  const externals = Array.from({ length: 64 }, (_, n) => ({
+    first: 0x08080000 + 2 * n,
+    last: 0x08080000 + 2 * n,
+  }));
+  const inside = Array.from({ length: 1500 }, (_, n) => ({
+    vlan: n + 1,
+    zone: n + 1,
+    externals: [],
+  }));
+  const outside = { vlan: 4000, zone: 4000, externals };
+  const steering = { workers: 2, shareShift: 6, devices: [...inside, outside] };
+  const only = { ...steering, devices: [outside] };
+  const [among, alone] = [buildSteering(steering), buildSteering(only)];
+  for (let port = 0; port < 4096; port += 64) {
+    const packet = fromHost(4000);
+    packet.network.set([8, 8, 0, 126], 16);
+    packet.network.set([port >> 8, port & 0xff], 22);
+    t.equal(runProgram(among, packet), runProgram(alone, packet));
+  }
+});
+
+t.test("many zones with many addresses each still make a program", async (t) => {
   const externals = Array.from({ length: 64 }, (_, n) => ({ first: 4 * n, last: 4 * n + 1 }));
   const devices = Array.from({ length: 200 }, (_, n) => ({ vlan: n + 1, zone: n, externals }));
-  const steering = { workers: 2, group: 1, xdpWorker: 0, shareShift: 6, devices };
-  t.equal(buildSteering(steering).length, 8);
+  const program = buildSteering({ workers: 2, shareShift: 6, devices });
+  t.ok(program.length / 8 > 3000 && program.length / 8 <= 4096);
+  t.equal(runProgram(program, fromHost(1)), alone(0, 2));
 });
 
 t.test("a jump to nowhere is a fault of the program, and no reason to steer nothing", async (t) => {

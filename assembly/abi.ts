@@ -11,13 +11,13 @@
 /** What both sides must agree on before anything else is believed. */
 export enum Abi {
   /** Of the exports and the records below. */
-  Version = 4,
+  Version = 5,
   /** "CZIM", the first word of a config image. */
   ImageMagic = 0x4d495a43,
   /** "CZAR", the first word of an arena. */
   ArenaMagic = 0x52415a43,
   /** Of the arena's layout: a module attaches only to an arena of its own version. */
-  ArenaVersion = 3,
+  ArenaVersion = 4,
 }
 
 /** Every bound that host and datapath share. */
@@ -90,6 +90,8 @@ export enum Limit {
   PortTimeouts = 64,
   /** Workers that share one configuration. */
   Workers = 16,
+  /** Rows that one search finds. */
+  SearchRows = 500,
 }
 
 /** "None" where an index is meant, of 16 and of 32 bits. */
@@ -812,6 +814,8 @@ export enum ConnRowAt {
   /** u32 milliseconds: until it expires, since it was made. */
   ExpiresIn = 36,
   Age = 40,
+  /** u32 milliseconds of the clock when it was made: with the index it names the conn. */
+  Created = 44,
   /** u64 each */
   OriginalPackets = 48,
   OriginalBytes = 56,
@@ -861,6 +865,172 @@ export enum HostRowAt {
   IcmpPorts = 24,
   Blocks = 28,
   Bytes = 32,
+}
+
+/** Behind a HostRowAt record where a search for hosts has counted: u64 each, of all its conns, both directions. */
+export enum HostTrafficAt {
+  Packets = 32,
+  PacketBytes = 40,
+  Bytes = 48,
+}
+
+/** What a zone's inside endpoints have of a pool, counted by a search for Uses; without those that many share. */
+export enum UseRowAt {
+  /** u32, for nobody but `listSearch`. */
+  Index = 0,
+  /** u16 index of the pool, u16 zone number */
+  Pool = 4,
+  Zone = 6,
+  /** u32 each: external ports (identifiers); uses by protocols without ports */
+  TcpPorts = 8,
+  UdpPorts = 12,
+  IcmpPorts = 16,
+  Others = 20,
+  Bytes = 24,
+}
+
+/** One row of `listExternals`: an address of a pool. */
+export enum ExternalRowAt {
+  /** u32, which of the pool's addresses it is. */
+  Place = 0,
+  /** u32 */
+  Address = 4,
+  /** u32 each, of the ports in the pool's range those that are taken, by a mapping or to rest. */
+  TcpTaken = 8,
+  UdpTaken = 12,
+  IcmpTaken = 16,
+  /** u32 each, those of the address that rest. */
+  TcpResting = 20,
+  UdpResting = 24,
+  IcmpResting = 28,
+  /** u32 each: blocks that hosts have, and that one could be given; 0 without blocks. */
+  BlocksUsed = 32,
+  BlocksFree = 36,
+  Bytes = 40,
+}
+
+/** What a search looks at, and what becomes of what it finds. */
+export enum SearchKind {
+  /** Conns: the best of them as rows. */
+  Conns,
+  /** Conns: how many. */
+  Count,
+  /** Conns: ends them. */
+  Delete,
+  /** Inside hosts, with what their conns have carried. */
+  Hosts,
+  /** Mappings, in the order of the table. */
+  Mappings,
+  /** Mappings: how many each zone has of each pool, from pool `SearchAt.Pool` on as far as there is room to count. */
+  Uses,
+}
+
+/** By what rows are sorted. Equal ones stand in the order in which the table is looked through. */
+export enum SearchSort {
+  /** By index alone: ends as soon as it has found its rows. */
+  Table,
+  Age,
+  Expiry,
+  Bytes,
+  Packets,
+  /** Source of the original direction, or address of the host; then the zone. */
+  Source,
+  /** Zone of the original direction, or of the host; then the address. */
+  Zone,
+  /** Of hosts alone. */
+  Conns,
+  Ports,
+}
+
+/** Which of a search's fields must match; one whose bit is clear matches everything. */
+export enum SearchMatch {
+  Protocol = 1,
+  /** Either of the zones; the zone of the original direction; of the reply direction. */
+  Zone = 2,
+  OriginalZone = 4,
+  ReplyZone = 8,
+  /** The conn changes the source; the destination; neither. */
+  Snat = 16,
+  Dnat = 32,
+  Untranslated = 64,
+  /** One of the phases. */
+  Phase = 128,
+  /** One of the four ports. Other ports and all addresses match anything where they are 0 to 65535, or have no mask. */
+  Port = 256,
+}
+
+/**
+ * What a search asks for. Of a host: Zone and Source; of a mapping: Zone, OriginalZone (inside), ReplyZone (outside),
+ * Protocol, Source with its ports (inside) and ReplyDestination with its ports (the external endpoint).
+ */
+export enum SearchAt {
+  /** u8 each: SearchKind, SearchSort, 1 for the largest first */
+  Kind = 0,
+  Sort = 1,
+  Descending = 2,
+  /** u8 IP protocol */
+  Protocol = 3,
+  /** u16 bits of SearchMatch */
+  Match = 4,
+  /** u16, a bit for each ConnPhase */
+  Phases = 6,
+  /** u16 zone numbers */
+  Zone = 8,
+  OriginalZone = 10,
+  ReplyZone = 12,
+  /** u16, index of the first pool (Uses) */
+  Pool = 14,
+  /** u32 each: address and mask; of each direction, then any of the four addresses */
+  Source = 16,
+  SourceMask = 20,
+  Destination = 24,
+  DestinationMask = 28,
+  ReplySource = 32,
+  ReplySourceMask = 36,
+  ReplyDestination = 40,
+  ReplyDestinationMask = 44,
+  Address = 48,
+  AddressMask = 52,
+  /** u16 each, both ends included; then any of the four ports */
+  SourcePortLow = 56,
+  SourcePortHigh = 58,
+  DestinationPortLow = 60,
+  DestinationPortHigh = 62,
+  ReplySourcePortLow = 64,
+  ReplySourcePortHigh = 66,
+  ReplyDestinationPortLow = 68,
+  ReplyDestinationPortHigh = 70,
+  PortLow = 72,
+  PortHigh = 74,
+  /** u32, rows wanted: at most Limit.SearchRows. */
+  Rows = 76,
+  /** u32 milliseconds of the clock: ages and expiries are ranked as they are seen from there. */
+  Reference = 80,
+  /** u32 and u64: rows of a lower rank are passed over. Ranks ascend in the order of the rows, SearchRowAt. */
+  FromIndex = 84,
+  FromKey = 88,
+  Bytes = 96,
+}
+
+/** What a search has come to, behind its SearchAt record. */
+export enum FoundAt {
+  /** u32, how many have matched so far; of Table, Mappings and Uses only those that were looked at. */
+  Matched = 0,
+  /** u32, rows that `listSearch` hands out, as far as their records are still there. */
+  Rows = 4,
+  /** u32, of Uses: how many pools were counted. */
+  Pools = 8,
+  Bytes = 12,
+}
+
+/** One row of `listSearch`. */
+export enum SearchRowAt {
+  /** u64 and u32, its rank. */
+  Key = 0,
+  RankIndex = 8,
+  /** ConnRowAt, HostRowAt with HostTrafficAt, MappingRowAt or UseRowAt, by the kind. */
+  Row = 16,
+  Bytes = 96,
 }
 
 /** One row of `listNeighbors`. */
@@ -922,8 +1092,10 @@ export enum Exchange {
   Inputs = 2048,
   /** Limit.Outputs descriptors out. */
   Outputs = 8192,
-  /** Limit.Rows rows of a listing. */
+  /** Limit.Rows rows of a listing; fewer where they are longer. */
   Rows = 40960,
+  /** SearchAt record, and the FoundAt record behind it. */
+  Search = 64512,
   /** Where the arena begins. */
   Arena = 65536,
 }

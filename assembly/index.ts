@@ -16,12 +16,16 @@ import { forgetNeighbors } from "./net/neighbor";
 import { processBatch } from "./pipeline";
 import {
   listConnRows,
+  listExternalRows,
   listHostRows,
   listMappingRows,
   listNeighborRows,
+  listSearchRows,
   listZoneCounters,
+  searchNext,
   takeEventRows,
 } from "./readout";
+import { continueSearch, startSearch } from "./search";
 import { expireTimers, startQueues, timerWait } from "./timers";
 import { completeChecksum as complete, segment as cut } from "./wire/offload";
 
@@ -134,6 +138,28 @@ export function listMappings(first: u32): u32 {
 }
 export function listHosts(first: u32): u32 {
   return listHostRows(first);
+}
+
+/** Rows of the addresses of the pool with this index in the image in force, from its n-th on (abi: ExternalRowAt). */
+export function listExternals(pool: u32, first: u32): u32 {
+  return listExternalRows(pool, first);
+}
+
+/** Begins the search whose record stands at Exchange.Search, see search.ts; there is one at a time. */
+export function beginSearch(): void {
+  startSearch();
+}
+/** Goes on with it for at most `limit` records; whether it is done. Its FoundAt record stands behind the other one. */
+export function search(limit: u32, now: u32): bool {
+  return continueSearch(limit, now);
+}
+/** Rows of the search that is done (abi: SearchRowAt), from `first` on, which is 0 or what `searchGoesOn` said. */
+export function listSearch(first: u32, now: u32): u32 {
+  return listSearchRows(first, now);
+}
+/** Where the next call of `listSearch` goes on; 0xffffffff behind the last row. */
+export function searchGoesOn(): u32 {
+  return searchNext;
 }
 
 /** Moves the oldest events to Exchange.Rows (abi: EventAt); returns how many. */

@@ -13,7 +13,8 @@
  *       expectations · expectation slab · expectation index · expectation wheel · shifts · shift slab ·
  *       datagrams · datagram slab · datagram index · waiting fragments · identification counters ·
  *       neighbors · neighbor slab · neighbor index · neighbor wheel ·
- *       externals (pool addresses with their bitmaps and blocks) · config slot 0 · config slot 1
+ *       externals (pool addresses with their bitmaps and blocks) · config slot 0 · config slot 1 ·
+ *       search · its workspace
  *
  * State lives here and never in module globals: the globals below are addresses that `attach` derives
  * from the header, so a new module takes over an arena by attaching to it. Sizes are fixed by `start`.
@@ -46,7 +47,12 @@ export enum RecordBytes {
   Block = 16,
   Expectation = 64,
   Shift = 64,
+  /** With its rows. */
+  Search = 8512,
 }
+
+/** Places of 16 bytes that a search counts in: one for each host, and for each zone. */
+const WORKSPACE_ENTRIES_MIN: u32 = Limit.Zones + 1;
 
 /** Counters of IP identifications (nat/identification.ts): a power of two. */
 export const IDENTIFICATIONS: u32 = 2048;
@@ -229,6 +235,8 @@ export let identifications: usize = 0;
 export let externals: usize = 0;
 export let slot0: usize = 0;
 export let slotBytes: usize = 0;
+export let searching: usize = 0;
+export let searchWorkspace: usize = 0;
 let end: usize = 0;
 
 /** Bytes of the linear memory up to the end of the arena that the start record asks for; 0 if too many. */
@@ -244,7 +252,8 @@ export function arenaBytes(): u32 {
 /** Lays out an empty arena as the start record says. The memory must reach to `arenaBytes`. */
 export function startArena(now: u32): void {
   const bytes = arenaBytes();
-  memory.fill(Exchange.Arena, 0, bytes - Exchange.Arena);
+  // A search empties its workspace itself: memory that nobody asks for stays untouched.
+  memory.fill(Exchange.Arena, 0, searchWorkspace - Exchange.Arena);
   arena.magic = Abi.ArenaMagic;
   arena.layoutVersion = Abi.ArenaVersion;
   arena.bytes = bytes;
@@ -303,7 +312,7 @@ function plan(connCount: u32, neighborCount: u32, poolAddresses: u32, imageBytes
     <u64>neighborCount * 256 +
     <u64>poolAddresses * (EXTERNAL_BYTES + 2 * DERIVED_PER_POOL_ADDRESS) +
     <u64>imageBytes * 2 * (1 + DERIVED_PER_IMAGE_BYTE) +
-    (8 << 20);
+    (10 << 20);
   if (wanted > 0xf0000000) return 0;
   end = Exchange.Arena;
   region(HEADER_BYTES);
@@ -359,12 +368,23 @@ function plan(connCount: u32, neighborCount: u32, poolAddresses: u32, imageBytes
     65536;
   slot0 = region(slotBytes);
   region(slotBytes);
+  searching = region(RecordBytes.Search);
+  searchWorkspace = region((<usize>workspaceFor(connCount)) << 4);
   return <u32>end;
 }
 
 /** Mappings that hosts may ask for by PCP: few of them serve, most send first. */
 function grantsFor(connCount: u32): u32 {
   return max<u32>(connCount >> 3, 64);
+}
+
+function workspaceFor(connCount: u32): u32 {
+  return max<u32>(connCount, WORKSPACE_ENTRIES_MIN);
+}
+
+/** How many places of 16 bytes the workspace of a search has. */
+export function workspaceEntries(): u32 {
+  return workspaceFor(arena.connCapacity);
 }
 
 function region(bytes: usize): usize {

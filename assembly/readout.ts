@@ -5,14 +5,19 @@ import {
   DeviceCounterAt,
   EventAt,
   Exchange,
+  ExternalRowAt,
   HostRowAt,
+  HostTrafficAt,
   Limit,
   MappingRowAt,
   NeighborRowAt,
   NeighborState,
+  SearchKind,
+  SearchRowAt,
+  UseRowAt,
   ZoneCounterAt,
 } from "./abi";
-import { active, ZoneState } from "./config/configuration";
+import { active, pairKey, ZoneState } from "./config/configuration";
 import { arena, connSlab, hostSlab, mappingSlab, neighborSlab } from "./memory";
 import { blocksOf } from "./nat/block";
 import { Conn } from "./nat/conn";
@@ -20,8 +25,10 @@ import { takeEvent } from "./nat/event";
 import { Host } from "./nat/host";
 import { Mapping, MappingFlag } from "./nat/mapping";
 import { Tuple } from "./nat/tuple";
+import { writeUsage } from "./nat/usage";
 import { Neighbor } from "./net/neighbor";
 import { Direction } from "./packet";
+import { Search, theSearch } from "./search";
 import { NONE } from "./table/none";
 import { copyMac } from "./wire/bytes";
 
@@ -71,6 +78,7 @@ function writeConnRow(at: usize, index: u32, now: u32): void {
   writeEnds(at, reply, ConnRowAt.ReplySourcePort, ConnRowAt.ReplySource);
   store<u32>(at, <u32>max<i32>(0, <i32>(conn.expiry - now)), ConnRowAt.ExpiresIn);
   store<u32>(at, now - conn.created, ConnRowAt.Age);
+  store<u32>(at, conn.created, ConnRowAt.Created);
   store<u64>(at, conn.packets(Direction.Original), ConnRowAt.OriginalPackets);
   store<u64>(at, conn.bytes(Direction.Original), ConnRowAt.OriginalBytes);
   store<u64>(at, conn.packets(Direction.Reply), ConnRowAt.ReplyPackets);
@@ -124,19 +132,22 @@ export function listHostRows(first: u32): u32 {
   let rows: u32 = 0;
   for (let i = first; i < hostSlab.fresh && rows < <u32>Limit.Rows; i++) {
     if (!hostSlab.holds(i)) continue;
-    const host = Host.at(i);
-    const at = <usize>Exchange.Rows + <usize>rows * HostRowAt.Bytes;
-    store<u32>(at, i, HostRowAt.Index);
-    store<u32>(at, host.address, HostRowAt.Address);
-    store<u32>(at, host.zone, HostRowAt.Zone);
-    store<u32>(at, host.conns, HostRowAt.Conns);
-    store<u32>(at, host.ports(0), HostRowAt.TcpPorts);
-    store<u32>(at, host.ports(1), HostRowAt.UdpPorts);
-    store<u32>(at, host.ports(2), HostRowAt.IcmpPorts);
-    store<u32>(at, blocksOf(host), HostRowAt.Blocks);
+    writeHostRow(<usize>Exchange.Rows + <usize>rows * HostRowAt.Bytes, i);
     rows++;
   }
   return rows;
+}
+
+function writeHostRow(at: usize, index: u32): void {
+  const host = Host.at(index);
+  store<u32>(at, index, HostRowAt.Index);
+  store<u32>(at, host.address, HostRowAt.Address);
+  store<u32>(at, host.zone, HostRowAt.Zone);
+  store<u32>(at, host.conns, HostRowAt.Conns);
+  store<u32>(at, host.ports(0), HostRowAt.TcpPorts);
+  store<u32>(at, host.ports(1), HostRowAt.UdpPorts);
+  store<u32>(at, host.ports(2), HostRowAt.IcmpPorts);
+  store<u32>(at, blocksOf(host), HostRowAt.Blocks);
 }
 
 /** Moves the oldest events, up to Limit.Rows, to the rows (abi: EventAt); returns how many. */
@@ -165,6 +176,103 @@ export function listNeighborRows(first: u32, now: u32): u32 {
     store<u32>(at, i, NeighborRowAt.Index);
     store<u32>(at, now - neighbor.confirmed, NeighborRowAt.Age);
     rows++;
+  }
+  return rows;
+}
+
+/** Rows that fit in front of the search's record. */
+const SEARCH_ROWS: u32 = (Exchange.Search - Exchange.Rows) / SearchRowAt.Bytes;
+/** Counts that a call looks through for ones that are not zero. */
+const USES_A_CALL: u32 = 65536;
+/** External addresses of a call: each has three bitmaps and a thousand blocks to be counted. */
+const EXTERNALS_A_CALL: u32 = 8;
+
+/** Where the next call of `listSearchRows` is to go on; NONE behind the last row. */
+export let searchNext: u32 = NONE;
+
+/**
+ * Writes rows (abi: SearchRowAt) of the search that is done, from its row `first` on; returns how many, and leaves in
+ * `searchNext` where to go on. A row whose record has ended, or no longer fits, is left out.
+ */
+export function listSearchRows(first: u32, now: u32): u32 {
+  const search = theSearch();
+  searchNext = NONE;
+  if (!search.isDone) return 0;
+  arena.now = now;
+  if (search.kind == <u8>SearchKind.Uses) return listUses(search, first);
+  const to = min(search.best.count, first + SEARCH_ROWS);
+  let rows: u32 = 0;
+  for (let i = first; i < to; i++) {
+    const at = <usize>Exchange.Rows + <usize>rows * SearchRowAt.Bytes;
+    store<u64>(at, search.best.key(i), SearchRowAt.Key);
+    store<u32>(at, search.best.index(i), SearchRowAt.RankIndex);
+    if (writeFound(at + SearchRowAt.Row, search, i, now)) rows++;
+  }
+  if (to < search.best.count) searchNext = to;
+  return rows;
+}
+
+/** False where what was found is no longer there. */
+function writeFound(at: usize, search: Search, i: u32, now: u32): bool {
+  const index = search.indexOf(i);
+  const stamp = search.best.stamp(i);
+  switch (<u32>search.kind) {
+    case SearchKind.Hosts:
+      if (!hostSlab.holds(index) || !search.match.hasHost(Host.at(index))) return false;
+      writeHostRow(at, index);
+      memory.copy(at + HostTrafficAt.Packets, search.place(index), 16);
+      return true;
+    case SearchKind.Mappings: {
+      const mapping = Mapping.at(index);
+      if (!mappingSlab.holds(index) || mapping.created != stamp) return false;
+      if (!search.match.hasMapping(mapping)) return false;
+      writeMappingRow(at, index);
+      return true;
+    }
+    default: {
+      const conn = Conn.at(index);
+      if (!connSlab.holds(index) || conn.created != stamp) return false;
+      if (!search.match.hasConn(conn)) return false;
+      writeConnRow(at, index, now);
+      return true;
+    }
+  }
+}
+
+/** Those that are not zero. */
+function listUses(search: Search, first: u32): u32 {
+  if (!search.isOfThis) return 0;
+  const count = search.pools * search.zones;
+  const to = min(count, first + USES_A_CALL);
+  let rows: u32 = 0;
+  let i = first;
+  for (; i < to && rows < SEARCH_ROWS; i++) {
+    const place = search.place(i);
+    if (!v128.any_true(v128.load(place))) continue;
+    const at = <usize>Exchange.Rows + <usize>rows * SearchRowAt.Bytes;
+    store<u64>(at, i, SearchRowAt.Key);
+    store<u32>(at, 0, SearchRowAt.RankIndex);
+    const row = at + SearchRowAt.Row;
+    store<u32>(row, i, UseRowAt.Index);
+    store<u16>(row, <u16>(search.firstPool + i / search.zones), UseRowAt.Pool);
+    store<u16>(row, active.zone(i % search.zones).number, UseRowAt.Zone);
+    memory.copy(row + UseRowAt.TcpPorts, place, 16);
+    rows++;
+  }
+  if (i < count) searchNext = i;
+  return rows;
+}
+
+/** Writes rows (abi: ExternalRowAt) of a pool's addresses from its n-th on; returns how many, 0 at the end. */
+export function listExternalRows(poolIndex: u32, first: u32): u32 {
+  if (arena.configured == 0 || poolIndex >= active.poolCount) return 0;
+  const pool = active.pool(poolIndex);
+  if (first >= pool.addressCount) return 0;
+  const rows = min<u32>(pool.addressCount - first, EXTERNALS_A_CALL);
+  for (let row: u32 = 0; row < rows; row++) {
+    const key = pairKey(pool.zone, active.poolAddress(pool, first + row));
+    const at = <usize>Exchange.Rows + <usize>row * ExternalRowAt.Bytes;
+    writeUsage(at, pool, first + row, active.externalByAddress.get(key));
   }
   return rows;
 }

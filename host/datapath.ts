@@ -15,7 +15,9 @@ import {
   DeviceCounterAt,
   EventAt,
   Exchange,
+  ExternalRowAt,
   FlowCounterAt,
+  type FoundAt,
   HostRowAt,
   ImageStatus,
   Limit,
@@ -23,6 +25,8 @@ import {
   NeighborRowAt,
   None,
   Reason,
+  SearchAt,
+  SearchRowAt,
   StartAt,
   ZoneCounterAt,
 } from "../assembly/abi.js";
@@ -52,6 +56,11 @@ export interface Exports extends Record<string, unknown> {
   listNeighbors(first: number, now: number): number;
   listMappings(first: number): number;
   listHosts(first: number): number;
+  listExternals(pool: number, first: number): number;
+  beginSearch(): void;
+  search(limit: number, now: number): number;
+  listSearch(first: number, now: number): number;
+  searchGoesOn(): number;
   takeEvents(): number;
   lostEvents(): number;
   watchEvents(classes: number): void;
@@ -302,8 +311,7 @@ export class Datapath implements Offload {
 
   /** A copy of up to Limit.Rows rows of abi's ConnRowAt from index `first` on; empty at the end. */
   copyConnRows(first: number, now: number): Uint8Array {
-    const rows = this.exports.listConns(first, now);
-    return new Uint8Array(this.memory.buffer, Exchange.Rows, rows * ConnRowAt.Bytes).slice();
+    return this.copy(this.exports.listConns(first, now) * ConnRowAt.Bytes);
   }
 
   /** Each row of abi's NeighborRowAt, by ascending index; a row is good until the next one. */
@@ -323,11 +331,55 @@ export class Datapath implements Offload {
     yield* this.rows(HostRowAt.Bytes, HostRowAt.Index, (first) => this.exports.listHosts(first));
   }
 
+  /** A copy of some rows of abi's NeighborRowAt from index `first` on; empty at the end. */
+  copyNeighborRows(first: number, now: number): Uint8Array {
+    return this.copy(this.exports.listNeighbors(first, now) * NeighborRowAt.Bytes);
+  }
+
+  /** A copy of some rows of abi's ExternalRowAt: a pool's addresses from its n-th on; empty at the end. */
+  copyExternalRows(pool: number, first: number): Uint8Array {
+    return this.copy(this.exports.listExternals(pool, first) * ExternalRowAt.Bytes);
+  }
+
+  /**
+   * Begins a search; one that is under way is forgotten.
+   * @param record  abi's SearchAt, but for `reference`, which is on this datapath's clock
+   */
+  beginSearch(record: Uint8Array, reference: number): void {
+    new Uint8Array(this.memory.buffer, Exchange.Search, SearchAt.Bytes).set(record);
+    this.view.setUint32(Exchange.Search + SearchAt.Reference, reference, true);
+    this.exports.beginSearch();
+  }
+
+  /** Looks at no more than `limit` records more. Whether the search is done. */
+  search(limit: number, now: number): boolean {
+    return this.exports.search(limit, now) !== 0;
+  }
+
+  /** What the search has come to: a field of abi's FoundAt. */
+  searchFound(field: FoundAt): number {
+    return this.view.getUint32(Exchange.Search + SearchAt.Bytes + field, true);
+  }
+
+  /**
+   * A copy of some rows of abi's SearchRowAt of the search that is done.
+   * @param first  0, or `next` of the page before, which is undefined behind the last row
+   */
+  copySearchRows(first: number, now: number): { rows: Uint8Array; next: number | undefined } {
+    const rows = this.copy(this.exports.listSearch(first, now) * SearchRowAt.Bytes);
+    const next = this.exports.searchGoesOn();
+    return { rows, next: next === None.Word ? undefined : next >>> 0 };
+  }
+
+  private copy(bytes: number): Uint8Array {
+    return new Uint8Array(this.memory.buffer, Exchange.Rows, bytes).slice();
+  }
+
   /** Takes the oldest events, up to Limit.Rows: copies of rows of abi's EventAt. */
   takeEvents(): Uint8Array {
     const rows = this.exports.takeEvents();
     if (rows === 0) return NO_ROWS;
-    return new Uint8Array(this.memory.buffer, Exchange.Rows, rows * EventAt.Bytes).slice();
+    return this.copy(rows * EventAt.Bytes);
   }
 
   /** Events that found no place since the start. */

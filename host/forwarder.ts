@@ -11,9 +11,14 @@ import { Shares } from "./config/shares.js";
 import { WakeUp } from "./device/libc.js";
 import { type InterfaceOrder, kernelMac, slotsFor } from "./device/open.js";
 import type { ConfigurationOrder, RawCounters, WorkerStart } from "./orders.js";
+import { type FlowView, type FoundConn, type HostTraffic, type Page, Tables } from "./tables.js";
 import { type ConnView, readConn } from "./telemetry/conn.js";
 import { type Counters, readCounters } from "./telemetry/counters.js";
 import { type EventView, readEvents } from "./telemetry/event.js";
+import type { PageQuery, TableFilter, TableQuery } from "./telemetry/filter.js";
+import type { MappingView } from "./telemetry/mapping.js";
+import type { NeighborView } from "./telemetry/neighbor.js";
+import type { PoolAddressView, PoolView } from "./telemetry/pool.js";
 import { Board, makeBoard } from "./workers/board.js";
 import { NoAnswer, type Saying, WorkerHandle } from "./workers/handle.js";
 import { capacityOfEach, keptDevices, limitsOf, seedOf } from "./workers/share.js";
@@ -43,6 +48,7 @@ export class Forwarder extends EventEmitter<Events> {
   private readonly capacity: Capacity;
   private readonly shares: Shares;
   private readonly steerer: Steerer;
+  private readonly tables: Tables;
   /** By number: the one in force, and those sent that have not been answered. */
   private readonly configs = new Map<number, Config>();
   private nextNumber = 0;
@@ -83,6 +89,11 @@ export class Forwarder extends EventEmitter<Events> {
       this.closeShared();
       throw error;
     }
+    this.tables = new Tables(this.workers, {
+      inForce: () => this.inForce,
+      configOf: (number) => this.configs.get(number),
+      counters: () => this.counters(),
+    });
     for (const [rank, worker] of this.workers.entries()) {
       worker.on("saying", (saying) => this.hear(saying, rank));
       worker.on("failure", (error) => void this.fail(error));
@@ -215,6 +226,56 @@ export class Forwarder extends EventEmitter<Events> {
       }
     }
     return found;
+  }
+
+  /** The configuration in force: what queries are parsed with (telemetry/filter.ts). */
+  get config(): Config {
+    const config = this.configs.get(this.inForce);
+    if (config === undefined) throw new Error("no configuration is in force");
+    return config;
+  }
+
+  /** A page of conns, filtered and sorted. @throws Busy, as all of these, when too many questions wait already */
+  queryConns(query: TableQuery): Promise<Page<FoundConn>> {
+    return this.tables.queryConns(query);
+  }
+
+  countConns(filter: TableFilter): Promise<number> {
+    return this.tables.countConns(filter);
+  }
+
+  /** Ends conns, and returns how many; with `dryRun` how many it would end. */
+  deleteConns(filter: TableFilter, dryRun = false): Promise<number> {
+    return this.tables.deleteConns(filter, dryRun);
+  }
+
+  /** Ends the conns of everything, a zone or a host (parseFlush), and returns how many. */
+  flushConns(scope: readonly TableFilter[]): Promise<number> {
+    return this.tables.flushConns(scope);
+  }
+
+  topHosts(query: TableQuery): Promise<HostTraffic[]> {
+    return this.tables.topHosts(query);
+  }
+
+  listMappings(query: TableQuery): Promise<Page<MappingView>> {
+    return this.tables.listMappings(query);
+  }
+
+  listPools(): Promise<PoolView[]> {
+    return this.tables.listPools();
+  }
+
+  listPoolAddresses(query: PageQuery & { pool: number }): Promise<Page<PoolAddressView>> {
+    return this.tables.listPoolAddresses(query);
+  }
+
+  listNeighbors(query: PageQuery): Promise<Page<NeighborView>> {
+    return this.tables.listNeighbors(query);
+  }
+
+  listFlows(query: PageQuery): Promise<Page<FlowView>> {
+    return this.tables.listFlows(query);
   }
 
   /** Resolves when all interfaces are closed, or workers were ended because they did not close them. */

@@ -45,7 +45,35 @@ export type Order =
   | { kind: "commit"; id: number }
   | { kind: "abandon"; id: number }
   | { kind: "counters"; id: number }
-  | { kind: "conns"; id: number; first: number };
+  | { kind: "conns"; id: number; first: number }
+  | SearchOrder
+  | ExternalsOrder
+  | NeighborsOrder;
+
+/** At least `count` addresses, from the `first`-th on, of the pool with this index in the configuration in force. */
+export interface ExternalsOrder {
+  readonly kind: "externals";
+  readonly id: number;
+  readonly pool: number;
+  readonly first: number;
+  readonly count: number;
+}
+
+/** All neighbors. */
+export interface NeighborsOrder {
+  readonly kind: "neighbors";
+  readonly id: number;
+}
+
+/** Something to be found in slices, see assembly/search.ts; answered by `found`. */
+export interface SearchOrder {
+  readonly kind: "search";
+  readonly id: number;
+  /** Of abi's SearchAt, without the reference. */
+  readonly record: Uint8Array;
+  /** The reference: milliseconds since the epoch, as performance.timeOrigin counts them. */
+  readonly reference: number;
+}
 
 /** Rows of counters as they stand in the arena, see abi.ts. */
 export interface RawCounters {
@@ -70,7 +98,24 @@ export type Answer =
   /** `configuration` is the number of the one whose counters they are. */
   | { kind: "counters"; id: number; configuration: number; counters: RawCounters }
   | { kind: "conns"; id: number; rows: Uint8Array[] }
+  | Found
+  /** Pages of abi's ExternalRowAt, NeighborRowAt rows, and the number of the configuration that they are of. */
+  | { kind: "externals"; id: number; configuration: number; rows: Uint8Array[] }
+  | { kind: "neighbors"; id: number; configuration: number; rows: Uint8Array[] }
   /** Rows of abi's EventAt, and the number of the configuration whose pools they name. */
   | { kind: "events"; configuration: number; rows: Uint8Array }
   | { kind: "link"; interface: string; event: LinkEvent }
   | { kind: "notice"; text: string };
+
+/** What a search has found. */
+export interface Found {
+  readonly kind: "found";
+  readonly id: number;
+  readonly configuration: number;
+  /** Fields of abi's FoundAt. */
+  readonly matched: number;
+  readonly count: number;
+  readonly pools: number;
+  /** Pages of abi's SearchRowAt rows. */
+  readonly rows: readonly Uint8Array[];
+}

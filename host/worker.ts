@@ -20,6 +20,7 @@ import { Patience } from "./patience.js";
 import { Allowances } from "./workers/allowances.js";
 import { Board } from "./workers/board.js";
 import { HandOff, handOffWindowBytes } from "./workers/handoff.js";
+import { Jobs } from "./workers/jobs.js";
 
 /** Looks after links, and ends a sleep, at least this often. */
 const CHECK_MS = 1000;
@@ -67,6 +68,7 @@ class Forwarding {
   private readonly handOff: HandOff | undefined;
   private readonly loop: Loop;
   private readonly opener: Opener;
+  private readonly jobs: Jobs;
   private patience = new Patience(0);
   private inForce: ConfigurationOrder;
   private prepared: Prepared | undefined;
@@ -100,6 +102,11 @@ class Forwarding {
     this.loop = new Loop(this.datapath, [], this.handOff);
     this.opener = new Opener(this.datapath, first.interfaces, worker, (text) => this.notice(text));
     this.inForce = first;
+    this.jobs = new Jobs(
+      this.datapath,
+      () => this.inForce.number,
+      (answer) => this.answer(answer),
+    );
     this.begin(first);
   }
 
@@ -134,8 +141,14 @@ class Forwarding {
         emptyTurns = received > 0 ? 0 : emptyTurns + 1;
         // A batch makes fewer events than find a place, so none is lost while each is told after its turn.
         this.tellEvents();
+        const hasMore = this.jobs.step(now);
+        // So does a slice that ends conns.
+        if (hasMore) {
+          this.tellEvents();
+          emptyTurns = 0;
+        }
         if (received > 0) this.patience.found(nowMs);
-        else if (this.chores.length === 0 && !this.patience.looksOn(nowMs)) {
+        else if (this.chores.length === 0 && !hasMore && !this.patience.looksOn(nowMs)) {
           this.sleep(now);
           emptyTurns = 0;
         }
@@ -251,6 +264,9 @@ class Forwarding {
         return;
       case "conns":
         this.answer({ kind: "conns", id: order.id, rows: this.connRows(order.first) });
+        return;
+      default:
+        this.jobs.add(order);
     }
   }
 

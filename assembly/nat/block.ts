@@ -97,7 +97,7 @@ export function takeBlock(
 }
 
 /** Whether no unit of a range of ports has an owner, and none of its ports is in use. */
-function isNobodys(external: u32, at: u32, ports: u32): bool {
+export function isNobodys(external: u32, at: u32, ports: u32): bool {
   for (let unit = at >> UNIT_SHIFT; unit < (at + ports) >> UNIT_SHIFT; unit++) {
     if (Block.of(external, unit).host != NONE) return false;
   }

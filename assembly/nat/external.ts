@@ -46,6 +46,9 @@ export class External {
   zone: u16;
   /** The first pool in force that has it: its use counts there. None.Short where none has it. */
   pool: u16;
+  private resting0: u32;
+  private resting1: u32;
+  private resting2: u32;
 
   static at(index: u32): External {
     return changetype<External>(externals + <usize>index * EXTERNAL_BYTES);
@@ -63,6 +66,9 @@ export class External {
     this.pool = <u16>None.Short;
     this.used = 0;
     this.resting = 0;
+    this.resting0 = 0;
+    this.resting1 = 0;
+    this.resting2 = 0;
     this.blockPorts = 0;
     this.forwards = NONE;
     for (let which: u32 = 0; which < EXTERNAL_BITMAPS; which++) {
@@ -89,6 +95,21 @@ export class External {
     if (which != NONE && this.pool != None.Short) {
       active.poolState(this.pool).countUse(which, change);
     }
+  }
+
+  /** Ports of the bitmap that rest. */
+  restingOf(which: u32): u32 {
+    return load<u32>(
+      changetype<usize>(this) + ((<usize>which) << 2),
+      offsetof<External>("resting0"),
+    );
+  }
+  /** Counts a port of the bitmap that rests more, or less. */
+  countResting(which: u32, change: i32): void {
+    const at = changetype<usize>(this) + ((<usize>which) << 2);
+    const resting = load<u32>(at, offsetof<External>("resting0")) + change;
+    store<u32>(at, resting, offsetof<External>("resting0"));
+    this.resting += change;
   }
 
   /** Counts a block that a host has got, or has given back. */

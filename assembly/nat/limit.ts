@@ -69,12 +69,18 @@ function hostOf(conn: Conn, zoneIndex: u32): u32 {
   return takeHost(zoneIndex, conn.original.source);
 }
 
+/** The host that a conn counts for; NONE where it counts for none. Its mapping still stands. */
+export function hostOfConn(conn: Conn): u32 {
+  if (!conn.has(ConnFlag.Counted)) return NONE;
+  const index = conn.mapping == NONE ? NONE : Mapping.at(conn.mapping).host;
+  if (index != NONE) return index;
+  return findHost(conn.original.zone, conn.original.source, conn.born);
+}
+
 /** Takes a conn that ends off its host's count. Its mapping still stands. */
 export function uncountConn(conn: Conn): void {
-  if (!conn.has(ConnFlag.Counted)) return;
+  const index = hostOfConn(conn);
   conn.flags &= ~(<u8>ConnFlag.Counted);
-  let index = conn.mapping == NONE ? NONE : Mapping.at(conn.mapping).host;
-  if (index == NONE) index = findHost(conn.original.zone, conn.original.source, conn.born);
   if (index == NONE) return;
   const host = Host.at(index);
   host.conns--;

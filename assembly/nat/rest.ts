@@ -33,7 +33,7 @@ export function rest(external: u32, which: u32, port: u32): void {
     return;
   }
   if (arena.restCount == arena.connCapacity) freeOldest();
-  External.at(external).resting++;
+  External.at(external).countResting(which, 1);
   const at = placeAt(arena.restCount++);
   store<u32>(at, external | (port << 16));
   store<u32>(at, (((arena.now >> STEP_SHIFT) & TIME_MASK) << 2) | which, 4);
@@ -60,8 +60,9 @@ function freeOldest(): void {
   arena.restCount--;
   const external = place & 0xffff;
   if (external == <u32>None.Short) return;
-  External.at(external).resting--;
-  free(external, load<u32>(at, 4) & 3, place >> 16);
+  const which = load<u32>(at, 4) & 3;
+  External.at(external).countResting(which, -1);
+  free(external, which, place >> 16);
 }
 
 /** Frees everything that rests of an external address: it is to become another one. */
@@ -72,8 +73,9 @@ export function forgetResting(external: u32): void {
     const place = load<u32>(at);
     if ((place & 0xffff) != external) continue;
     store<u32>(at, None.Short);
-    External.at(external).resting--;
-    free(external, load<u32>(at, 4) & 3, place >> 16);
+    const which = load<u32>(at, 4) & 3;
+    External.at(external).countResting(which, -1);
+    free(external, which, place >> 16);
   }
 }
 

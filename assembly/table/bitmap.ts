@@ -50,6 +50,18 @@ export class Bitmap {
     return bits == 0;
   }
 
+  /** How many of the numbers from `first` to `last`, both included, are taken. */
+  countWithin(first: u32, last: u32): u32 {
+    let count: u32 = 0;
+    for (let word = first >> 6; word <= min(last, LAST) >> 6; word++) {
+      let bits = load<u64>(this.word(word));
+      if (word == first >> 6) bits &= ~(<u64>0) << (<u64>(first & 63));
+      if (word == last >> 6) bits &= ~(<u64>0) >> <u64>(63 - (last & 63));
+      count += <u32>popcnt(bits);
+    }
+    return count;
+  }
+
   /** Takes number `i`; false when it was taken already, or is none. */
   set(i: u32): bool {
     if (i > LAST || this.has(i)) return false;

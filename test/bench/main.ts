@@ -10,6 +10,7 @@ import { machine } from "./measure.js";
 import { benchMemory, type MemoryOptions, printMemory } from "./memory.js";
 import { benchNative, FORMS, type Form, NativeError, printNative } from "./native.js";
 import { benchPool, printPool } from "./pool.js";
+import { benchQuery, printQuery, type QueryOptions } from "./query.js";
 import { benchScale, printScale, type ScaleOptions } from "./scale.js";
 import { benchTargets } from "./targets/targets.js";
 
@@ -17,6 +18,7 @@ const USAGE = `npm run bench -- core [--against DIR] [--json] [--quick]
 npm run bench -- core [--native [--form FORM]] [--cpu] [--json] [--quick]
 npm run bench -- pool [--cpu] [--json] [--quick]
 npm run bench -- scale [--cpu] [--json] [--quick]
+npm run bench -- query [--cpu] [--json] [--quick]
 npm run bench -- memory [--json] [--quick]
 npm run bench -- live [--json] [--quick]
 npm run bench -- latency [--json] [--quick]
@@ -25,6 +27,7 @@ npm run bench -- targets [--runs N] [--json] [--quick]
   core     the datapath in memory: steady packets, set-up and expiry by the number of conns
   pool     every port of one address: what the first costs, and the last
   scale    the same costs by the number of conns, zones, flows and threads, one at a time
+  query    what an operator's questions take, and what they cost the packets, with a million conns
   memory   bytes of a conn, resident bytes of a process, and how long it takes to start
   live     frames through real interfaces: crosszone and others, in turns (Linux, root)
   latency  one request at a time through the same
@@ -66,6 +69,10 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
     run: async (options) => {
       report(options, await benchScale(scaleOptions(options.quick)), printScale);
     },
+  },
+  query: {
+    options: ["cpu"],
+    run: (options) => report(options, benchQuery(queryOptions(options.quick)), printQuery),
   },
   memory: {
     options: [],
@@ -126,6 +133,10 @@ function scaleOptions(quick: boolean): ScaleOptions {
   };
   const shared = { workers: [1, 2], workersConns: [1000, 60_000] };
   return { sizes, conns: 60_000, ...shared, repetitions: 5, packets: 1_000_000 };
+}
+
+function queryOptions(quick: boolean): QueryOptions {
+  return quick ? { conns: 100_000, repetitions: 5 } : { conns: 1_000_000, repetitions: 15 };
 }
 
 /** The first is what a configuration has by itself. */

@@ -56,6 +56,15 @@ interface Tables {
   arenaBytes(): number;
   arenaRegion(i: number): number;
 
+  bestBytes(n: number): number;
+  bestCreate(at: number, n: number): void;
+  bestCount(at: number): number;
+  bestAdd(at: number, key: bigint, index: number, stamp: number): void;
+  bestSort(at: number): void;
+  bestKey(at: number, i: number): bigint;
+  bestIndex(at: number, i: number): number;
+  bestStamp(at: number, i: number): number;
+
   indexBytes(entriesMax: number): number;
   indexCreate(at: number, entriesMax: number): void;
   indexCount(at: number): number;
@@ -98,6 +107,7 @@ interface Tables {
   bitmapTake(at: number, start: number, low: number, high: number): number;
   bitmapTakeParity(at: number, start: number, low: number, high: number, parity: number): number;
   bitmapIsClear(at: number, first: number, count: number): number;
+  bitmapCountWithin(at: number, first: number, last: number): number;
 
   mapBytes(n: number): number;
   mapCreate(at: number, n: number, key: bigint): void;

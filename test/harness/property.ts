@@ -49,13 +49,14 @@ export function failure<Values>(
 export function holds<Values>(
   t: Test,
   name: string,
-  property: fc.IProperty<Values>,
+  property: fc.IProperty<Values> | fc.IAsyncProperty<Values>,
   runs = RUNS,
 ): void {
   const only = process.env.PROPERTY;
   const skip = only !== undefined && only !== name;
   t.test(name, { skip }, async (t) => {
-    const details = fc.check(property, fromEnvironment(runs) as fc.Parameters<Values>);
+    const parameters = fromEnvironment(runs) as fc.Parameters<Values>;
+    const details = await fc.check(property as fc.IAsyncProperty<Values>, parameters);
     const message = failure(name, details);
     if (message === undefined) t.pass(`${details.numRuns} cases, seed ${details.seed}`);
     else t.fail(`${name}: does not hold`, { report: message });

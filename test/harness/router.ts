@@ -137,6 +137,11 @@ export class Router {
     for (const member of this.members) member.configure(image, this.config, 0, this.now);
   }
 
+  /** One for each worker. */
+  get datapaths(): readonly Datapath[] {
+    return this.members.map(({ datapath }) => datapath);
+  }
+
   private member(worker: number): Member {
     const member = this.members[worker];
     if (member === undefined) throw new Error(`no worker ${worker}`);

@@ -77,3 +77,15 @@ holds(
   }),
   50,
 );
+
+holds(
+  t,
+  "what is taken within two ends is counted",
+  fc.property(fc.uniqueArray(number, { maxLength: 300 }), number, number, (numbers, a, b) => {
+    wasm.bitmapClear(AT);
+    for (const i of numbers) wasm.bitmapSet(AT, i);
+    const [low, high] = [Math.min(a, b), Math.max(a, b)];
+    const expected = numbers.filter((i) => i >= low && i <= high).length;
+    return wasm.bitmapCountWithin(AT, low, high) === expected;
+  }),
+);

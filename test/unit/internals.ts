@@ -24,6 +24,7 @@ import {
   restingPorts,
   windows,
 } from "../../assembly/memory";
+import { Best } from "../../assembly/table/best";
 import { Bitmap } from "../../assembly/table/bitmap";
 import { tupleHash } from "../../assembly/table/hash";
 import { Index } from "../../assembly/table/index";
@@ -113,6 +114,40 @@ export function arenaRegion(i: u32): usize {
 
 export function sum(at: usize, bytes: u32, initial: u32): u32 {
   return checksumSum(at, bytes, initial);
+}
+
+// --- Best
+
+export function bestCreate(at: usize, n: u32): void {
+  Best.create(at, n);
+}
+
+export function bestBytes(n: u32): usize {
+  return Best.bytes(n);
+}
+
+export function bestCount(at: usize): u32 {
+  return Best.view(at).count;
+}
+
+export function bestAdd(at: usize, key: u64, index: u32, stamp: u32): void {
+  Best.view(at).add(key, index, stamp);
+}
+
+export function bestSort(at: usize): void {
+  Best.view(at).sort();
+}
+
+export function bestKey(at: usize, i: u32): u64 {
+  return Best.view(at).key(i);
+}
+
+export function bestIndex(at: usize, i: u32): u32 {
+  return Best.view(at).index(i);
+}
+
+export function bestStamp(at: usize, i: u32): u32 {
+  return Best.view(at).stamp(i);
 }
 
 // --- Index
@@ -297,6 +332,10 @@ export function bitmapTakeParity(at: usize, start: u32, low: u32, high: u32, par
 
 export function bitmapIsClear(at: usize, first: u32, count: u32): bool {
   return Bitmap.view(at).isClear(first, count);
+}
+
+export function bitmapCountWithin(at: usize, first: u32, last: u32): u32 {
+  return Bitmap.view(at).countWithin(first, last);
 }
 
 // --- Map64

@@ -1,0 +1,478 @@
+/**
+ * What an operator asks of all workers' tables, as if they were one's: pages of conns, mappings and hosts, what pools have
+ * left, and what is to be ended. Each worker finds its part in slices (host/workers/jobs.ts); here they are merged.
+ */
+
+import {
+  ConnRowAt,
+  HostRowAt,
+  HostTrafficAt,
+  Limit,
+  NeighborRowAt,
+  SearchKind,
+  SearchRowAt,
+  SearchSort,
+} from "../assembly/abi.js";
+import type { Config } from "./config/model.js";
+import type { Answer, Found, Order } from "./orders.js";
+import { type ConnView, readConn } from "./telemetry/conn.js";
+import type { Counters } from "./telemetry/counters.js";
+import { behind, type Cursor, placeOf, writeCursor } from "./telemetry/cursor.js";
+import { isEmpty, type PageQuery, type TableFilter, type TableQuery } from "./telemetry/filter.js";
+import { type HostView, type MappingView, readHost, readMapping } from "./telemetry/mapping.js";
+import { type NeighborView, readNeighbor } from "./telemetry/neighbor.js";
+import {
+  addUse,
+  type PoolAddressView,
+  type PoolView,
+  readPool,
+  readPoolAddresses,
+  type ZoneUse,
+} from "./telemetry/pool.js";
+import { recordsOf } from "./telemetry/rows.js";
+import { writeSearch } from "./telemetry/searchrecord.js";
+
+/** Questions that may wait, those that are being answered included. */
+const WAITING_MAX = 16;
+
+/** Milliseconds beyond the usual in which a worker must have answered, those before it included: millions end in seconds. */
+const MORE_MS = 60_000;
+
+/** Addresses of a pool that are asked for at once. */
+const EXTERNALS = 256;
+
+/** Times that something is asked again because the configuration was switched meanwhile. */
+const TRIES = 8;
+
+/** A page, and where the next one begins: undefined behind the last. It may have fewer rows than were wanted. */
+export interface Page<Row> {
+  readonly rows: readonly Row[];
+  /** How many there are; of what is read in the order of its table undefined, since that ends with the page. */
+  readonly matched: number | undefined;
+  readonly cursor: string | undefined;
+}
+
+/** A conn with a name of its own, which no other one has while this process lives. */
+export interface FoundConn extends ConnView {
+  readonly id: string;
+}
+
+/** Of all its conns, both directions. */
+export interface HostTraffic extends HostView {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+export interface FlowView {
+  readonly flow: string;
+  /** Where in the configuration it comes from. */
+  readonly origin: string;
+  readonly priority: number;
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** Too many questions wait already. */
+export class Busy extends Error {
+  override readonly name = "Busy";
+}
+
+/** A page cannot go on where the one before ended. */
+export class CursorError extends Error {
+  override readonly name = "CursorError";
+}
+
+/** Whom to ask. */
+export interface Asked {
+  ask<K extends Answer["kind"]>(
+    kind: K,
+    make: (id: number) => Order,
+    ms?: number,
+  ): Promise<Extract<Answer, { kind: K }>>;
+}
+
+/** Which configuration answers are of. */
+export interface Configured {
+  /** The number of the one in force. */
+  inForce(): number;
+  configOf(number: number): Config | undefined;
+  counters(): Promise<Counters>;
+}
+
+/** A row with its place among those of all workers. */
+interface Ranked {
+  readonly key: bigint;
+  readonly worker: number;
+  readonly index: number;
+  readonly row: DataView;
+}
+
+export class Tables {
+  private waiting = 0;
+
+  constructor(
+    private readonly workers: readonly Asked[],
+    private readonly configured: Configured,
+  ) {}
+
+  async queryConns(query: TableQuery): Promise<Page<FoundConn>> {
+    return this.page(query, ({ row, worker }) => {
+      const index = row.getUint32(ConnRowAt.Index, true);
+      const id = `${worker}.${index}.${row.getUint32(ConnRowAt.Created, true)}`;
+      return { id, ...readConn(row) };
+    });
+  }
+
+  async listMappings(query: TableQuery): Promise<Page<MappingView>> {
+    return this.page(query, ({ row }) => readMapping(row));
+  }
+
+  async countConns(filter: TableFilter): Promise<number> {
+    return this.matched(SearchKind.Count, filter);
+  }
+
+  /** Ends conns as if their time had come; returns how many. One that begins meanwhile may be missed. */
+  async deleteConns(filter: TableFilter, dryRun = false): Promise<number> {
+    if (isEmpty(filter))
+      throw new RangeError("filter: nothing is asked for; flush ends everything");
+    return dryRun ? this.countConns(filter) : this.matched(SearchKind.Delete, filter);
+  }
+
+  /** Ends all conns of some filters, as parseFlush gives them; returns how many. */
+  async flushConns(scope: readonly TableFilter[]): Promise<number> {
+    let ended = 0;
+    for (const filter of scope) ended += await this.matched(SearchKind.Delete, filter);
+    return ended;
+  }
+
+  /**
+   * The first hosts by a sort. A host whose conns several workers have (forwards and routes) is added up from what each of
+   * them has among its own first `Limit.SearchRows`.
+   */
+  async topHosts(query: TableQuery): Promise<HostTraffic[]> {
+    const limit = this.workers.length > 1 ? Limit.SearchRows : query.limit;
+    const { ranked } = await this.search({ ...query, limit });
+    const hosts = new Map<string, HostTraffic>();
+    for (const { row } of ranked) {
+      const host = readTraffic(row);
+      const name = `${host.zone} ${host.address}`;
+      hosts.set(name, addHosts(hosts.get(name), host));
+    }
+    return sortHosts([...hosts.values()], query).slice(0, query.limit);
+  }
+
+  /** Sums over all addresses of each pool, and what zones have of it. */
+  async listPools(): Promise<PoolView[]> {
+    return this.inOne(async (config, isSame) => {
+      const uses = await this.uses(config, isSame);
+      if (uses === undefined) return undefined;
+      const views: PoolView[] = [];
+      for (const pool of config.pools) {
+        const addresses: PoolAddressView[] = [];
+        for (let first = 0; first < pool.addressCount; first += EXTERNALS) {
+          const some = await this.externals(config, isSame, pool.index, first, EXTERNALS);
+          if (some === undefined) return undefined;
+          addresses.push(...some);
+        }
+        const zones = [...(uses.get(pool.index)?.values() ?? [])];
+        views.push(
+          readPool(
+            pool,
+            addresses,
+            zones.sort((a, b) => a.zone - b.zone),
+          ),
+        );
+      }
+      return views;
+    });
+  }
+
+  /** Addresses of the pool with this index, ascending. */
+  async listPoolAddresses(query: PageQuery & { pool: number }): Promise<Page<PoolAddressView>> {
+    return this.inOne(async (config, isSame, number) => {
+      const first = placeIn(query, number);
+      const count = config.pools[query.pool]?.addressCount ?? 0;
+      const rows = await this.externals(config, isSame, query.pool, first, query.limit);
+      if (rows === undefined) return undefined;
+      return pageOf(rows.slice(0, query.limit), first, count, number);
+    });
+  }
+
+  /** By zone, device and address. Each worker learns its own: of one that several know the latest confirmed is told. */
+  async listNeighbors(query: PageQuery): Promise<Page<NeighborView>> {
+    return this.inOne(async (config, isSame, number) => {
+      const answers = await this.askAll("neighbors", (id) => ({ kind: "neighbors", id }));
+      if (!answers.every(isSame)) return undefined;
+      const all = readNeighbors(
+        answers.flatMap(({ rows }) => rows),
+        config,
+      );
+      const first = placeIn(query, number);
+      return pageOf(all.slice(first, first + query.limit), first, all.length, number);
+    });
+  }
+
+  /** In the order in which they are asked. */
+  async listFlows(query: PageQuery): Promise<Page<FlowView>> {
+    return this.inOne(async (config, _isSame, number) => {
+      const { flows } = await this.configured.counters();
+      if (this.configured.inForce() !== number || flows.length !== config.flows.length) {
+        return undefined;
+      }
+      const first = placeIn(query, number);
+      const rows = config.flows.slice(first, first + query.limit).map((rule, i): FlowView => {
+        const { packets = 0, bytes = 0 } = flows[first + i] ?? {};
+        return { flow: rule.text, origin: rule.origin, priority: rule.priority, packets, bytes };
+      });
+      return pageOf(rows, first, flows.length, number);
+    });
+  }
+
+  private async page<Row>(query: TableQuery, read: (each: Ranked) => Row): Promise<Page<Row>> {
+    const { ranked, matched, reference, isFull } = await this.search(query);
+    const rows = ranked.slice(0, query.limit);
+    const last = rows.at(-1);
+    const hasMore = isFull || ranked.length > rows.length;
+    // Where all that was found has ended meanwhile, the page is asked for again.
+    const start: Cursor = query.cursor ?? { reference, key: 0n, worker: 0, index: 0 };
+    const next = last === undefined ? start : behind(last, reference);
+    return {
+      rows: rows.map(read),
+      matched: query.sort === SearchSort.Table ? undefined : matched,
+      cursor: hasMore ? writeCursor(next, query) : undefined,
+    };
+  }
+
+  /** The best rows of all workers, as many of each as are wanted. */
+  private async search(query: TableQuery) {
+    const { cursor, limit } = query;
+    const reference = cursor?.reference ?? performance.timeOrigin + performance.now();
+    const found = await this.find(reference, (worker) => {
+      const from = cursor === undefined ? {} : placeOf(cursor, worker);
+      return from === undefined ? undefined : writeSearch(query, from);
+    });
+    const ranked = found.flatMap((answer, worker) =>
+      answer === undefined
+        ? []
+        : [...recordsOf(answer.rows, SearchRowAt.Bytes)].map(rankedBy(worker)),
+    );
+    return {
+      ranked: ranked.sort(compareRanks),
+      matched: found.reduce((sum, each) => sum + (each?.matched ?? 0), 0),
+      reference,
+      isFull: found.some((each) => each?.count === limit),
+    };
+  }
+
+  private async matched(kind: SearchKind, filter: TableFilter): Promise<number> {
+    const query = { kind, filter, sort: SearchSort.Table, descending: false, limit: 0 };
+    const found = await this.find(0, () => writeSearch(query));
+    return found.reduce((sum, each) => sum + (each?.matched ?? 0), 0);
+  }
+
+  /** What zones have of pools, by index of the pool and number of the zone; undefined where a switch came between. */
+  private async uses(config: Config, isSame: (answer: { configuration: number }) => boolean) {
+    const uses = new Map<number, Map<number, ZoneUse>>();
+    const query = { kind: SearchKind.Uses, filter: {}, sort: 0, descending: false, limit: 0 };
+    for (let pool = 0; pool < config.pools.length; ) {
+      const found = await this.find(0, () => writeSearch(query, { pool }));
+      const answers = found.filter((each) => each !== undefined);
+      const counted = Math.min(...answers.map(({ pools }) => pools));
+      if (!answers.every(isSame) || counted === 0) return undefined;
+      for (const { rows } of answers) {
+        for (const row of recordsOf(rows, SearchRowAt.Bytes)) addUse(uses, inner(row));
+      }
+      pool += counted;
+    }
+    return uses;
+  }
+
+  private async externals(
+    config: Config,
+    isSame: (answer: { configuration: number }) => boolean,
+    index: number,
+    first: number,
+    count: number,
+  ): Promise<PoolAddressView[] | undefined> {
+    const pool = config.pools[index];
+    if (pool === undefined) return [];
+    const answers = await this.askAll("externals", (id) => {
+      return { kind: "externals", id, pool: index, first, count };
+    });
+    if (!answers.every(isSame)) return undefined;
+    return readPoolAddresses(
+      pool,
+      answers.map(({ rows }) => rows),
+    );
+  }
+
+  /** Does something whose answers must all be of one configuration; undefined from `act`: a switch came between. */
+  private async inOne<Result>(
+    act: (
+      config: Config,
+      isSame: (answer: { configuration: number }) => boolean,
+      number: number,
+    ) => Promise<Result | undefined>,
+  ): Promise<Result> {
+    for (let tries = 0; tries < TRIES; tries++) {
+      const number = this.configured.inForce();
+      const config = this.configured.configOf(number);
+      if (config === undefined) break;
+      const result = await act(config, ({ configuration }) => configuration === number, number);
+      if (result !== undefined) return result;
+    }
+    throw new Busy("configurations follow each other too fast");
+  }
+
+  /** A search by each worker that `record` has one for. */
+  private find(
+    reference: number,
+    record: (worker: number) => Uint8Array | undefined,
+  ): Promise<(Found | undefined)[]> {
+    return this.queued(() =>
+      Promise.all(
+        this.workers.map((worker, rank) => {
+          const search = record(rank);
+          if (search === undefined) return undefined;
+          const make = (id: number): Order => ({ kind: "search", id, record: search, reference });
+          return worker.ask("found", make, MORE_MS);
+        }),
+      ),
+    );
+  }
+
+  private askAll<K extends "externals" | "neighbors">(kind: K, make: (id: number) => Order) {
+    return this.queued(() =>
+      Promise.all(this.workers.map((worker) => worker.ask(kind, make, MORE_MS))),
+    );
+  }
+
+  /** Refuses what would wait behind too many others. */
+  private async queued<Result>(ask: () => Promise<Result>): Promise<Result> {
+    if (this.waiting >= WAITING_MAX) throw new Busy(`${WAITING_MAX} questions wait already`);
+    this.waiting++;
+    try {
+      return await ask();
+    } finally {
+      this.waiting--;
+    }
+  }
+}
+
+/** The record inside a row of abi's SearchRowAt. */
+function inner(row: DataView): DataView {
+  const bytes = SearchRowAt.Bytes - SearchRowAt.Row;
+  return new DataView(row.buffer, row.byteOffset + SearchRowAt.Row, bytes);
+}
+
+function rankedBy(worker: number): (row: DataView) => Ranked {
+  return (row) => ({
+    key: row.getBigUint64(SearchRowAt.Key, true),
+    worker,
+    index: row.getUint32(SearchRowAt.RankIndex, true),
+    row: inner(row),
+  });
+}
+
+function compareRanks(a: Ranked, b: Ranked): number {
+  if (a.key !== b.key) return a.key < b.key ? -1 : 1;
+  return a.worker - b.worker || a.index - b.index;
+}
+
+function readTraffic(row: DataView): HostTraffic {
+  return {
+    ...readHost(new DataView(row.buffer, row.byteOffset, HostRowAt.Bytes)),
+    packets: Number(row.getBigUint64(HostTrafficAt.Packets, true)),
+    bytes: Number(row.getBigUint64(HostTrafficAt.PacketBytes, true)),
+  };
+}
+
+function addHosts(one: HostTraffic | undefined, other: HostTraffic): HostTraffic {
+  if (one === undefined) return other;
+  return {
+    ...one,
+    conns: one.conns + other.conns,
+    ports: {
+      tcp: one.ports.tcp + other.ports.tcp,
+      udp: one.ports.udp + other.ports.udp,
+      icmp: one.ports.icmp + other.ports.icmp,
+    },
+    blocks: one.blocks + other.blocks,
+    packets: one.packets + other.packets,
+    bytes: one.bytes + other.bytes,
+  };
+}
+
+/** Again, since a sum may stand elsewhere than its parts. Equal ones stay as they are. */
+function sortHosts(hosts: HostTraffic[], { sort, descending }: TableQuery): HostTraffic[] {
+  const key = (host: HostTraffic): number => {
+    switch (sort) {
+      case SearchSort.Conns:
+        return host.conns;
+      case SearchSort.Ports:
+        return host.ports.tcp + host.ports.udp + host.ports.icmp;
+      case SearchSort.Packets:
+        return host.packets;
+      case SearchSort.Bytes:
+        return host.bytes;
+      default:
+        return 0;
+    }
+  };
+  return hosts.sort((a, b) => (descending ? key(b) - key(a) : key(a) - key(b)));
+}
+
+function readNeighbors(pages: readonly Uint8Array[], config: Config): NeighborView[] {
+  const found = new Map<string, NeighborView>();
+  for (const row of recordsOf(pages, NeighborRowAt.Bytes)) {
+    const neighbor = readNeighbor(row, config);
+    if (neighbor === undefined) continue;
+    const name = `${neighbor.device} ${neighbor.address}`;
+    const known = found.get(name);
+    if (known === undefined || isBetter(neighbor, known)) found.set(name, neighbor);
+  }
+  return [...found.values()].sort(compareNeighbors);
+}
+
+/** One that has a MAC is better than one that has not. */
+function isBetter(one: NeighborView, other: NeighborView): boolean {
+  if ((one.mac === undefined) !== (other.mac === undefined)) return one.mac !== undefined;
+  return one.ageMs < other.ageMs;
+}
+
+function compareNeighbors(a: NeighborView, b: NeighborView): number {
+  return (
+    a.zone - b.zone ||
+    compareTexts(a.device, b.device) ||
+    addressKey(a.address) - addressKey(b.address)
+  );
+}
+
+function compareTexts(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
+
+function addressKey(address: string): number {
+  return address.split(".").reduce((sum, byte) => sum * 256 + Number(byte), 0);
+}
+
+/** Where a page begins of what has an order of its own under one configuration. */
+function placeIn({ cursor }: PageQuery, configuration: number): number {
+  if (cursor === undefined) return 0;
+  const [, number, place] = /^(\d{1,15})\.(\d{1,15})$/.exec(cursor) ?? [];
+  if (number !== String(configuration)) {
+    throw new CursorError("cursor: expected one of the configuration in force");
+  }
+  return Number(place);
+}
+
+function pageOf<Row>(
+  rows: readonly Row[],
+  first: number,
+  matched: number,
+  configuration: number,
+): Page<Row> {
+  const next = first + rows.length;
+  return { rows, matched, cursor: next < matched ? `${configuration}.${next}` : undefined };
+}

@@ -1,0 +1,145 @@
+/**
+ * What a worker looks up in its tables for an operator, a slice between two turns: searches, addresses of pools and
+ * neighbors. One after the other; the main thread lets only so many wait (host/tables.ts).
+ */
+
+import { ExternalRowAt, FoundAt, NeighborRowAt } from "../../assembly/abi.js";
+import type { Datapath } from "../datapath.js";
+import type { Answer, ExternalsOrder, NeighborsOrder, SearchOrder } from "../orders.js";
+
+/**
+ * Records that one slice looks at: 30 to 60 µs, about as long as a batch takes. A million conns are 245 slices, so that
+ * a page is there within 100 ms also while every turn forwards a whole batch.
+ */
+export const SLICE = 4096;
+
+export type JobOrder = SearchOrder | ExternalsOrder | NeighborsOrder;
+
+/** Goes on with something; the answer when it is done. */
+interface Job {
+  step(now: number): Answer | undefined;
+}
+
+export class Jobs {
+  private readonly waiting: JobOrder[] = [];
+  private current: Job | undefined;
+
+  /** @param configuration  gives the number of the one in force */
+  constructor(
+    private readonly datapath: Datapath,
+    private readonly configuration: () => number,
+    private readonly answer: (answer: Answer) => void,
+    private readonly slice = SLICE,
+  ) {}
+
+  add(order: JobOrder): void {
+    this.waiting.push(order);
+  }
+
+  /** Does one slice of what there is to do. Whether there is more. */
+  step(now: number): boolean {
+    const job = this.current ?? this.next();
+    if (job === undefined) return false;
+    const answer = job.step(now);
+    this.current = answer === undefined ? job : undefined;
+    if (answer !== undefined) this.answer(answer);
+    return answer === undefined || this.waiting.length > 0;
+  }
+
+  private next(): Job | undefined {
+    const order = this.waiting.shift();
+    if (order === undefined) return undefined;
+    const { datapath, configuration, slice } = this;
+    if (order.kind === "search") return new SearchJob(order, datapath, configuration, slice);
+    return new PageJob(order, datapath, configuration);
+  }
+}
+
+class SearchJob implements Job {
+  private readonly rows: Uint8Array[] = [];
+  private isFound = false;
+  /** Where its rows go on; undefined behind the last one. */
+  private next: number | undefined = 0;
+
+  constructor(
+    private readonly order: SearchOrder,
+    private readonly datapath: Datapath,
+    private readonly configuration: () => number,
+    private readonly slice: number,
+  ) {
+    // Threads may count from other moments.
+    datapath.beginSearch(order.record, Math.floor(order.reference - performance.timeOrigin));
+  }
+
+  step(now: number): Answer | undefined {
+    const { datapath } = this;
+    if (!this.isFound) {
+      this.isFound = datapath.search(this.slice, now);
+      return undefined;
+    }
+    const { rows, next } = datapath.copySearchRows(this.next ?? 0, now);
+    if (rows.length > 0) this.rows.push(rows);
+    this.next = next;
+    return next === undefined ? this.found() : undefined;
+  }
+
+  private found(): Answer {
+    const { datapath, rows } = this;
+    return {
+      kind: "found",
+      id: this.order.id,
+      configuration: this.configuration(),
+      matched: datapath.searchFound(FoundAt.Matched),
+      count: datapath.searchFound(FoundAt.Rows),
+      pools: datapath.searchFound(FoundAt.Pools),
+      rows,
+    };
+  }
+}
+
+/** Rows in the order of their table, a call of the datapath at a time. */
+class PageJob implements Job {
+  private rows: Uint8Array[] = [];
+  private began = -1;
+  private first = 0;
+
+  constructor(
+    private readonly order: ExternalsOrder | NeighborsOrder,
+    private readonly datapath: Datapath,
+    private readonly configuration: () => number,
+  ) {}
+
+  step(now: number): Answer | undefined {
+    const { order } = this;
+    const configuration = this.configuration();
+    // Pools and devices have other indices now.
+    if (configuration !== this.began) this.begin(configuration);
+    const page = order.kind === "externals" ? this.externals(order) : this.neighbors(now);
+    if (page.length > 0) {
+      this.rows.push(page);
+      return undefined;
+    }
+    const { rows } = this;
+    return { kind: order.kind, id: order.id, configuration, rows };
+  }
+
+  private begin(configuration: number): void {
+    this.began = configuration;
+    this.rows = [];
+    this.first = this.order.kind === "externals" ? this.order.first : 0;
+  }
+
+  private externals({ pool, first, count }: ExternalsOrder): Uint8Array {
+    if (this.first >= first + count) return new Uint8Array();
+    const page = this.datapath.copyExternalRows(pool, this.first);
+    this.first += page.length / ExternalRowAt.Bytes;
+    return page;
+  }
+
+  private neighbors(now: number): Uint8Array {
+    const page = this.datapath.copyNeighborRows(this.first, now);
+    const last = page.length - NeighborRowAt.Bytes + NeighborRowAt.Index;
+    if (page.length > 0) this.first = new DataView(page.buffer).getUint32(last, true) + 1;
+    return page;
+  }
+}

@@ -14,9 +14,11 @@ export function jsonOf(text: string): unknown {
   }
 }
 
-/** Without a line end. Of what is no JSON the text itself. */
-export function canonicalText(text: string): string {
-  const value = jsonOf(text);
+/**
+ * Without a line end. Of what is no JSON the text itself.
+ * @param value  of the text, where it is known
+ */
+export function canonicalText(text: string, value = jsonOf(text)): string {
   return value === undefined ? text : JSON.stringify(sorted(value), undefined, 2);
 }
 

@@ -28,7 +28,8 @@ export function diffTexts(before: string, after: string): Diff {
   const [one, other] = [jsonOf(before), jsonOf(after)];
   const all = one === undefined || other === undefined ? [] : changedPaths(one, other);
   const paths = all.slice(0, DiffLimit.Paths);
-  const text = unified(canonicalText(before).split("\n"), canonicalText(after).split("\n"));
+  const lines = (text: string, value: unknown) => canonicalText(text, value).split("\n");
+  const text = unified(lines(before, one), lines(after, other));
   return { text, paths, morePaths: all.length - paths.length };
 }
 

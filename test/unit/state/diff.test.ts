@@ -147,24 +147,24 @@ t.test("lines", async (t) => {
 t.test("large documents with nothing in common: bounded, and still all of it", async (t) => {
   const flows = (word: string) =>
     JSON.stringify({
-      flows: Array.from({ length: 60_000 }, (_, i) => `${word} ${(i * 7919) % 65521}`),
+      flows: Array.from({ length: 20_000 }, (_, i) => `${word} ${(i * 7919) % 65521}`),
     });
   const { text, paths, morePaths } = diffTexts(flows("one"), flows("other"));
   const lines = text.split("\n");
   t.equal(lines.length, DiffLimit.Lines + 1);
-  t.match(lines.at(-1), /^… 118\d\d\d more lines$/);
+  t.match(lines.at(-1), /^… 38\d\d\d more lines$/);
   t.equal(paths.length, DiffLimit.Paths);
-  t.equal(paths.length + morePaths, 60_000);
+  t.equal(paths.length + morePaths, 20_000);
 });
 
-t.test("one flow of 60,000 is found", async (t) => {
-  const flows = Array.from({ length: 60_000 }, (_, i) => `flow ${i}`);
+t.test("one flow of 20,000 is found", async (t) => {
+  const flows = Array.from({ length: 20_000 }, (_, i) => `flow ${i}`);
   const before = JSON.stringify({ flows });
-  flows.splice(30_000, 1, "other", "and one more");
+  flows.splice(10_000, 1, "other", "and one more");
   const { text, paths } = diffTexts(before, JSON.stringify({ flows }));
   t.equal(text.split("\n").length, 1 + 3 + 3 + 3);
   t.same(
     paths.map(({ kind, path }) => `${kind} ${path}`),
-    ["changed flows[30000]", "added flows[30001]"],
+    ["changed flows[10000]", "added flows[10001]"],
   );
 });

@@ -1,6 +1,7 @@
 /** What all commands share: their arguments, their exit codes and how they end badly. */
 
 import { type ParseArgsConfig, parseArgs } from "node:util";
+import { redact } from "../state/secret.js";
 
 /** Exit codes, as README.md documents them. */
 export enum Exit {
@@ -62,9 +63,9 @@ export function watchOutput(command: Command): void {
   });
 }
 
-/** Everything else. */
+/** Everything else; of a token that is in it only the part that is no secret. */
 export function log(text: string): void {
-  process.stderr.write(`crosszone: ${text}\n`);
+  process.stderr.write(`crosszone: ${redact(text)}\n`);
 }
 
 export function messageOf(error: unknown): string {

@@ -9,9 +9,10 @@ import { pool } from "./pool.js";
 import { replay } from "./replay.js";
 import { run } from "./run.js";
 import { schema } from "./schema.js";
+import { token } from "./token.js";
 import { version } from "./version.js";
 
-const COMMANDS: readonly Command[] = [run, check, schema, pool, replay, demo, version];
+const COMMANDS: readonly Command[] = [run, check, schema, pool, replay, token, demo, version];
 
 /** Runs the command that `args` begins with; resolves with the exit code and never rejects. */
 export async function main(args: readonly string[]): Promise<Exit> {

@@ -1,9 +1,10 @@
 /**
- * The system calls that the devices need, through koffi: no addon to compile.
+ * The system calls that Node has no function for, through koffi: no addon to compile.
  *
  * A call costs about 0.3 µs on top of the kernel's own time, so it is made once per batch, never once per
  * frame. The library is loaded by the first call of `libc()`: a system without koffi or without Linux can
- * import this file and fails only where a device is really opened. Works in worker threads.
+ * import this file and fails only where a device is really opened, or a state directory held. Works in worker
+ * threads.
  *
  * Constants are those of asm-generic, shared by every Linux that Node runs on (x86-64, arm64, riscv64).
  */
@@ -41,6 +42,7 @@ export interface Libc {
   read(fd: number, buffer: Pointer, bytes: number): number;
   write(fd: number, buffer: Pointer, bytes: number): number;
   close(fd: number): number;
+  flock(fd: number, operation: number): number;
   /** bpf(2), which the C library has no function for. */
   bpf(command: number, attribute: Pointer, bytes: number): number;
 }
@@ -117,7 +119,7 @@ let library: Library | undefined;
 function load(): Library {
   if (library !== undefined) return library;
   if (process.platform !== "linux") {
-    throw new Error(`this driver needs Linux, not ${process.platform}`);
+    throw new Error(`this needs Linux, not ${process.platform}`);
   }
   const koffi = createRequire(import.meta.url)("koffi") as typeof import("koffi");
   const c = koffi.load(null);
@@ -145,6 +147,7 @@ function load(): Library {
       read: c.func("intptr_t read(int fd, void *buffer, size_t bytes)"),
       write: c.func("intptr_t write(int fd, void *buffer, size_t bytes)"),
       close: c.func("int close(int fd)"),
+      flock: c.func("int flock(int fd, int operation)"),
       bpf: bpfOf(c.func("long syscall(long number, int command, void *attribute, uint32_t bytes)")),
     },
   };

@@ -197,6 +197,22 @@ t.test("uWebSockets.js is installed with Node 20, too", async (t) => {
   t.notOk("engines" in entry, "the line `engines` was taken out by hand, see docs/adr/0003");
 });
 
+t.test("what outlives the process knows no network and no router", async (t) => {
+  const own = host.filter(({ from }) => inside("host/state")(from));
+  t.ok(own.length > 0);
+  const known = ["host/config/json", "host/config/error", "host/device/libc", "valibot"];
+  const allowed = ({ to }: Import) =>
+    inside("host/state")(to) || to.startsWith("node:") || known.includes(to);
+  t.same(broken(own, allowed), []);
+});
+
+t.test("only the command line and the control plane know what outlives the process", async (t) => {
+  const users = ["host/state", "host/cli", "host/control"];
+  const allowed = ({ from, to }: Import) =>
+    !inside("host/state")(to) || users.some((folder) => inside(folder)(from));
+  t.same(broken(host, allowed), []);
+});
+
 t.test("nothing imports test", async (t) => {
   t.same(
     broken([...assembly, ...host], ({ to }) => !inside("test")(to)),

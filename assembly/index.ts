@@ -19,6 +19,7 @@ import {
   listHostRows,
   listMappingRows,
   listNeighborRows,
+  listTableRows,
   listZoneCounters,
   takeEventRows,
 } from "./readout";
@@ -134,6 +135,11 @@ export function listMappings(first: u32): u32 {
 }
 export function listHosts(first: u32): u32 {
   return listHostRows(first);
+}
+
+/** How full each Table is. */
+export function listTables(): void {
+  listTableRows();
 }
 
 /** Moves the oldest events to Exchange.Rows (abi: EventAt); returns how many. */

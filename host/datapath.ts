@@ -24,6 +24,8 @@ import {
   None,
   Reason,
   StartAt,
+  Table,
+  TableRowAt,
   ZoneCounterAt,
 } from "../assembly/abi.js";
 import { type InputBatch, type Offload, PAGE_BYTES, type Window } from "./device/device.js";
@@ -52,6 +54,7 @@ export interface Exports extends Record<string, unknown> {
   listNeighbors(first: number, now: number): number;
   listMappings(first: number): number;
   listHosts(first: number): number;
+  listTables(): void;
   takeEvents(): number;
   lostEvents(): number;
   watchEvents(classes: number): void;
@@ -321,6 +324,16 @@ export class Datapath implements Offload {
   /** Each row of abi's HostRowAt, by ascending index; a row is good until the next one. */
   *hostRows(): Generator<DataView> {
     yield* this.rows(HostRowAt.Bytes, HostRowAt.Index, (first) => this.exports.listHosts(first));
+  }
+
+  /** How full each of abi's tables is, in their order. */
+  tables(): { used: number; capacity: number }[] {
+    this.exports.listTables();
+    return Array.from({ length: Table.Count }, (_, table) => {
+      const at = Exchange.Rows + table * TableRowAt.Bytes;
+      const word = (offset: TableRowAt) => this.view.getUint32(at + offset, true);
+      return { used: word(TableRowAt.Used), capacity: word(TableRowAt.Capacity) };
+    });
   }
 
   /** Takes the oldest events, up to Limit.Rows: copies of rows of abi's EventAt. */

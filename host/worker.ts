@@ -20,6 +20,7 @@ import { Patience } from "./patience.js";
 import { Allowances } from "./workers/allowances.js";
 import { Board } from "./workers/board.js";
 import { HandOff, handOffWindowBytes } from "./workers/handoff.js";
+import { Workload } from "./workload.js";
 
 /** Looks after links, and ends a sleep, at least this often. */
 const CHECK_MS = 1000;
@@ -67,6 +68,7 @@ class Forwarding {
   private readonly handOff: HandOff | undefined;
   private readonly loop: Loop;
   private readonly opener: Opener;
+  private readonly workload = new Workload();
   private patience = new Patience(0);
   private inForce: ConfigurationOrder;
   private prepared: Prepared | undefined;
@@ -130,7 +132,9 @@ class Forwarding {
         // A number that is no integer is an object, and turns make no garbage: so many empty ones make one.
         if (emptyTurns % CLOCK_TURNS === 0) nowMs = performance.now();
         const now = Math.floor(nowMs);
+        this.workload.begin(nowMs);
         const received = this.loop.turn(now);
+        this.workload.end(received);
         emptyTurns = received > 0 ? 0 : emptyTurns + 1;
         // A batch makes fewer events than find a place, so none is lost while each is told after its turn.
         this.tellEvents();
@@ -172,6 +176,7 @@ class Forwarding {
     const due = Math.min(this.loop.wait(now), this.checkedAt + CHECK_MS - now, closing - now);
     if (due <= 0) return;
     const { board, worker } = this;
+    this.workload.sleep();
     board.fallAsleep(worker);
     // Whoever hands something off from here on wakes it; what came before is seen now.
     if (this.handOff?.waiting !== true) this.wait(Math.ceil(due));
@@ -209,7 +214,8 @@ class Forwarding {
       rows.length > 0;
       rows = this.datapath.takeEvents()
     ) {
-      this.answer({ kind: "events", configuration, rows });
+      const sample = { clock: clock(), wall: Date.now() };
+      this.answer({ kind: "events", configuration, rows, sample });
     }
   }
 
@@ -217,7 +223,7 @@ class Forwarding {
     const lost = this.datapath.lostEvents - this.lostEvents;
     if (lost === 0) return;
     this.lostEvents += lost;
-    this.notice(`${lost} events found no place and are lost`);
+    this.answer({ kind: "eventsLost", events: lost });
   }
 
   private takeOrders(): void {
@@ -356,6 +362,7 @@ class Forwarding {
       this.abandon();
       throw error;
     }
+    this.datapath.watchEvents(order.events);
     // The switch is made. First what forwarding needs, then what may fail.
     const gone = this.opened.filter(({ device }) => !opened.some((each) => each.device === device));
     this.prepared = undefined;
@@ -400,6 +407,9 @@ class Forwarding {
       zones: this.datapath.zoneCounters(),
       flows: this.datapath.flowCounters(flows),
       links: this.loop.interfaces.map(({ name, counters }) => ({ name, ...counters })),
+      tables: this.datapath.tables(),
+      work: [this.workload.read()],
+      eventsLost: this.datapath.lostEvents,
     };
   }
 

@@ -32,7 +32,7 @@ function host(router: Router, n: number): Host {
   return new Host(router, "lan-a", `192.168.0.${100 + n}`);
 }
 
-t.test("RFC 8158 section 5: a host at its limit does not hide another one", async (t) => {
+t.test("RFC 8158 S8: a host at its limit does not hide another one", async (t) => {
   const { router } = nat({}, zones({ connsPerHost: 1 }));
   const [one, other] = [host(router, 1), host(router, 2)];
   for (const each of [one, other]) each.udp(SERVER, 1, 53);
@@ -50,7 +50,7 @@ t.test("RFC 8158 section 5: a host at its limit does not hide another one", asyn
   );
 });
 
-t.test("RFC 8158 section 5: one reason does not hide another one", async (t) => {
+t.test("RFC 8158 S8: one reason does not hide another one", async (t) => {
   const { router, a } = nat({}, zones({ conns: 3, connsPerHost: 2 }));
   a.udp(SERVER, 1, 53);
   a.udp(SERVER, 2, 53);
@@ -76,7 +76,7 @@ t.test("RFC 8158 section 5: one reason does not hide another one", async (t) => 
 });
 
 t.test(
-  "RFC 8158 section 5: a second tells of some hosts of a zone, and counts the others",
+  "RFC 8158 S8: a second tells of some hosts of a zone, and counts the others",
   async (t) => {
     const { router, b } = nat({}, zones({ connsPerHost: 1 }));
     const hosts = Array.from({ length: 30 }, (_, n) => host(router, n));
@@ -94,7 +94,7 @@ t.test(
   },
 );
 
-t.test("a pool without TCP ports does not hide that UDP ports run out, too", async (t) => {
+t.test("RFC 8158 S8: a pool without TCP ports does not hide that UDP ports run out, too", async (t) => {
   const { router, a } = nat({ ports: "5000-5000" });
   a.udp(SERVER, 1, 53);
   a.tcp(SERVER, 1, 80, 2);

@@ -204,7 +204,7 @@ t.test("losses are told as an option record", async (t) => {
   t.same(messages([], NOON), [], "once");
 });
 
-t.test("RFC 8158: every alarm that has a record gets one, the others are not taken", async (t) => {
+t.test("RFC 8158 S7: every alarm that has a record gets one, the others are not taken", async (t) => {
   const { format, messages } = ipfix(60_000);
   const quota = (value: Reason) => event(EventKind.QuotaExceeded, { value, zone: 10, limit: 5 });
   const alarms = [

@@ -193,7 +193,7 @@ t.test("a forwarder", { skip: reason ?? false }, async (t) => {
     t.teardown(() => forwarder.stop());
     const before = await forwarder.readings();
     t.match(before.tables[Table.Conns], { used: 0, capacity: 64 });
-    await far.run("python3", ["-c", BURST]);
+    await burst(far, HOSTS);
     await sleep(200);
     const after = await forwarder.readings();
     const [idle, busy] = [before.work[0], after.work[0]];

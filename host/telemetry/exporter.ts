@@ -267,6 +267,7 @@ export class Exporter {
 
   private fail(error: Error): void {
     this.failures++;
+    this.options.format.repeat();
     if (this.isUp) {
       this.isUp = false;
       this.options.notice(`${this.name}: ${error.message}; events wait, and are tried again`);

@@ -15,6 +15,8 @@ export interface Format {
   takes(event: EventView): boolean;
   /** A connection, or the first datagram, is about to begin: nothing is known at the other end. */
   begin(): void;
+  /** The other end was gone, and may have forgotten what it was told; the same session goes on. */
+  repeat(): void;
   /**
    * The next message, of at most `bytes`: at least one of `events`, if there are any, or what the format has to say
    * of its own. Undefined when there is nothing. The same again until `sent` is called.

@@ -275,6 +275,11 @@ export class Ipfix implements Format {
     this.toAnnounce = true;
   }
 
+  /** Templates that were sent to nobody, or to somebody who has been restarted. */
+  repeat(): void {
+    this.toAnnounce = true;
+  }
+
   rename(names: Names): void {
     this.names = names;
     this.toAnnounce = true;

@@ -27,6 +27,8 @@ export class Lines implements Format {
 
   begin(): void {}
 
+  repeat(): void {}
+
   pack(events: readonly EventView[], bytes: number): Message | undefined {
     const { line, single } = this.options;
     const parts: Buffer[] = [];

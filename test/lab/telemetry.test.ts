@@ -229,6 +229,30 @@ t.test(
 );
 
 t.test(
+  "RFC 8158 S7: nfcapd that is started after the router has all of it",
+  { skip: skipReason("nfcapd", "nfdump", "bash") },
+  async (t) => {
+    const site = await build(t);
+    const flows = join(site.folder, "flows");
+    mkdirSync(flows);
+    const log = [{ to: "ipfix", server: "127.0.0.1", events: ["sessions"] }];
+    const router = await run(site, { log });
+    await udp(site.a, 5000);
+    await router.line("stderr", /log ipfix 127\.0\.0\.1:4739\/udp: .*ECONNREFUSED; events wait/);
+    await udp(site.b, 5000);
+    const collector = site.router.spawn("nfcapd", ["-w", flows, "-p", "4739", "-t", "3600"]);
+    await collector.line("stderr", /Startup/);
+    await router.line("stderr", /log ipfix .*: works again/);
+    t.equal(await router.stop("SIGTERM", STOP_MS), 0);
+    await collector.stop("SIGTERM");
+    const created = eventsOf(await nfdump(site, flows), "NAT44 session create");
+    const lost = /(\d+) events were lost/.exec(router.stderr)?.[1] ?? "0";
+    t.equal(created.length + Number(lost), 2, "what went to nobody is counted");
+    t.match(created.at(-1), { ingress_vrf: "11", src4_addr: HOST, src4_xlt_ip: EXTERNAL });
+  },
+);
+
+t.test(
   "RFC 8158 S7: over UDP and TCP tshark finds nothing malformed, and the ports of blocks",
   { skip: skipReason("tshark", "tcpdump", "nc", "bash") },
   async (t) => {

@@ -186,6 +186,15 @@ t.test("templates come again over UDP, not over a stream", async (t) => {
   }
 });
 
+t.test("templates come again when the collector was gone, in the same numbering", async (t) => {
+  const { format, messages } = ipfix(60_000);
+  const sent = messages([session()], NOON);
+  format.repeat();
+  const [first] = messages([session()], NOON);
+  t.equal(first?.sets[0]?.id, 2);
+  t.ok((first?.sequence ?? 0) > (sent.at(-1)?.sequence ?? 0));
+});
+
 t.test("a message that has not gone is packed again as it was", async (t) => {
   const { format, messages } = ipfix(60_000);
   messages([session()], NOON);

@@ -84,6 +84,10 @@ export enum Limit {
   ShiftedConns = 1024,
   /** Events that wait for the host. */
   Events = 1024,
+  /** Alarms that are remembered so that they are not said again within a second. */
+  Alarms = 256,
+  /** Hosts of one zone of which a second's alarms are said. */
+  AlarmsPerZone = 8,
   /** Sets of timeouts: zones and ports that have their own. */
   TimeoutSets = 65535,
   /** Timeouts by protocol and port. */
@@ -753,6 +757,13 @@ export enum EventKind {
   ThresholdCleared = 256,
   /** A table is full; `Value` is the Reason. */
   TableFull = 257,
+  /** Of the host, never of the datapath: the wall clock was set; `Value` is milliseconds, signed. */
+  ClockJumped = 258,
+  /** Of the host: an interface is gone, its link down, or it is back. */
+  InterfaceLost = 259,
+  InterfaceBack = 260,
+  /** Of the host: events that found no place, `Value` of them. */
+  EventsLost = 261,
 }
 
 /** Which events are noted: the first are noted always. */
@@ -763,14 +774,21 @@ export enum EventClass {
   Sessions = 8,
 }
 
+/** Which zones an event names: every number is some zone's, so none of them can say "none". */
+export enum EventFlag {
+  Zone = 1,
+  ExternalZone = 2,
+}
+
 /** One row of `takeEvents`. What does not apply is 0, or None.Short for an index. */
 export enum EventAt {
-  /** u16 EventKind; u16 IP protocol */
+  /** u16 EventKind; u8 IP protocol; u8 EventFlag */
   Kind = 0,
   Protocol = 2,
+  Flags = 3,
   /** u32 milliseconds of the clock */
   Time = 4,
-  /** u16 zone numbers, of the inside and of the outside */
+  /** u16 zone numbers, of the inside and of the outside, see Flags */
   Zone = 8,
   ExternalZone = 10,
   /** u32 addresses: inside, outside, of the other end */
@@ -786,9 +804,31 @@ export enum EventAt {
   Value = 32,
   /** u16, index of the pool in the image in force */
   Pool = 36,
-  /** u16, equal events that were left out since the last one */
+  /** u16, alarms for the same reason in the same zone, pool or table that were left out since the last one */
   Repeats = 38,
-  Bytes = 40,
+  /** u32, u16: of a session, what its first packet's destination became. */
+  Target = 40,
+  TargetPort = 44,
+  Bytes = 48,
+}
+
+/** Tables of a fixed size, in the order of `listTables`. */
+export enum Table {
+  Conns,
+  Mappings,
+  Hosts,
+  Grants,
+  Neighbors,
+  Datagrams,
+  RestingPorts,
+  Count,
+}
+
+/** One row of `listTables`: u32 each. */
+export enum TableRowAt {
+  Used = 0,
+  Capacity = 4,
+  Bytes = 8,
 }
 
 /** One row of `listConns`. */

@@ -21,6 +21,7 @@ import {
   listMappingRows,
   listNeighborRows,
   listSearchRows,
+  listTableRows,
   listZoneCounters,
   searchNext,
   takeEventRows,
@@ -160,6 +161,11 @@ export function listSearch(first: u32, now: u32): u32 {
 /** Where the next call of `listSearch` goes on; 0xffffffff behind the last row. */
 export function searchGoesOn(): u32 {
   return searchNext;
+}
+
+/** How full each Table is. */
+export function listTables(): void {
+  listTableRows();
 }
 
 /** Moves the oldest events to Exchange.Rows (abi: EventAt); returns how many. */

@@ -9,7 +9,7 @@
  *       header · reasons · packets · own frames · held frames ·
  *       held SYNs · conns · windows of TCP · conn slab · conn index · conn wheel · filter index ·
  *       mappings · mapping slab · mapping index · grants · grant slab · grant index · grant wheel ·
- *       hosts · host slab · host index · resting ports · events ·
+ *       hosts · host slab · host index · resting ports · events · alarms ·
  *       expectations · expectation slab · expectation index · expectation wheel · shifts · shift slab ·
  *       datagrams · datagram slab · datagram index · waiting fragments · identification counters ·
  *       neighbors · neighbor slab · neighbor index · neighbor wheel ·
@@ -49,6 +49,7 @@ export enum RecordBytes {
   Shift = 64,
   /** With its rows. */
   Search = 8512,
+  Alarm = 16,
 }
 
 /** Places of 16 bytes that a search counts in: one for each host, and for each zone. */
@@ -121,9 +122,8 @@ export class ArenaHeader {
   eventsLost: u32;
   /** Bits of EventClass that are noted. */
   eventMask: u32;
-  /** When the last alarm about a table was noted, and how many were left out since; whether 80 % are in use. */
-  alarmAt: u32;
-  alarmRepeats: u32;
+  /** Alarms about tables that were left out since the last that was noted; whether 80 % are in use. */
+  tableRepeats: u32;
   connsHigh: u32;
   /** How many workers share the configuration, at least one, and which of them this is (nat/owner.ts). */
   workers: u32;
@@ -214,6 +214,7 @@ export let hostSlab: Slab = changetype<Slab>(0);
 export let hostIndex: Index = changetype<Index>(0);
 export let restingPorts: usize = 0;
 export let events: usize = 0;
+export let alarms: usize = 0;
 export let expectations: usize = 0;
 export let expectationSlab: Slab = changetype<Slab>(0);
 export let expectationIndex: Index = changetype<Index>(0);
@@ -343,6 +344,7 @@ function plan(connCount: u32, neighborCount: u32, poolAddresses: u32, imageBytes
   hostIndex = Index.view(region(Index.bytes(connCount)));
   restingPorts = region(<usize>connCount * RecordBytes.RestingPort);
   events = region(Limit.Events * EventAt.Bytes);
+  alarms = region(Limit.Alarms * RecordBytes.Alarm);
   expectations = region(Limit.Expectations * RecordBytes.Expectation);
   expectationSlab = Slab.view(region(Slab.bytes(Limit.Expectations)));
   expectationIndex = Index.view(region(Index.bytes(Limit.Expectations)));

@@ -14,11 +14,21 @@ import {
   NeighborState,
   SearchKind,
   SearchRowAt,
+  Table,
+  TableRowAt,
   UseRowAt,
   ZoneCounterAt,
 } from "./abi";
 import { active, pairKey, ZoneState } from "./config/configuration";
-import { arena, connSlab, hostSlab, mappingSlab, neighborSlab } from "./memory";
+import {
+  arena,
+  connSlab,
+  datagramSlab,
+  grantSlab,
+  hostSlab,
+  mappingSlab,
+  neighborSlab,
+} from "./memory";
 import { blocksOf } from "./nat/block";
 import { Conn } from "./nat/conn";
 import { takeEvent } from "./nat/event";
@@ -30,6 +40,7 @@ import { Neighbor } from "./net/neighbor";
 import { Direction } from "./packet";
 import { Search, theSearch } from "./search";
 import { NONE } from "./table/none";
+import { Slab } from "./table/slab";
 import { copyMac } from "./wire/bytes";
 
 /**
@@ -275,4 +286,25 @@ export function listExternalRows(poolIndex: u32, first: u32): u32 {
     writeUsage(at, pool, first + row, active.externalByAddress.get(key));
   }
   return rows;
+}
+
+/** Writes a row (abi: TableRowAt) for every Table. */
+export function listTableRows(): void {
+  writeTable(Table.Conns, connSlab);
+  writeTable(Table.Mappings, mappingSlab);
+  writeTable(Table.Hosts, hostSlab);
+  writeTable(Table.Grants, grantSlab);
+  writeTable(Table.Neighbors, neighborSlab);
+  writeTable(Table.Datagrams, datagramSlab);
+  writeTableRow(Table.RestingPorts, arena.restCount, arena.connCapacity);
+}
+
+function writeTable(table: Table, slab: Slab): void {
+  writeTableRow(table, slab.count, slab.capacity);
+}
+
+function writeTableRow(table: Table, used: u32, capacity: u32): void {
+  const at = <usize>Exchange.Rows + <usize>table * TableRowAt.Bytes;
+  store<u32>(at, used, TableRowAt.Used);
+  store<u32>(at, capacity, TableRowAt.Capacity);
 }

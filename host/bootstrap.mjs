@@ -6,8 +6,20 @@
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { delimiter, dirname, join } from "node:path";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const NODE_MAJOR = 20;
@@ -44,6 +56,14 @@ const PACKAGES = {
   conntrack: { commands: ["conntrack"], tests: "witness tests" },
   vsftpd: { commands: ["vsftpd"], tests: "witness tests" },
   "tftpd-hpa": { commands: ["in.tftpd"], tests: "witness tests" },
+  nfdump: { commands: ["nfcapd", "nfdump"], tests: "tests of IPFIX with nfdump" },
+  rsyslog: { commands: ["rsyslogd"], tests: "tests of syslog with rsyslog" },
+};
+
+/** What is taken out of a package that is far too large to be installed for it. */
+const TOOLS = "dist/tools";
+const EXTRACTED = {
+  prometheus: { file: "usr/bin/promtool", tests: "tests of metrics with promtool" },
 };
 
 function say(text) {
@@ -132,6 +152,29 @@ function missingPackages() {
   return Object.keys(PACKAGES).filter((name) => !isThere(PACKAGES[name]));
 }
 
+/** Whether the file of a Debian package is there, put beside the build if it was not. */
+function extract(name, file) {
+  const to = join(TOOLS, basename(file));
+  if (existsSync(to) || existsSync(`/${file}`)) return true;
+  if (!existsSync("/usr/bin/apt-get")) return false;
+  say(`fetching ${file} of ${name}`);
+  mkdirSync(TOOLS, { recursive: true });
+  const folder = mkdtempSync(join(tmpdir(), "crosszone-tools-"));
+  const download = ["-qq", "-o", "APT::Sandbox::User=root", "download", name];
+  const options = { stdio: ["ignore", 2, 2], cwd: folder };
+  const fetched = spawnSync("apt-get", download, options).status === 0;
+  const archive = readdirSync(folder).find((each) => each.endsWith(".deb"));
+  const found =
+    fetched && archive !== undefined && run("dpkg", ["-x", join(folder, archive), folder]);
+  if (found) {
+    // Whole or not at all.
+    copyFileSync(join(folder, file), `${to}.new`);
+    renameSync(`${to}.new`, to);
+  }
+  rmSync(folder, { recursive: true });
+  return found;
+}
+
 function installTools() {
   let missing = missingPackages();
   if (missing.length > 0 && process.getuid?.() === 0 && existsSync("/usr/bin/apt-get")) {
@@ -143,6 +186,9 @@ function installTools() {
   }
   for (const name of missing) {
     say(`${PACKAGES[name].tests} will be skipped: ${name} is not installed`);
+  }
+  for (const [name, { file, tests }] of Object.entries(EXTRACTED)) {
+    if (!extract(name, file)) say(`${tests} will be skipped: ${name} could not be fetched`);
   }
   if (process.getuid?.() !== 0) say("lab and device tests will be skipped: they need root");
 }

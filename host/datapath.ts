@@ -28,6 +28,8 @@ import {
   SearchAt,
   SearchRowAt,
   StartAt,
+  Table,
+  TableRowAt,
   ZoneCounterAt,
 } from "../assembly/abi.js";
 import { type InputBatch, type Offload, PAGE_BYTES, type Window } from "./device/device.js";
@@ -61,6 +63,7 @@ export interface Exports extends Record<string, unknown> {
   search(limit: number, now: number): number;
   listSearch(first: number, now: number): number;
   searchGoesOn(): number;
+  listTables(): void;
   takeEvents(): number;
   lostEvents(): number;
   watchEvents(classes: number): void;
@@ -373,6 +376,16 @@ export class Datapath implements Offload {
 
   private copy(bytes: number): Uint8Array {
     return new Uint8Array(this.memory.buffer, Exchange.Rows, bytes).slice();
+  }
+
+  /** How full each of abi's tables is, in their order. */
+  tables(): { used: number; capacity: number }[] {
+    this.exports.listTables();
+    return Array.from({ length: Table.Count }, (_, table) => {
+      const at = Exchange.Rows + table * TableRowAt.Bytes;
+      const word = (offset: TableRowAt) => this.view.getUint32(at + offset, true);
+      return { used: word(TableRowAt.Used), capacity: word(TableRowAt.Capacity) };
+    });
   }
 
   /** Takes the oldest events, up to Limit.Rows: copies of rows of abi's EventAt. */

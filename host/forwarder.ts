@@ -1,7 +1,7 @@
 /** The main thread's handle on all workers, as if they were one: start, reconfigure, read out, stop. */
 
 import { EventEmitter } from "node:events";
-import { ConnRowAt } from "../assembly/abi.js";
+import { ConnRowAt, EventKind } from "../assembly/abi.js";
 import { outgrown } from "./capacity.js";
 import { macBytes, macFromBytes } from "./config/address.js";
 import { type Capacity, capacityOf, compileImage } from "./config/compile.js";
@@ -10,11 +10,11 @@ import type { Config } from "./config/model.js";
 import { Shares } from "./config/shares.js";
 import { WakeUp } from "./device/libc.js";
 import { type InterfaceOrder, kernelMac, slotsFor } from "./device/open.js";
-import type { ConfigurationOrder, RawCounters, WorkerStart } from "./orders.js";
+import type { ConfigurationOrder, WorkerStart } from "./orders.js";
 import { type FlowView, type FoundConn, type HostTraffic, type Page, Tables } from "./tables.js";
 import { type ConnView, readConn } from "./telemetry/conn.js";
-import { type Counters, readCounters } from "./telemetry/counters.js";
-import { type EventView, readEvents } from "./telemetry/event.js";
+import { type Counters, type Readings, readCounters } from "./telemetry/counters.js";
+import { type EventView, hostEvent, readEvents } from "./telemetry/event.js";
 import type { PageQuery, TableFilter, TableQuery } from "./telemetry/filter.js";
 import type { MappingView } from "./telemetry/mapping.js";
 import type { NeighborView } from "./telemetry/neighbor.js";
@@ -194,6 +194,11 @@ export class Forwarder extends EventEmitter<Events> {
   }
 
   async counters(): Promise<Counters> {
+    return (await this.readings()).counters;
+  }
+
+  /** Counters, and what else can be measured, of one configuration. */
+  async readings(): Promise<Readings> {
     for (;;) {
       await this.switching;
       const answers = await Promise.all(this.askCounters());
@@ -203,8 +208,9 @@ export class Forwarder extends EventEmitter<Events> {
       if (numbers.size > 1 || number === undefined) continue;
       const config = this.configs.get(number);
       if (config === undefined) throw new Error("counters of a configuration that is gone");
-      const all: RawCounters[] = answers.map(({ counters }) => counters);
-      return readCounters(sumCounters(all), config);
+      const raw = sumCounters(answers.map(({ counters }) => counters));
+      const { tables, work, eventsLost } = raw;
+      return { config, counters: readCounters(raw, config), tables, work, eventsLost };
     }
   }
 
@@ -293,7 +299,7 @@ export class Forwarder extends EventEmitter<Events> {
 
   /** Gives a configuration its number. */
   private order(config: Config): ConfigurationOrder {
-    const { devices, flows, busyPoll } = config;
+    const { devices, flows, busyPoll, telemetry } = config;
     const compiled = compile(config, this.steerer);
     const number = this.nextNumber++;
     this.configs.set(number, config);
@@ -301,13 +307,17 @@ export class Forwarder extends EventEmitter<Events> {
     const kept = keptDevices(this.configs.get(before), config);
     const limits = limitsOf(config);
     const counted = { devices: devices.length, flows: flows.length };
-    return { number, ...compiled, before, kept, limits, busyPoll, ...counted };
+    const { events } = telemetry;
+    return { number, ...compiled, before, kept, limits, busyPoll, events, ...counted };
   }
 
   private hear(saying: Saying, worker: number): void {
     switch (saying.kind) {
       case "events":
-        this.tellEvents(saying.configuration, saying.rows);
+        this.tellEvents(saying);
+        return;
+      case "eventsLost":
+        this.tellEvent(hostEvent(EventKind.EventsLost, Date.now(), { value: saying.events }));
         return;
       case "link":
         this.tell(() => this.emit("link", saying.interface, saying.event));
@@ -324,10 +334,14 @@ export class Forwarder extends EventEmitter<Events> {
     return first === worker;
   }
 
-  private tellEvents(configuration: number, rows: Uint8Array): void {
+  private tellEvents({ configuration, rows, sample }: Extract<Saying, { kind: "events" }>): void {
     const config = this.configs.get(configuration);
     if (config === undefined) return;
-    for (const event of readEvents(rows, config)) this.tell(() => this.emit("event", event));
+    for (const event of readEvents(rows, config, sample)) this.tellEvent(event);
+  }
+
+  private tellEvent(event: EventView): void {
+    this.tell(() => this.emit("event", event));
   }
 
   /** One worker alone would lose what belongs to the others. */

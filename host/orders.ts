@@ -3,8 +3,10 @@
 import type { ArenaCapacity, WorkerShare } from "./datapath.js";
 import type { LinkCounters, LinkEvent } from "./device/device.js";
 import type { InterfaceOrder } from "./device/open.js";
+import type { ClockSample } from "./telemetry/event.js";
 import type { ZoneLimit } from "./workers/allowances.js";
 import type { BoardBuffers } from "./workers/board.js";
+import type { Work } from "./workload.js";
 
 /** What a worker begins with. */
 export interface WorkerStart {
@@ -30,6 +32,8 @@ export interface ConfigurationOrder {
   readonly limits: readonly ZoneLimit[];
   /** Microseconds, see host/patience.ts. */
   readonly busyPoll: number;
+  /** Bits of abi's EventClass: which events are noted. */
+  readonly events: number;
   /** Rows of counters that belong to it. */
   readonly devices: number;
   readonly flows: number;
@@ -83,6 +87,17 @@ export interface RawCounters {
   readonly flows: readonly (readonly bigint[])[];
   /** One per open interface; none where there is no device. */
   readonly links: readonly NamedLinkCounters[];
+  /** By abi's Table: entries in use, and places. */
+  readonly tables: readonly TableUse[];
+  /** One per worker; none where there is none. */
+  readonly work: readonly Work[];
+  /** Events that found no place. */
+  readonly eventsLost: number;
+}
+
+export interface TableUse {
+  readonly used: number;
+  readonly capacity: number;
 }
 
 export interface NamedLinkCounters extends LinkCounters {
@@ -102,8 +117,10 @@ export type Answer =
   /** Pages of abi's ExternalRowAt, NeighborRowAt rows, and the number of the configuration that they are of. */
   | { kind: "externals"; id: number; configuration: number; rows: Uint8Array[] }
   | { kind: "neighbors"; id: number; configuration: number; rows: Uint8Array[] }
-  /** Rows of abi's EventAt, and the number of the configuration whose pools they name. */
-  | { kind: "events"; configuration: number; rows: Uint8Array }
+  /** Rows of abi's EventAt, the number of the configuration whose pools they name, and both clocks behind them. */
+  | { kind: "events"; configuration: number; rows: Uint8Array; sample: ClockSample }
+  /** So many events found no place. */
+  | { kind: "eventsLost"; events: number }
   | { kind: "link"; interface: string; event: LinkEvent }
   | { kind: "notice"; text: string };
 

@@ -21,6 +21,7 @@ import { Allowances } from "./workers/allowances.js";
 import { Board } from "./workers/board.js";
 import { HandOff, handOffWindowBytes } from "./workers/handoff.js";
 import { Jobs } from "./workers/jobs.js";
+import { Workload } from "./workload.js";
 
 /** Looks after links, and ends a sleep, at least this often. */
 const CHECK_MS = 1000;
@@ -69,6 +70,7 @@ class Forwarding {
   private readonly loop: Loop;
   private readonly opener: Opener;
   private readonly jobs: Jobs;
+  private readonly workload = new Workload();
   private patience = new Patience(0);
   private inForce: ConfigurationOrder;
   private prepared: Prepared | undefined;
@@ -137,7 +139,9 @@ class Forwarding {
         // A number that is no integer is an object, and turns make no garbage: so many empty ones make one.
         if (emptyTurns % CLOCK_TURNS === 0) nowMs = performance.now();
         const now = Math.floor(nowMs);
+        this.workload.begin(nowMs);
         const received = this.loop.turn(now);
+        this.workload.end(received);
         emptyTurns = received > 0 ? 0 : emptyTurns + 1;
         // A batch makes fewer events than find a place, so none is lost while each is told after its turn.
         this.tellEvents();
@@ -185,6 +189,7 @@ class Forwarding {
     const due = Math.min(this.loop.wait(now), this.checkedAt + CHECK_MS - now, closing - now);
     if (due <= 0) return;
     const { board, worker } = this;
+    this.workload.sleep();
     board.fallAsleep(worker);
     // Whoever hands something off from here on wakes it; what came before is seen now.
     if (this.handOff?.waiting !== true) this.wait(Math.ceil(due));
@@ -222,7 +227,8 @@ class Forwarding {
       rows.length > 0;
       rows = this.datapath.takeEvents()
     ) {
-      this.answer({ kind: "events", configuration, rows });
+      const sample = { clock: clock(), wall: Date.now() };
+      this.answer({ kind: "events", configuration, rows, sample });
     }
   }
 
@@ -230,7 +236,7 @@ class Forwarding {
     const lost = this.datapath.lostEvents - this.lostEvents;
     if (lost === 0) return;
     this.lostEvents += lost;
-    this.notice(`${lost} events found no place and are lost`);
+    this.answer({ kind: "eventsLost", events: lost });
   }
 
   private takeOrders(): void {
@@ -372,6 +378,7 @@ class Forwarding {
       this.abandon();
       throw error;
     }
+    this.datapath.watchEvents(order.events);
     // The switch is made. First what forwarding needs, then what may fail.
     const gone = this.opened.filter(({ device }) => !opened.some((each) => each.device === device));
     this.prepared = undefined;
@@ -416,6 +423,9 @@ class Forwarding {
       zones: this.datapath.zoneCounters(),
       flows: this.datapath.flowCounters(flows),
       links: this.loop.interfaces.map(({ name, counters }) => ({ name, ...counters })),
+      tables: this.datapath.tables(),
+      work: [this.workload.read()],
+      eventsLost: this.datapath.lostEvents,
     };
   }
 

@@ -56,10 +56,15 @@ export class ZoneState {
   dropped: u64;
   /** The generation in which the number got its name: conns older than that are another tenant's. */
   born: u32;
-  /** When the last alarm about it was noted, how many were left out since; 1 above 80 % (nat/event.ts). */
+  /** When the second began in which `alarmsTold` of its hosts' alarms were noted (nat/event.ts). */
   alarmAt: u32;
-  alarmRepeats: u32;
-  connsHigh: u32;
+  alarmsTold: u8;
+  /** 1 above 80 % of its limit. */
+  connsHigh: u8;
+  /** Alarms that were left out since the last that was noted: of the zone, of its hosts' conns and ports. */
+  zoneRepeats: u16;
+  connRepeats: u16;
+  portRepeats: u16;
   /** Datagrams of which fragments are on their way, and fragments that wait: 0 at a switch. */
   datagrams: u16;
   waiting: u16;
@@ -91,10 +96,10 @@ export class PoolState {
   private used3: u32;
   /** Bits of these four of which 80 % are in use. */
   high: u32;
-  /** When its last alarm was noted, and how many were left out since (nat/event.ts). */
-  alarmAt: u32;
-  alarmRepeats: u32;
-  private pad: u32;
+  /** Alarms that were left out since the last that was noted (nat/event.ts). */
+  repeats: u16;
+  private pad0: u16;
+  private pad1: u64;
 
   /** Of a bitmap's protocol, or of BLOCKS (nat/external.ts). */
   used(which: u32): u32 {

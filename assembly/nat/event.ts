@@ -1,13 +1,19 @@
 /**
  * Events: what an operator must hear of, as records in a ring that the host empties. Numbers are those of
- * RFC 8158 where it has one. A ring that is full loses the newest, and counts it. Alarms that come again
- * and again are noted once a second, with how many were left out (RFC 8158 section 5: rate limits).
+ * RFC 8158 where it has one. A ring that is full loses the newest, and counts it.
+ *
+ * Alarms come again and again, so each is noted once a second (RFC 8158 section 5: rate limits): those of a zone
+ * and of each host, for each reason; those of a pool for each protocol; those of a table. Of one zone's hosts a
+ * second notes Limit.AlarmsPerZone. What is left out is counted, and told by the next alarm for the same reason.
+ * Which were noted lately stands in a table of as many places as Limit.Alarms, one for each hash; two that fall
+ * together hide each other for that second. A zone fills few of its places, so no zone can hide another's.
  */
 
-import { Allocation, EventAt, EventClass, EventKind, Limit, None, Reason } from "../abi";
-import { active } from "../config/configuration";
+import { Allocation, EventAt, EventClass, EventFlag, EventKind, Limit, None, Reason } from "../abi";
+import { active, ZoneState } from "../config/configuration";
 import { PoolRecord } from "../config/records";
-import { arena, connSlab, events } from "../memory";
+import { alarms, arena, connSlab, events, RecordBytes } from "../memory";
+import { tupleHash } from "../table/hash";
 import { NONE } from "../table/none";
 import { BLOCKS, External } from "./external";
 import { Tuple } from "./tuple";
@@ -46,60 +52,107 @@ export function takeEvent(to: usize): bool {
   return true;
 }
 
-/** Whether an alarm whose last time stands in these two words is to be noted; else it is left out. */
-function isDue(at: u32, repeats: u32): bool {
-  return at == 0 || arena.now - at >= ALARM_INTERVAL_MS || repeats == 0xffff;
+/** A place of the table of alarms: which was noted, and when. */
+@final
+@unmanaged
+class Alarm {
+  key: u64;
+  at: u32;
+  private pad: u32;
+}
+if (offsetof<Alarm>() != RecordBytes.Alarm) ERROR("an Alarm is 16 bytes");
+
+/** @param scope  number of the zone or index of the pool; `what` is the kind or Reason, never 0 */
+function alarmKey(what: u32, scope: u32, protocol: u32, address: u32): u64 {
+  return ((<u64>address) << 32) | ((<u64>scope) << 16) | ((<u64>protocol) << 8) | <u64>what;
+}
+
+/** Whether the alarm, or one that has its place, was noted within the last second; if not, it is now. */
+function isRecent(key: u64): bool {
+  const place = <usize>(tupleHash(arena.tupleKey, key, 0) % Limit.Alarms);
+  const alarm = changetype<Alarm>(alarms + place * RecordBytes.Alarm);
+  if (alarm.key != 0 && arena.now - alarm.at < ALARM_INTERVAL_MS) return true;
+  alarm.key = key;
+  alarm.at = arena.now;
+  return false;
+}
+
+function oneMore(repeats: u16): u16 {
+  return repeats == 0xffff ? repeats : repeats + 1;
 }
 
 /** No port of the protocol is left in the pool for this host; without ports: no address. */
 export function notePoolExhausted(pool: PoolRecord, original: Tuple, hasPorts: bool): void {
   const state = active.poolStateOf(pool);
-  if (!isDue(state.alarmAt, state.alarmRepeats)) {
-    state.alarmRepeats++;
+  const kind: u32 = hasPorts ? EventKind.PortsExhausted : EventKind.AddressesExhausted;
+  const index = active.poolIndexOf(pool);
+  if (isRecent(alarmKey(kind, index, original.protocol, 0))) {
+    state.repeats = oneMore(state.repeats);
     return;
   }
-  const at = begin(hasPorts ? EventKind.PortsExhausted : EventKind.AddressesExhausted);
+  const at = begin(kind);
   if (at != 0) {
     writeHost(at, original);
-    store<u16>(at, <u16>active.poolIndexOf(pool), EventAt.Pool);
-    store<u16>(at, active.zone(pool.zone).number, EventAt.ExternalZone);
-    store<u16>(at, <u16>state.alarmRepeats, EventAt.Repeats);
+    store<u16>(at, <u16>index, EventAt.Pool);
+    writeExternalZone(at, active.zone(pool.zone).number);
+    store<u16>(at, state.repeats, EventAt.Repeats);
   }
-  state.alarmAt = max<u32>(arena.now, 1);
-  state.alarmRepeats = 0;
+  state.repeats = 0;
 }
 
 /** A limit of the zone with this index, or of one of its hosts, is reached. */
 export function noteQuota(zoneIndex: u32, original: Tuple, reason: Reason): void {
   const state = active.zoneState(zoneIndex);
-  if (!isDue(state.alarmAt, state.alarmRepeats)) {
-    state.alarmRepeats++;
+  const isHosts = reason != Reason.ZoneConnLimit;
+  const address = isHosts ? original.source : 0;
+  const protocol: u32 = reason == Reason.HostPortLimit ? original.protocol : 0;
+  const key = alarmKey(reason, original.zone, protocol, address);
+  const repeats = repeatsOf(state, reason);
+  if ((isHosts && !mayTellHost(state)) || isRecent(key)) {
+    store<u16>(repeats, oneMore(load<u16>(repeats)));
     return;
   }
+  if (isHosts) state.alarmsTold++;
   const at = begin(EventKind.QuotaExceeded);
   if (at != 0) {
     writeHost(at, original);
     store<u32>(at, reason, EventAt.Value);
-    store<u16>(at, <u16>state.alarmRepeats, EventAt.Repeats);
+    store<u16>(at, load<u16>(repeats), EventAt.Repeats);
   }
-  state.alarmAt = max<u32>(arena.now, 1);
-  state.alarmRepeats = 0;
+  store<u16>(repeats, 0);
+}
+
+/** Where the zone counts the alarms for a reason that were left out. */
+function repeatsOf(state: ZoneState, reason: Reason): usize {
+  const at = changetype<usize>(state);
+  if (reason == Reason.ZoneConnLimit) return at + offsetof<ZoneState>("zoneRepeats");
+  if (reason == Reason.HostConnLimit) return at + offsetof<ZoneState>("connRepeats");
+  return at + offsetof<ZoneState>("portRepeats");
+}
+
+/** Whether this second has room for one more alarm about a host of the zone. */
+function mayTellHost(state: ZoneState): bool {
+  if (state.alarmsTold != 0 && arena.now - state.alarmAt < ALARM_INTERVAL_MS) {
+    return state.alarmsTold < <u8>Limit.AlarmsPerZone;
+  }
+  state.alarmAt = arena.now;
+  state.alarmsTold = 0;
+  return true;
 }
 
 /** A table that all zones share is full. */
 export function noteTableFull(original: Tuple, reason: Reason): void {
-  if (!isDue(arena.alarmAt, arena.alarmRepeats)) {
-    arena.alarmRepeats++;
+  if (isRecent(alarmKey(reason, 0, 0, 0))) {
+    arena.tableRepeats = min<u32>(arena.tableRepeats + 1, 0xffff);
     return;
   }
   const at = begin(EventKind.TableFull);
   if (at != 0) {
     writeHost(at, original);
     store<u32>(at, reason, EventAt.Value);
-    store<u16>(at, <u16>arena.alarmRepeats, EventAt.Repeats);
+    store<u16>(at, <u16>arena.tableRepeats, EventAt.Repeats);
   }
-  arena.alarmAt = max<u32>(arena.now, 1);
-  arena.alarmRepeats = 0;
+  arena.tableRepeats = 0;
 }
 
 /** Percent of `all` that are used, when that crosses a threshold: upwards unless `high`, else downwards. */
@@ -130,7 +183,7 @@ export function watchConns(zoneIndex: u32): void {
   const conns = state.conns + state.elsewhere;
   if (!crossing(conns, limit, state.connsHigh != 0)) return;
   const at = noteCrossing(conns, limit, state.connsHigh != 0);
-  if (at != 0) store<u16>(at, active.zone(zoneIndex).number, EventAt.Zone);
+  if (at != 0) writeZone(at, active.zone(zoneIndex).number);
   state.connsHigh ^= 1;
 }
 
@@ -152,8 +205,8 @@ export function watchPool(external: External, which: u32, protocol: u32): void {
   const at = noteCrossing(state.used(which), all, high);
   if (at != 0) {
     store<u16>(at, <u16>external.pool, EventAt.Pool);
-    store<u16>(at, <u16>protocol, EventAt.Protocol);
-    store<u16>(at, active.zone(pool.zone).number, EventAt.ExternalZone);
+    store<u8>(at, <u8>protocol, EventAt.Protocol);
+    writeExternalZone(at, active.zone(pool.zone).number);
   }
   state.high ^= bit;
 }
@@ -179,9 +232,9 @@ export function noteBlock(
   if (!isNoted(EventClass.Blocks)) return;
   const at = begin(kind);
   if (at == 0) return;
-  store<u16>(at, <u16>zone, EventAt.Zone);
+  writeZone(at, <u16>zone);
   store<u32>(at, host, EventAt.Address);
-  store<u16>(at, external.zone, EventAt.ExternalZone);
+  writeExternalZone(at, external.zone);
   store<u32>(at, external.address, EventAt.External);
   store<u16>(at, <u16>first, EventAt.ExternalPort);
   store<u16>(at, <u16>last, EventAt.LastPort);
@@ -198,7 +251,7 @@ export function noteMapping(
   const at = begin(kind);
   if (at == 0) return;
   writeHost(at, inside);
-  store<u16>(at, external.zone, EventAt.ExternalZone);
+  writeExternalZone(at, external.zone);
   store<u32>(at, external.address, EventAt.External);
   store<u16>(at, <u16>externalPort, EventAt.ExternalPort);
 }
@@ -209,16 +262,28 @@ export function noteSession(kind: EventKind, original: Tuple, reply: Tuple): voi
   const at = begin(kind);
   if (at == 0) return;
   writeHost(at, original);
-  store<u16>(at, reply.zone, EventAt.ExternalZone);
+  writeExternalZone(at, reply.zone);
   store<u32>(at, reply.destination, EventAt.External);
   store<u16>(at, reply.destinationPort, EventAt.ExternalPort);
   store<u32>(at, original.destination, EventAt.Remote);
   store<u16>(at, original.destinationPort, EventAt.RemotePort);
+  store<u32>(at, reply.source, EventAt.Target);
+  store<u16>(at, reply.sourcePort, EventAt.TargetPort);
 }
 
 function writeHost(at: usize, original: Tuple): void {
-  store<u16>(at, original.protocol, EventAt.Protocol);
-  store<u16>(at, original.zone, EventAt.Zone);
+  store<u8>(at, <u8>original.protocol, EventAt.Protocol);
+  writeZone(at, original.zone);
   store<u32>(at, original.source, EventAt.Address);
   store<u16>(at, original.sourcePort, EventAt.Port);
+}
+
+function writeZone(at: usize, zone: u16): void {
+  store<u16>(at, zone, EventAt.Zone);
+  store<u8>(at, load<u8>(at, EventAt.Flags) | <u8>EventFlag.Zone, EventAt.Flags);
+}
+
+function writeExternalZone(at: usize, zone: u16): void {
+  store<u16>(at, zone, EventAt.ExternalZone);
+  store<u8>(at, load<u8>(at, EventAt.Flags) | <u8>EventFlag.ExternalZone, EventAt.Flags);
 }

@@ -1,8 +1,10 @@
 import { randomBytes } from "node:crypto";
+import { EventClass, EventKind } from "../../assembly/abi.js";
 import type { Config } from "../config/model.js";
 import { Forwarder } from "../forwarder.js";
 import type { Counters } from "../telemetry/counters.js";
-import { describeEvent } from "../telemetry/event.js";
+import { classOf, describeEvent, type EventView } from "../telemetry/event.js";
+import { EventLog } from "../telemetry/eventlog.js";
 import { type Command, Exit, log, messageOf, print, readArgs } from "./command.js";
 import { loadConfig } from "./configfile.js";
 
@@ -19,7 +21,7 @@ driver afxdp CAP_BPF, CAP_NET_ADMIN and CAP_IPC_LOCK, too. CONFIG is a JSON file
   --stats  print a line of counters every second
 
 Signals:
-  SIGHUP           read CONFIG again and switch to it; conns that it still allows go on
+  SIGHUP           read CONFIG again and switch to it; conns that it still allows go on; opens log files anew
   SIGUSR2          print the conn table as one line of JSON
   SIGINT, SIGTERM  stop
 
@@ -35,32 +37,60 @@ Example:
     const { values, positionals } = readArgs(args, options, ["CONFIG"]);
     const path = positionals[0] ?? "";
     // A signal that nobody listens to ends the process: the handlers stand before there is anything to ask.
-    let running: Promise<Forwarder>;
+    let running: Promise<Running>;
     onSignals(path, () => running);
     const config = loadConfig(path);
     const stop = stopSignal();
     running = start(config);
-    const forwarder = await running;
+    const { forwarder, events } = await running;
     const stats = values.stats ? printStats(forwarder) : undefined;
     const failure = await untilTheEnd(forwarder, stop);
     clearInterval(stats);
     if (failure !== undefined) {
       log(failure.message);
+      await events.stop();
       return Exit.Failure;
     }
     await forwarder.stop();
+    await events.stop();
     log("stopped");
     return Exit.Ok;
   },
 };
 
-async function start(config: Config): Promise<Forwarder> {
+interface Running {
+  readonly forwarder: Forwarder;
+  readonly events: EventLog;
+  /** The configuration in force. */
+  config: Config;
+}
+
+async function start(config: Config): Promise<Running> {
   const forwarder = await Forwarder.start(config, randomBytes(16));
+  const events = new EventLog(config, {
+    wall: () => Date.now(),
+    monotonic: () => performance.now(),
+    notice: log,
+    heard: (event) => printEvent(event, running.config),
+  });
+  const running: Running = { forwarder, events, config };
   forwarder.on("notice", (text) => log(text));
-  forwarder.on("event", (event) => log(`${new Date().toISOString()} ${describeEvent(event)}`));
-  forwarder.on("link", (name, event) => log(`interface ${name}: ${event}`));
+  forwarder.on("event", (event) => events.tell(event));
+  forwarder.on("link", (name, event) => {
+    log(`interface ${name}: ${event}`);
+    events.tellLink(name, event);
+  });
   log("running");
-  return forwarder;
+  return running;
+}
+
+/** Alarms always; blocks where no log takes them. An interface's have been printed in its own words. */
+function printEvent(event: EventView, { telemetry }: Config): void {
+  const { kind } = event;
+  if (kind === EventKind.InterfaceLost || kind === EventKind.InterfaceBack) return;
+  const wanted = EventClass.Alarms | (telemetry.logs.length === 0 ? EventClass.Blocks : 0);
+  if ((classOf(kind) & wanted) === 0) return;
+  log(`${new Date(event.time).toISOString()} ${describeEvent(event)}`);
 }
 
 /** Resolves with the first signal that says stop; a second one finds it stopping already. */
@@ -79,28 +109,31 @@ function untilTheEnd(forwarder: Forwarder, stop: Promise<void>): Promise<Error |
 }
 
 /** @param running  settles when the forwarder has started, or cannot: then there is nobody to ask */
-function onSignals(path: string, running: () => Promise<Forwarder>): void {
-  const ask = (answer: (forwarder: Forwarder) => Promise<void>) => () =>
+function onSignals(path: string, running: () => Promise<Running>): void {
+  const ask = (answer: (running: Running) => Promise<void>) => () =>
     void running().then(answer, () => {});
   process.on(
     "SIGHUP",
-    ask((forwarder) => reload(forwarder, path)),
+    ask((running) => reload(running, path)),
   );
   process.on("SIGUSR2", ask(printConns));
   // Node would open its debugger to every local user.
   process.on("SIGUSR1", () => log("SIGUSR1 does nothing; SIGUSR2 prints the conn table"));
 }
 
-async function reload(forwarder: Forwarder, path: string): Promise<void> {
+async function reload(running: Running, path: string): Promise<void> {
   try {
-    await forwarder.reconfigure(loadConfig(path));
+    const config = loadConfig(path);
+    await running.forwarder.reconfigure(config);
+    running.config = config;
+    running.events.reconfigure(config);
     log("configuration reloaded");
   } catch (error) {
     log(`configuration refused, the one in force stays:\n${messageOf(error)}`);
   }
 }
 
-async function printConns(forwarder: Forwarder): Promise<void> {
+async function printConns({ forwarder }: Running): Promise<void> {
   try {
     print(JSON.stringify({ conns: await forwarder.conns() }));
   } catch (error) {

@@ -58,7 +58,7 @@ export function capacityOf(config: Config): Capacity {
   };
 }
 
-function tableCapacity({ capacity, devices, neighbors }: Config) {
+export function tableCapacity({ capacity, devices, neighbors }: Config) {
   const room = Math.max(NEIGHBORS, 16 * devices.length, 2 * neighbors.length);
   return { conns: capacity.conns ?? CONNS, neighbors: capacity.neighbors ?? room };
 }

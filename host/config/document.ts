@@ -44,6 +44,7 @@ export interface Sections {
   readonly workers: number;
   /** Microseconds. */
   readonly busyPoll: number;
+  readonly telemetry: schema.TelemetryEntry;
   readonly broken: Broken;
 }
 
@@ -73,6 +74,7 @@ export function readDocument(value: unknown, problems: Problems): Sections {
     capacity: salvage(schema.CapacitySchema, section("capacity")) ?? {},
     workers: salvage(schema.WorkersSchema, section("workers")) ?? schema.WORKERS,
     busyPoll: salvage(schema.BusyPollSchema, section("busyPoll")) ?? schema.BUSY_POLL,
+    telemetry: single("telemetry", schema.TelemetrySchema),
     broken: {
       zones: brokenNames(section("zones"), schema.ZoneSchema, ["id", "name"]),
       devices: brokenNames(section("devices"), schema.DeviceSchema, ["port", "name"]),

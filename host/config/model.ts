@@ -11,6 +11,7 @@ import type {
   MappingBehaviour,
 } from "../../assembly/abi.js";
 import type { AddressRange, PortRange, Prefix } from "./address.js";
+import type { SyslogFacility } from "./telemetryschema.js";
 
 export interface Zone {
   readonly index: number;
@@ -219,6 +220,55 @@ export interface RequestedCapacity {
   readonly slots: number | undefined;
 }
 
+/** A collector that is reached by the network. */
+export interface Collector {
+  readonly transport: "udp" | "tcp";
+  /** An IPv4 or IPv6 address. */
+  readonly server: string;
+  readonly port: number;
+  /** Bytes of the longest IP packet. */
+  readonly mtu: number;
+}
+
+interface LogBase {
+  /** Bits of abi's EventClass. */
+  readonly events: number;
+  /** Events that may wait. */
+  readonly queue: number;
+  /** Events a second; undefined for no limit. */
+  readonly rate: number | undefined;
+}
+
+export interface FileLog extends LogBase {
+  readonly kind: "file";
+  readonly path: string;
+}
+
+export interface SyslogLog extends LogBase {
+  readonly kind: "syslog";
+  readonly collector: Collector | { readonly transport: "local"; readonly path: string };
+  readonly facility: SyslogFacility;
+  /** Undefined for the machine's. */
+  readonly hostname: string | undefined;
+}
+
+export interface IpfixLog extends LogBase {
+  readonly kind: "ipfix";
+  readonly collector: Collector;
+  /** Observation domain ID. */
+  readonly domain: number;
+  readonly templateSeconds: number;
+}
+
+/** Where events go. */
+export type LogTarget = FileLog | SyslogLog | IpfixLog;
+
+export interface Telemetry {
+  /** Bits of abi's EventClass: what the datapath notes. */
+  readonly events: number;
+  readonly logs: readonly LogTarget[];
+}
+
 export interface Config extends Switches {
   readonly version: 1;
   /** Ascending by id. */
@@ -237,6 +287,7 @@ export interface Config extends Switches {
   readonly workers: number;
   /** Microseconds for which to look for the next frame before sleeping. */
   readonly busyPoll: number;
+  readonly telemetry: Telemetry;
 }
 
 /** Freezes a value with everything that it leads to. */

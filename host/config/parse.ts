@@ -25,6 +25,7 @@ import { resolveFlow, type UnsortedRule } from "./rule.js";
 import { Scope } from "./scope.js";
 import { checkShares } from "./shares.js";
 import { checkSharing } from "./sharing.js";
+import { readTelemetry } from "./telemetry.js";
 import { checkSets, readTimeouts } from "./timeouts.js";
 import { readDevices, readZones } from "./topology.js";
 
@@ -71,6 +72,7 @@ export function checkConfig(value: unknown): Config {
     capacity: requestedCapacity(sections),
     workers: sections.workers,
     busyPoll: sections.busyPoll,
+    telemetry: readTelemetry(sections.telemetry, problems),
   };
   pools.checkTotal();
   const pathOf = (pool: Pool) => pools.pathOf(pool);

@@ -2,7 +2,7 @@
  * The shape of a configuration document: keys, types, bounds, defaults and their descriptions. A schema's
  * message is what an error says after "expected". What depends on another part of the document is
  * checked behind it, in parse.ts. What this version does not do yet is refused here, by name. Pools are in
- * poolschema.ts; timeouts and what holds for all conns in policyschema.ts.
+ * poolschema.ts; timeouts and what holds for all conns in policyschema.ts; where events go in telemetryschema.ts.
  */
 
 import { toJsonSchema } from "@valibot/to-json-schema";
@@ -31,9 +31,11 @@ import {
   whole,
   zoneReference,
 } from "./shapes.js";
+import { TelemetrySchema } from "./telemetryschema.js";
 
 export { GatewaysSchema, IcmpSchema, TcpSchema, TimeoutsSchema } from "./policyschema.js";
 export { PoolSchema } from "./poolschema.js";
+export { TelemetrySchema } from "./telemetryschema.js";
 
 /** Linux: IFNAMSIZ less the final zero. */
 const INTERFACE_NAME_BYTES = 15;
@@ -311,6 +313,7 @@ export const DocumentSchema = v.pipe(
       capacity: v.optional(CapacitySchema, {}),
       workers: v.optional(WorkersSchema, WORKERS),
       busyPoll: v.optional(BusyPollSchema, BUSY_POLL),
+      telemetry: v.optional(TelemetrySchema, {}),
     },
     "an object",
   ),
@@ -329,6 +332,7 @@ export type TimeoutsEntry = v.InferOutput<typeof TimeoutsSchema>;
 export type TcpEntry = v.InferOutput<typeof TcpSchema>;
 export type IcmpEntry = v.InferOutput<typeof IcmpSchema>;
 export type GatewaysEntry = v.InferOutput<typeof GatewaysSchema>;
+export type { TelemetryEntry } from "./telemetryschema.js";
 export type CapacityEntry = v.InferOutput<typeof CapacitySchema>;
 export type ConfigDocument = v.InferOutput<typeof DocumentSchema>;
 

@@ -43,12 +43,25 @@ interface Shape {
   readonly entries?: Readonly<Record<string, Shape>>;
   readonly item?: Shape;
   readonly wrapped?: Shape;
-  /** Of a union the shapes, of a picklist the words. */
+  /** Of a union or variant the shapes, of a picklist the words. */
   readonly options?: readonly unknown[];
+  /** Of a variant: the key whose word says which shape it is. */
+  readonly key?: string;
+  /** Of one word. */
+  readonly literal?: unknown;
+  /** Of what has more conditions: the shape is the first. */
+  readonly pipe?: readonly Shape[];
 }
 
 function isObjectShape(option: unknown): option is Shape {
   return isRecord(option) && isRecord(option.entries);
+}
+
+/** Of several shapes of an object: the one that the value says it has. */
+function isMeant(option: Shape, { key }: Shape, value: unknown): boolean {
+  if (key === undefined) return true;
+  const word = option.entries?.[key];
+  return isRecord(value) && (word?.literal ?? word?.pipe?.[0]?.literal) === value[key];
 }
 
 function reportUnknownKeys(
@@ -60,7 +73,7 @@ function reportUnknownKeys(
   if (shape.wrapped !== undefined) {
     if (value !== undefined) reportUnknownKeys(shape.wrapped, value, path, problems);
   } else if (shape.options !== undefined) {
-    const object = shape.options.find(isObjectShape);
+    const object = shape.options.filter(isObjectShape).find((each) => isMeant(each, shape, value));
     if (object !== undefined && isRecord(value)) reportUnknownKeys(object, value, path, problems);
   } else if (shape.item !== undefined) {
     if (!Array.isArray(value)) return;

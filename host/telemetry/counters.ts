@@ -40,6 +40,12 @@ export interface Counters {
   readonly links: Readonly<Record<string, LinkCounters>>;
 }
 
+/** All that a running forwarder can be asked for at once; the configuration is the one that it is of. */
+export interface Readings extends Pick<RawCounters, "tables" | "work" | "eventsLost"> {
+  readonly config: Config;
+  readonly counters: Counters;
+}
+
 /** Reads the counters of a datapath in which this configuration is in force. */
 export function rawCounters(datapath: Datapath, config: Config): RawCounters {
   return {
@@ -48,6 +54,9 @@ export function rawCounters(datapath: Datapath, config: Config): RawCounters {
     zones: datapath.zoneCounters(),
     flows: datapath.flowCounters(config.flows.length),
     links: [],
+    tables: datapath.tables(),
+    work: [],
+    eventsLost: datapath.lostEvents,
   };
 }
 

@@ -18,7 +18,7 @@ const START = 0;
 type Waiting = { resolve(answer: Answer): void; reject(error: Error): void };
 
 /** What a worker says without being asked. */
-export type Saying = Extract<Answer, { kind: "events" | "link" | "notice" }>;
+export type Saying = Extract<Answer, { kind: "events" | "eventsLost" | "link" | "notice" }>;
 
 /** A worker that has not answered in time. Whether it did what it was asked for is not known. */
 export class NoAnswer extends Error {

@@ -1,6 +1,6 @@
-/** Counters of several workers under one configuration as one's. */
+/** Counters of several workers under one configuration as one's, what each did with its time excepted. */
 
-import type { NamedLinkCounters, RawCounters } from "../orders.js";
+import type { NamedLinkCounters, RawCounters, TableUse } from "../orders.js";
 
 type Rows = readonly (readonly bigint[])[];
 
@@ -15,6 +15,9 @@ export function sumCounters(all: readonly RawCounters[]): RawCounters {
       zones: addRows(sum.zones, each.zones),
       flows: addRows(sum.flows, each.flows),
       links: addLinks(sum.links, each.links),
+      tables: addTables(sum.tables, each.tables),
+      work: [...sum.work, ...each.work],
+      eventsLost: sum.eventsLost + each.eventsLost,
     }),
     first,
   );
@@ -26,6 +29,13 @@ function addRow(one: readonly bigint[], other: readonly bigint[]): bigint[] {
 
 function addRows(one: Rows, other: Rows): bigint[][] {
   return one.map((row, i) => addRow(row, other[i] ?? []));
+}
+
+function addTables(one: readonly TableUse[], other: readonly TableUse[]): TableUse[] {
+  return one.map(({ used, capacity }, i) => ({
+    used: used + (other[i]?.used ?? 0),
+    capacity: capacity + (other[i]?.capacity ?? 0),
+  }));
 }
 
 /** By name: each worker has sockets of its own on the same interfaces. */

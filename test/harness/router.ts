@@ -372,7 +372,8 @@ export class Router {
   private eventsOf({ datapath }: Member): EventView[] {
     const events: EventView[] = [];
     for (;;) {
-      const more = readEvents(datapath.takeEvents(), this.config);
+      const sample = { clock: this.now, wall: this.now };
+      const more = readEvents(datapath.takeEvents(), this.config, sample);
       if (more.length === 0) return events;
       events.push(...more);
     }

@@ -3,11 +3,12 @@ import { readdirSync, readlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import koffi from "koffi";
 import t, { type Test } from "tap";
-import { EventKind } from "../../assembly/abi.js";
+import { EventKind, Table } from "../../assembly/abi.js";
 import type { Config } from "../../host/config/model.js";
 import { parseConfig } from "../../host/config/parse.js";
 import { Lab, labSupport } from "../../host/demo/lab.js";
 import { Forwarder } from "../../host/forwarder.js";
+import { formatMetrics } from "../../host/telemetry/prometheus.js";
 import { burst } from "../harness/burst.js";
 import { inside } from "../harness/inside.js";
 
@@ -180,6 +181,33 @@ t.test("a forwarder", { skip: reason ?? false }, async (t) => {
       const { stdout } = await near.run("ip", ["-j", "link", "show", name]);
       t.notOk(JSON.parse(stdout)[0].xdp, `no program is left on ${name}`);
     }
+  });
+
+  t.test("readings: what workers do, and how full tables are", async (t) => {
+    const { far, here } = await site(t);
+    const mac = "02:00:00:00:00:01";
+    const lan = { name: "lan", zone: "z", interface: "eth0", mac, addresses: ["10.0.0.1/8"] };
+    const document = { version: 1, zones: [{ id: 1, name: "z" }], devices: [lan] };
+    const config = parse({ ...document, capacity: { conns: 64 } });
+    const forwarder = await here(() => Forwarder.start(config, SEED));
+    t.teardown(() => forwarder.stop());
+    const before = await forwarder.readings();
+    t.match(before.tables[Table.Conns], { used: 0, capacity: 64 });
+    await burst(far, HOSTS);
+    await sleep(200);
+    const after = await forwarder.readings();
+    const [idle, busy] = [before.work[0], after.work[0]];
+    if (idle === undefined || busy === undefined) throw new Error("no worker");
+    t.ok(busy.frames - idle.frames > 0, `${busy.frames} frames`);
+    t.ok(busy.busyMs > idle.busyMs, `${busy.busyMs} ms`);
+    t.ok(busy.turns > busy.emptyTurns);
+    t.ok(busy.sleeps > 0);
+    const batches = busy.batches.reduce((sum, each) => sum + each);
+    t.equal(batches, busy.turns - busy.emptyTurns);
+    t.match(
+      formatMetrics({ version: "0", startedAt: 0, readings: after, logs: [] }),
+      /_frames_total/,
+    );
   });
 
   t.test("every event of a burst is told", async (t) => {

@@ -213,6 +213,19 @@ t.test("only the command line and the control plane know what outlives the proce
   t.same(broken(host, allowed), []);
 });
 
+t.test("telemetry knows configurations, and of devices the system calls", async (t) => {
+  const own = host.filter(({ from }) => inside("host/telemetry")(from));
+  const types = ["host/datapath", "host/device/device", "host/orders"];
+  const allowed = ({ to }: Import) =>
+    to.startsWith("node:") ||
+    to === "assembly/abi" ||
+    inside("host/telemetry")(to) ||
+    inside("host/config")(to) ||
+    ["host/device/libc", "host/device/packet", ...types].includes(to);
+  t.ok(own.length > 0);
+  t.same(broken(own, allowed), []);
+});
+
 t.test("nothing imports test", async (t) => {
   t.same(
     broken([...assembly, ...host], ({ to }) => !inside("test")(to)),

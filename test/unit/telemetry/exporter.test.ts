@@ -1,0 +1,228 @@
+/** The queue in front of a collector: what it holds, what it loses, and what it says of that. */
+import { createSocket } from "node:dgram";
+import { mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import t from "tap";
+import { Exporter, type ExporterOptions } from "../../../host/telemetry/exporter.js";
+import { jsonLines } from "../../../host/telemetry/jsonlog.js";
+import { type Done, FileLink, type Link, TcpLink, UdpLink } from "../../../host/telemetry/link.js";
+import { syslogLines } from "../../../host/telemetry/syslog.js";
+import { session } from "../../harness/events.js";
+
+/** A collector that does as it is told. */
+class Collector implements Link {
+  readonly name = "collector";
+  readonly bytes = 65536;
+  readonly retryMaxMs = 500;
+  isOpen = false;
+  onBreak: Link["onBreak"] = () => {};
+  /** Lines that have arrived. */
+  readonly lines: string[] = [];
+  mode: "takes" | "refuses" | "stalls" = "takes";
+
+  open(done: Done): void {
+    this.isOpen = true;
+    done();
+  }
+  send(message: Uint8Array, done: Done): void {
+    if (this.mode === "refuses") setImmediate(() => done(new Error("refused")));
+    if (this.mode !== "takes") return;
+    this.lines.push(...String(Buffer.from(message)).trim().split("\n"));
+    setImmediate(done);
+  }
+  close(): void {
+    this.isOpen = false;
+  }
+}
+
+function make(link: Link, options: Partial<ExporterOptions> = {}) {
+  const notices: string[] = [];
+  const exporter = new Exporter({
+    format: jsonLines(),
+    link,
+    queue: 100,
+    rate: undefined,
+    wall: Date.now,
+    monotonic: () => performance.now(),
+    notice: (text) => notices.push(text),
+    ...options,
+  });
+  return { exporter, notices };
+}
+
+async function until(is: () => boolean, what: string): Promise<void> {
+  for (let n = 0; n < 500; n++) {
+    if (is()) return;
+    await sleep(10);
+  }
+  throw new Error(`not within five seconds: ${what}`);
+}
+
+t.test(
+  "a queue is bounded; what is lost is counted, told to the operator and in the stream",
+  async (t) => {
+    const link = new Collector();
+    link.mode = "refuses";
+    const { exporter, notices } = make(link);
+    for (let n = 0; n < 250; n++) exporter.offer(session({ port: n }));
+    await until(() => exporter.status.failures > 1, "it tries again");
+    t.match(exporter.status, { isUp: false, queued: 100, lostInQueue: 150, events: 0 });
+    t.same(notices, ["collector: refused; events wait, and are tried again"], "once");
+    link.mode = "takes";
+    await until(() => exporter.status.queued === 0, "all is sent");
+    t.match(exporter.status, { isUp: true, events: 100 });
+    t.equal(link.lines.length, 101);
+    t.match(JSON.parse(link.lines[0] ?? ""), { event: "events-lost", count: 150 });
+    t.same(
+      link.lines.slice(1).map((line) => JSON.parse(line).port),
+      Array.from({ length: 100 }, (_, n) => n),
+      "the oldest, in order",
+    );
+    t.match(notices[1], /works again/);
+    await exporter.stop(1000);
+  },
+);
+
+t.test("a collector that takes nothing holds up nobody, and stopping is bounded", async (t) => {
+  const link = new Collector();
+  link.mode = "stalls";
+  const { exporter, notices } = make(link);
+  for (let n = 0; n < 100; n++) exporter.offer(session());
+  await sleep(50);
+  const before = performance.now();
+  await exporter.stop(200);
+  t.ok(performance.now() - before < 1000);
+  t.match(notices.at(-1), /100 events are lost at the end/);
+  t.equal(exporter.status.lostInQueue, 100);
+  exporter.offer(session());
+  t.equal(exporter.status.lostInQueue, 100, "nothing is taken any more");
+});
+
+t.test("stopping sends what waits", async (t) => {
+  const link = new Collector();
+  const { exporter } = make(link);
+  for (let n = 0; n < 100; n++) exporter.offer(session());
+  await exporter.stop(1000);
+  t.equal(link.lines.length, 100);
+  t.notOk(link.isOpen);
+});
+
+t.test("a rate is kept", async (t) => {
+  const link = new Collector();
+  const { exporter } = make(link, { rate: 20 });
+  for (let n = 0; n < 60; n++) exporter.offer(session());
+  await sleep(1000);
+  t.ok(link.lines.length >= 30 && link.lines.length <= 45, `${link.lines.length} in a second`);
+  await exporter.stop(100);
+});
+
+t.test("UDP: nobody there, then somebody", async (t) => {
+  const probe = createSocket("udp4");
+  await new Promise<void>((resolve) => probe.bind(0, "127.0.0.1", resolve));
+  const { port } = probe.address();
+  await new Promise<void>((resolve) => probe.close(() => resolve()));
+  const options = { facility: "local0", hostname: "h", processId: 1, counted: false } as const;
+  const { exporter, notices } = make(new UdpLink("127.0.0.1", port, 1500), {
+    format: syslogLines(options),
+  });
+  for (let n = 0; n < 5; n++) exporter.offer(session({ port: 1000 + n }));
+  await until(() => !exporter.status.isUp, "it notices");
+  t.match(notices[0], /ECONNREFUSED; events wait/);
+  const found: string[] = [];
+  const server = createSocket("udp4", (message) => found.push(String(message)));
+  await new Promise<void>((resolve) => server.bind(port, "127.0.0.1", resolve));
+  await until(() => exporter.status.queued === 0, "all is sent");
+  await until(() => found.some((line) => line.includes("1004")), "the last one has come");
+  const { events, lostOnTheWay } = exporter.status;
+  const sessions = found.filter((line) => line.includes("session-created"));
+  t.equal(events, 5);
+  t.equal(sessions.length + lostOnTheWay, 5, "what was sent to nobody is counted");
+  t.ok(lostOnTheWay >= 1);
+  t.ok(found.some((line) => line.includes(" events-lost ")));
+  await exporter.stop(1000);
+  server.close();
+});
+
+async function listen(
+  port: number,
+  heard: (text: string, socket: Socket) => void,
+): Promise<Server> {
+  const server = createServer((socket) => {
+    socket.on("data", (data) => heard(String(data), socket));
+    socket.on("error", () => {});
+  });
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  return server;
+}
+
+t.test("TCP: a collector that is restarted gets what came meanwhile", async (t) => {
+  let text = "";
+  let last: Socket | undefined;
+  const heard = (more: string, socket: Socket) => {
+    text += more;
+    last = socket;
+  };
+  const first = await listen(0, heard);
+  const { port } = first.address() as { port: number };
+  const { exporter, notices } = make(new TcpLink("127.0.0.1", port));
+  exporter.offer(session({ port: 1 }));
+  await until(() => text.includes('"port":1,'), "the first has come");
+  first.close();
+  last?.destroy();
+  await until(() => !exporter.status.isUp, "it notices");
+  exporter.offer(session({ port: 2 }));
+  await sleep(300);
+  const second = await listen(port, heard);
+  await until(() => text.includes('"port":2,'), "the second has come");
+  t.match(notices[0], /events wait, and are tried again/);
+  t.match(notices[1], /works again/);
+  await exporter.stop(1000);
+  second.close();
+  last?.destroy();
+});
+
+t.test("TCP: one that does not read is bounded by the queue", async (t) => {
+  const sockets: Socket[] = [];
+  const server = createServer({ pauseOnConnect: true }, (socket) => sockets.push(socket));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  const { exporter } = make(new TcpLink("127.0.0.1", port), { queue: 2000 });
+  for (let n = 0; n < 200 && exporter.status.lostInQueue === 0; n++) {
+    for (let i = 0; i < 500; i++) exporter.offer(session());
+    await sleep(1);
+  }
+  t.ok(exporter.status.lostInQueue > 0);
+  t.ok(exporter.status.queued <= 2000);
+  await exporter.stop(100);
+  for (const socket of sockets) socket.destroy();
+  server.close();
+});
+
+t.test("a file that was moved away is made anew when it is opened again", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "crosszone-log-"));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, "events.jsonl");
+  const { exporter, notices } = make(new FileLink(path));
+  exporter.offer(session({ port: 1 }));
+  await until(() => exporter.status.events === 1, "the first is written");
+  renameSync(path, `${path}.1`);
+  exporter.reopen();
+  exporter.offer(session({ port: 2 }));
+  await exporter.stop(1000);
+  t.match(readFileSync(`${path}.1`, "utf8"), '"port":1,');
+  t.match(JSON.parse(readFileSync(path, "utf8")), { port: 2 });
+  t.same(notices, []);
+});
+
+t.test("a folder that is not there is waited for", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "crosszone-log-"));
+  rmSync(folder, { recursive: true });
+  const { exporter, notices } = make(new FileLink(join(folder, "x")));
+  exporter.offer(session());
+  await until(() => !exporter.status.isUp, "it notices");
+  t.match(notices[0], /ENOENT.*events wait/);
+  await exporter.stop(100);
+});

@@ -1,19 +1,20 @@
 import { configSchemaText } from "../config/schema.js";
-import { type Command, Exit, readArgs } from "./command.js";
+import { Exit } from "./command.js";
+import { command, verb } from "./definition.js";
 
-export const schema: Command = {
-  name: "schema",
-  summary: "print the JSON Schema of configurations",
-  help: `crosszone schema
+export const schema = command(
+  "Run and check",
+  verb({
+    name: "schema",
+    summary: "print the JSON Schema of configurations",
+    text: "Prints the JSON Schema of configurations, for editors and other tools.",
+    args: [],
+    options: {},
+    examples: ["schema > crosszone.schema.json"],
 
-Prints the JSON Schema of configurations, for editors and other tools.
-
-Example:
-  crosszone schema > crosszone.schema.json`,
-
-  async run(args) {
-    readArgs(args, {}, []);
-    process.stdout.write(configSchemaText());
-    return Exit.Ok;
-  },
-};
+    act() {
+      process.stdout.write(configSchemaText());
+      return Exit.Ok;
+    },
+  }),
+);

@@ -4,3 +4,5 @@
 export const PROTOCOL = "crosszone.v1";
 /** Where WebSockets are. */
 export const CHANNEL_PATH = "/rpc";
+/** Where tools on the same machine find the router. */
+export const DEFAULT_SOCKET = "/run/crosszone.sock";

@@ -120,12 +120,12 @@ export function commandLine(example: string): string {
 
 /** What `crosszone --help` prints. */
 export function overview(commands: readonly Command[]): string {
-  const width = Math.max(...commands.map((each) => commandTerm(each).length));
+  const width = Math.max(...commands.map(({ name }) => name.length));
   const lists = GROUPS.map((group) => {
     const rows = commands
       .filter((each) => each.group === group)
-      .map((each) => `  ${commandTerm(each).padEnd(width)}  ${each.summary}`);
-    return `${group}:\n${rows.join("\n")}`;
+      .map((each): Row => [each.name.padEnd(width), summaryOf(each)]);
+    return `${group}:\n${table(rows)}`;
   });
   return `crosszone: many tenants with overlapping addresses share one public address
 
@@ -140,9 +140,10 @@ Examples:
   sudo crosszone list --zone a --proto tcp`;
 }
 
-function commandTerm(command: Command): string {
-  if (!hasVerbs(command)) return command.name;
-  return `${command.name} ${command.verbs.map(({ name }) => name).join("|")}`;
+/** With its verbs, where it has some. */
+function summaryOf(command: Command): string {
+  const verbs = command.verbs.map(({ name }) => name).join(", ");
+  return hasVerbs(command) ? `${command.summary}: ${verbs}` : command.summary;
 }
 
 /** Two columns, the second one wrapped. */

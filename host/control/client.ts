@@ -241,7 +241,10 @@ function optionsOf({ at, token, ca, cert, key }: ClientTarget): ClientOptions {
     followRedirects: false,
     headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
   };
-  if ("socket" in at) return { ...options, createConnection: () => connect(at.socket) };
+  if ("socket" in at) {
+    const timeout = ClientLimit.ConnectMs;
+    return { ...options, createConnection: () => connect({ path: at.socket, timeout }) };
+  }
   return {
     ...options,
     ...(ca === undefined ? {} : { ca }),

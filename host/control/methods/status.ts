@@ -103,8 +103,8 @@ export function tableName(table: number): string {
   return member.charAt(0).toLowerCase() + member.slice(1);
 }
 
-function describeServer({ server }: House) {
-  const running = server();
+function describeServer(house: House) {
+  const running = house.server();
   if (running === undefined) throw new Error("a request came before the server was there");
   const { implementation, listening, counters } = running;
   return {

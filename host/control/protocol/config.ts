@@ -200,7 +200,10 @@ export const FlowsAdd = {
 export const FlowsRemove = {
   params: v.strictObject(
     {
-      flow: text("a flow", "The text of a written flow: spaces do not count."),
+      flow: text(
+        "a flow",
+        "The text of a written flow, or what flows.list makes of it. Spaces do not count.",
+      ),
       base: v.optional(Base),
       confirmWithinSec: ConfirmWithin,
       note: Note,

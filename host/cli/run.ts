@@ -15,14 +15,21 @@ import { classOf, describeEvent, type EventView } from "../telemetry/event.js";
 import { packageVersion } from "../version.js";
 import { type Command, Exit, log, messageOf, print, readArgs, UsageError } from "./command.js";
 import { readSource } from "./configfile.js";
-import { CONTROL_HELP, CONTROL_OPTIONS, type ControlValues, serveOptions } from "./serveoptions.js";
+import { becomeUser } from "./privileges.js";
+import {
+  CONTROL_HELP,
+  CONTROL_OPTIONS,
+  type ControlValues,
+  SOCKET_FOLDER,
+  serveOptions,
+} from "./serveoptions.js";
 
 const STATS_MS = 1000;
 
 export const run: Command = {
   name: "run",
   summary: "forward packets",
-  help: `crosszone run [CONFIG] [--state DIR] [--stats] [--log LEVEL] [options of the control plane]
+  help: `crosszone run [CONFIG] [--state DIR] [--stats] [--log LEVEL] [--user NAME] [options of the control plane]
 
 Opens the interfaces of the configuration and forwards until it is stopped. Needs CAP_NET_RAW; for
 driver afxdp CAP_BPF, CAP_NET_ADMIN and CAP_IPC_LOCK, too. CONFIG is a JSON file, or - for standard input.
@@ -30,6 +37,7 @@ driver afxdp CAP_BPF, CAP_NET_ADMIN and CAP_IPC_LOCK, too. CONFIG is a JSON file
   --state DIR  keep revisions of the configuration, and tokens, in DIR. The revision that was confirmed last
                runs, and CONFIG only while there is none. Without it revisions are gone with the process
   --stats      print a line of counters every second
+  --user NAME  become this user, who owns DIR and can read CONFIG, and keep no more rights than interfaces need
   --log LEVEL  say what is as urgent as this: error, notice, info (if not given), debug
 
 ${CONTROL_HELP}
@@ -53,12 +61,21 @@ Examples:
       stats: { type: "boolean", default: false },
       state: { type: "string" },
       log: { type: "string", default: "info" },
+      user: { type: "string" },
       ...CONTROL_OPTIONS,
     } as const;
     const { values, positionals } = readArgs(args, options, [], ["CONFIG"]);
     const [path] = positionals;
     if (path === undefined && values.state === undefined) {
       throw new UsageError("CONFIG is missing, and so is --state DIR");
+    }
+    if (values.user !== undefined) {
+      const { user, state, socket } = values;
+      becomeUser(
+        user,
+        state === undefined ? [] : [state],
+        socket === undefined ? [SOCKET_FOLDER] : [],
+      );
     }
     // A signal that nobody listens to ends the process: the handlers stand before there is anything to ask.
     let running: Promise<Running>;

@@ -69,6 +69,11 @@ export interface PlaneOptions {
   readonly document?: object;
 }
 
+/** Calls back at the end: a test. */
+interface Ending {
+  teardown(end: () => unknown): unknown;
+}
+
 export class Plane {
   /** What the router has said. */
   readonly said: string[] = [];
@@ -86,7 +91,7 @@ export class Plane {
   control!: Control;
   private store!: StateDirectory;
 
-  static async start(t: Test, options: PlaneOptions = {}): Promise<Plane> {
+  static async start(t: Ending, options: PlaneOptions = {}): Promise<Plane> {
     const lab = await Lab.create();
     t.teardown(() => lab.close());
     const near = await lab.namespace("near");

@@ -53,6 +53,7 @@ export type Order =
   | { kind: "counters"; id: number }
   | { kind: "conns"; id: number; first: number }
   | SearchOrder
+  | ExamineOrder
   | ExternalsOrder
   | NeighborsOrder;
 
@@ -79,6 +80,15 @@ export interface SearchOrder {
   readonly record: Uint8Array;
   /** The reference: milliseconds since the epoch, as performance.timeOrigin counts them. */
   readonly reference: number;
+}
+
+/** Which conns an image would end, see abi's SearchKind.Lapses; answered by `examined`. */
+export interface ExamineOrder {
+  readonly kind: "examine";
+  readonly id: number;
+  readonly image: Uint8Array;
+  /** Of abi's SearchAt. */
+  readonly record: Uint8Array;
 }
 
 /** Rows of counters as they stand in the arena, see abi.ts. */
@@ -116,6 +126,7 @@ export type Answer =
   | { kind: "counters"; id: number; configuration: number; counters: RawCounters }
   | { kind: "conns"; id: number; rows: Uint8Array[] }
   | Found
+  | Examined
   /** Pages of abi's ExternalRowAt, NeighborRowAt rows, and the number of the configuration that they are of. */
   | { kind: "externals"; id: number; configuration: number; rows: Uint8Array[] }
   | { kind: "neighbors"; id: number; configuration: number; rows: Uint8Array[] }
@@ -135,6 +146,21 @@ export interface Found {
   readonly matched: number;
   readonly count: number;
   readonly pools: number;
+  /** Pages of abi's SearchRowAt rows. */
+  readonly rows: readonly Uint8Array[];
+}
+
+/** What an image would do to a worker's conns. */
+export interface Examined {
+  readonly kind: "examined";
+  readonly id: number;
+  /** Why the image is refused; then nothing else counts. */
+  readonly error: string | undefined;
+  /** Whether another image came meanwhile, be it by a switch: then nothing else counts either. */
+  readonly isVoid: boolean;
+  readonly looked: number;
+  /** By abi's Lapse. */
+  readonly lapses: readonly number[];
   /** Pages of abi's SearchRowAt rows. */
   readonly rows: readonly Uint8Array[];
 }

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { EventClass, EventKind } from "../../assembly/abi.js";
 import { Control } from "../control/control.js";
 import { Logbook } from "../control/logbook.js";
+import { SOCKET_FOLDER } from "../control/protocol/names.js";
 import { Router, type Source } from "../control/router.js";
 import type { Forwarder } from "../forwarder.js";
 import type { Now } from "../state/deadline.js";
@@ -15,6 +16,7 @@ import { packageVersion } from "../version.js";
 import { Exit, log, messageOf, print, UsageError } from "./command.js";
 import { readSource } from "./configfile.js";
 import type { Given } from "./definition.js";
+import { becomeUser } from "./privileges.js";
 import type { RUN_OPTIONS } from "./runverb.js";
 import { type ControlValues, serveOptions } from "./serveoptions.js";
 
@@ -25,6 +27,14 @@ export async function forward({ values, args }: Given<typeof RUN_OPTIONS>): Prom
   const [path] = args;
   if (path === undefined && values.state === undefined) {
     throw new UsageError("CONFIG is missing, and so is --state DIR");
+  }
+  if (values.user !== undefined) {
+    const { user, state, socket } = values;
+    becomeUser(
+      user,
+      state === undefined ? [] : [state],
+      socket === undefined ? [SOCKET_FOLDER] : [],
+    );
   }
   // A signal that nobody listens to ends the process: the handlers stand before there is anything to ask.
   let running: Promise<Running>;

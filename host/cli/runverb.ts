@@ -68,6 +68,11 @@ export const RUN_OPTIONS = {
       "only while there is none. Without it revisions are gone with the process",
   },
   stats: { type: "boolean", help: "print a line of counters every second" },
+  user: {
+    type: "string",
+    value: "NAME",
+    help: "become this user, who owns DIR and can read CONFIG, and keep no more rights than interfaces need",
+  },
   log: {
     type: "string",
     value: "LEVEL",

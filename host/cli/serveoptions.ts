@@ -1,6 +1,7 @@
 /** The options of `crosszone run` that say where the control plane listens, and whom it lets in. */
 
-import { DEFAULT_SOCKET } from "../control/protocol/names.js";
+import { mkdirSync } from "node:fs";
+import { DEFAULT_SOCKET, SOCKET_FOLDER } from "../control/protocol/names.js";
 import { DEFAULT_LISTEN, type Listen, type ServeOptions } from "../control/server.js";
 import type { Tokens } from "../state/tokens.js";
 import { UsageError } from "./command.js";
@@ -17,6 +18,7 @@ export function serveOptions(
   const tls = tlsOf(values);
   const hasAccessControl =
     tls?.clientCa !== undefined || (tokens !== undefined && tokens.list().length > 0);
+  if (socket === undefined) makeSocketFolder();
   const wanted = [
     ...listen.filter((each) => each !== "none").map(listenOf),
     ...(socket === undefined || socket === "none" ? [] : [{ path: socket }]),
@@ -33,6 +35,13 @@ export function serveOptions(
     origins: origin,
     hasAccessControl,
   };
+}
+
+/** Where it cannot be made, listening there fails with a word of it. */
+function makeSocketFolder(): void {
+  try {
+    mkdirSync(SOCKET_FOLDER, { mode: 0o755 });
+  } catch {}
 }
 
 function tlsOf(values: ControlValues): ServeOptions["tls"] {

@@ -17,9 +17,9 @@ import type { EventClassName } from "./protocol/streams.js";
 export enum SubscriptionLimit {
   /** At once. */
   Count = 8,
-  /** Events that wait to be sent together. */
-  Waiting = 512,
-  /** Milliseconds that they wait. */
+  /** Events in one notification. */
+  Together = 256,
+  /** Milliseconds that fewer of them wait for others. */
   BatchMs = 100,
 }
 
@@ -147,9 +147,9 @@ class Batch {
   constructor(private readonly send: (events: readonly Told[], lost: number) => boolean) {}
 
   add(event: Told): void {
-    if (this.waiting.length >= SubscriptionLimit.Waiting) this.lost++;
-    else this.waiting.push(event);
-    this.timer ??= setTimeout(() => this.flush(), SubscriptionLimit.BatchMs);
+    this.waiting.push(event);
+    if (this.waiting.length >= SubscriptionLimit.Together) this.flush();
+    else this.timer ??= setTimeout(() => this.flush(), SubscriptionLimit.BatchMs);
   }
 
   end(): void {

@@ -4,8 +4,16 @@
  */
 
 import { ExternalRowAt, FoundAt, NeighborRowAt } from "../../assembly/abi.js";
-import type { Datapath } from "../datapath.js";
-import type { Answer, ExternalsOrder, NeighborsOrder, SearchOrder } from "../orders.js";
+import { type Datapath, ImageRefused } from "../datapath.js";
+import type {
+  Answer,
+  Examined,
+  ExamineOrder,
+  ExternalsOrder,
+  Found,
+  NeighborsOrder,
+  SearchOrder,
+} from "../orders.js";
 
 /**
  * Records that one slice looks at: 30 to 60 µs, about as long as a batch takes. A million conns are 245 slices, so that
@@ -13,7 +21,7 @@ import type { Answer, ExternalsOrder, NeighborsOrder, SearchOrder } from "../ord
  */
 export const SLICE = 4096;
 
-export type JobOrder = SearchOrder | ExternalsOrder | NeighborsOrder;
+export type JobOrder = SearchOrder | ExamineOrder | ExternalsOrder | NeighborsOrder;
 
 /** Goes on with something; the answer when it is done. */
 interface Job {
@@ -51,6 +59,7 @@ export class Jobs {
     if (order === undefined) return undefined;
     const { datapath, configuration, slice } = this;
     if (order.kind === "search") return new SearchJob(order, datapath, configuration, slice);
+    if (order.kind === "examine") return new ExamineJob(order, datapath, slice);
     return new PageJob(order, datapath, configuration);
   }
 }
@@ -71,7 +80,7 @@ class SearchJob implements Job {
     datapath.beginSearch(order.record, Math.floor(order.reference - performance.timeOrigin));
   }
 
-  step(now: number): Answer | undefined {
+  step(now: number): Found | undefined {
     const { datapath } = this;
     if (!this.isFound) {
       this.isFound = datapath.search(this.slice, now);
@@ -83,7 +92,7 @@ class SearchJob implements Job {
     return next === undefined ? this.found() : undefined;
   }
 
-  private found(): Answer {
+  private found(): Found {
     const { datapath, rows } = this;
     return {
       kind: "found",
@@ -94,6 +103,55 @@ class SearchJob implements Job {
       pools: datapath.searchFound(FoundAt.Pools),
       rows,
     };
+  }
+}
+
+/** Checks an image, then asks of each conn whether it would go on under it. */
+class ExamineJob implements Job {
+  private search: SearchJob | undefined;
+
+  constructor(
+    private readonly order: ExamineOrder,
+    private readonly datapath: Datapath,
+    private readonly slice: number,
+  ) {}
+
+  step(now: number): Answer | undefined {
+    const { datapath } = this;
+    if (this.search === undefined) return this.begin();
+    const found = this.search.step(now);
+    if (found === undefined) return undefined;
+    return this.examined({
+      isVoid: datapath.searchFound(FoundAt.Void) !== 0,
+      looked: datapath.searchFound(FoundAt.Looked),
+      lapses: datapath.searchLapses(),
+      rows: found.rows,
+    });
+  }
+
+  /** Both in one step: the search is of the image that is staged now. */
+  private begin(): Answer | undefined {
+    const { order, datapath, slice } = this;
+    try {
+      datapath.rehearse(order.image);
+    } catch (error) {
+      if (error instanceof ImageRefused) return this.examined({ error: error.message });
+      throw error;
+    }
+    const search: SearchOrder = {
+      kind: "search",
+      id: order.id,
+      record: order.record,
+      reference: performance.timeOrigin,
+    };
+    // Which configuration is in force meanwhile does not matter: a switch makes it void.
+    this.search = new SearchJob(search, datapath, () => 0, slice);
+    return undefined;
+  }
+
+  private examined(said: Partial<Examined>): Examined {
+    const nothing = { error: undefined, isVoid: false, looked: 0, lapses: [], rows: [] };
+    return { kind: "examined", id: this.order.id, ...nothing, ...said };
   }
 }
 

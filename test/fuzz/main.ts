@@ -1,9 +1,13 @@
 /** Random rounds from the command line: see USAGE. */
 
 import { parseArgs } from "node:util";
+import { labSupport } from "../../host/demo/lab.js";
+import { protocolRounds } from "./protocol.js";
 import { fuzz, KINDS, type Kind } from "./run.js";
 
 const ALL = Object.keys(KINDS).filter(isKind);
+/** Needs a lab of its own, and is not among those that run where none is named. */
+const PROTOCOL = "protocol";
 
 const USAGE = `npm run fuzz -- [TARGET…] [--seed N] [--rounds N] [--json]
 
@@ -14,6 +18,7 @@ TARGET       ${ALL.join(", ")}; all of them where none is named
              workers    the same with two workers and with three, in turn by the seed
              frames     frames that nobody sends
              images     config images that no compiler makes
+             protocol   requests to a router that runs, in a lab (needs root); only where it is named, and alone
 --seed N     of the first round, 1 by default
 --rounds N   of each target, 1000 by default
 --json       the outcome as JSON
@@ -50,12 +55,13 @@ function parse(args: readonly string[]) {
         help: { type: "boolean", short: "h", default: false },
       },
     });
-    const kinds = positionals.length === 0 ? ALL : positionals.map(asKind);
+    const isProtocol = positionals.length === 1 && positionals[0] === PROTOCOL;
+    const kinds = positionals.length === 0 ? ALL : isProtocol ? [] : positionals.map(asKind);
     const seed = number(values.seed, "seed");
     const { json, help } = values;
     const rounds = number(values.rounds, "rounds");
     if (rounds === 0) throw new UsageError("--rounds: at least 1 expected, found '0'");
-    return { kinds, seed, rounds, json, help };
+    return { kinds, isProtocol: isProtocol && !help, seed, rounds, json, help };
   } catch (error) {
     if (error instanceof UsageError || isParseError(error)) return error.message;
     throw error;
@@ -67,12 +73,30 @@ function isParseError(error: unknown): error is TypeError & { code: string } {
   return error instanceof TypeError && String((error as { code?: string }).code).includes("ARGS");
 }
 
-function run(args: readonly string[]): number {
+/** Rounds of the protocol share one router: what one leaves, the next begins with. */
+async function runProtocol(seed: number, rounds: number): Promise<number> {
+  const reason = labSupport();
+  if (reason !== undefined) {
+    console.error(`fuzz: protocol: ${reason}`);
+    return 2;
+  }
+  const ends: (() => unknown)[] = [];
+  const teardown = (end: () => unknown) => ends.push(end);
+  const { tally, failures } = await protocolRounds({ teardown }, seed, rounds);
+  for (const end of ends.reverse()) await end();
+  const counts = Object.entries(tally).map(([name, count]) => `${name} ${count}`);
+  console.log(`protocol: ${rounds} rounds: ${counts.join(", ")}`);
+  for (const failure of failures) console.log(failure);
+  return failures.length > 0 ? 1 : 0;
+}
+
+async function run(args: readonly string[]): Promise<number> {
   const asked = parse(args);
   if (typeof asked === "string") {
     console.error(`fuzz: ${asked}\n\n${USAGE}`);
     return 2;
   }
+  if (asked.isProtocol) return await runProtocol(asked.seed, asked.rounds);
   if (asked.help) {
     console.log(USAGE);
     return 0;
@@ -89,4 +113,4 @@ function run(args: readonly string[]): number {
   return outcome.failures.length > 0 ? 1 : 0;
 }
 
-process.exitCode = run(process.argv.slice(2));
+process.exitCode = await run(process.argv.slice(2));

@@ -103,11 +103,15 @@ export const configMethods: Some<
     const { router } = call.house;
     const { number, text } = router.revision;
     const wanted = squeezed(flow);
+    // As it was written, or as flows.list shows it.
+    const meant = router.running.flows.filter((rule) => squeezed(rule.text) === wanted);
+    const origins = new Set(meant.map(({ origin }) => origin));
     const edited = editFlows(text, (flows) => {
-      const left = flows.filter((each) => squeezed(String(each)) !== wanted);
+      const left = flows.filter(
+        (each, i) => squeezed(String(each)) !== wanted && !origins.has(`flows[${i}]`),
+      );
       if (left.length < flows.length) return left;
-      const made = router.running.flows.find((rule) => squeezed(rule.text) === wanted);
-      const why = made === undefined ? "" : `: it comes from ${made.origin}`;
+      const why = meant[0] === undefined ? "" : `: it comes from ${meant[0].origin}`;
       throw new RpcError(RpcCode.NotFound, `flow: no written flow is '${shown(flow)}'${why}`);
     });
     return await apply(call, {

@@ -118,7 +118,7 @@ function describeServer(house: House) {
   };
 }
 
-/** `127.0.0.1:8090`, `[::1]:8090`, `/run/crosszone.sock` */
+/** `127.0.0.1:8090`, `[::1]:8090`, `/run/crosszone/control.sock` */
 export function listenText(at: Listen): string {
   if ("path" in at) return at.path;
   return at.host.includes(":") ? `[${at.host}]:${at.port}` : `${at.host}:${at.port}`;

@@ -1,7 +1,6 @@
 /** Configurations as revisions: what `config.*` takes and answers. */
 
 import * as v from "valibot";
-import { isRecord } from "../../config/shape.js";
 import { text, whole } from "../../config/shapes.js";
 import { StateLimit } from "../../state/record.js";
 import { FoundConnShape } from "./conns.js";
@@ -11,10 +10,7 @@ const CONFIG = "a configuration, or its text";
 
 /** As a value, or as a text, which is then kept as it was written. */
 const Configuration = v.pipe(
-  v.union(
-    [v.string(CONFIG), v.custom<Readonly<Record<string, unknown>>>(isRecord, CONFIG)],
-    CONFIG,
-  ),
+  v.union([v.string(CONFIG), v.record(v.string(), v.unknown(), CONFIG)], CONFIG),
   v.description("A configuration as docs/config.schema.json has it, or the text of one."),
 );
 
@@ -204,7 +200,10 @@ export const FlowsAdd = {
 export const FlowsRemove = {
   params: v.strictObject(
     {
-      flow: text("a flow", "The text of a written flow: spaces do not count."),
+      flow: text(
+        "a flow",
+        "The text of a written flow, or what flows.list makes of it. Spaces do not count.",
+      ),
       base: v.optional(Base),
       confirmWithinSec: ConfirmWithin,
       note: Note,

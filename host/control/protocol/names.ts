@@ -5,4 +5,5 @@ export const PROTOCOL = "crosszone.v1";
 /** Where WebSockets are. */
 export const CHANNEL_PATH = "/rpc";
 /** Where tools on the same machine find the router. */
-export const DEFAULT_SOCKET = "/run/crosszone.sock";
+export const SOCKET_FOLDER = "/run/crosszone";
+export const DEFAULT_SOCKET = `${SOCKET_FOLDER}/control.sock`;

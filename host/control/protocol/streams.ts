@@ -73,7 +73,7 @@ const TrafficShape = v.strictObject({
 
 export const NOTIFICATIONS = {
   "events.told": {
-    summary: "What happened. Sent at most ten times a second.",
+    summary: "What happened: up to 256 events, or what came within a tenth of a second.",
     params: v.strictObject({
       subscription: count("Whose it is."),
       events: listOf(EventShape, "The oldest first."),

@@ -25,7 +25,7 @@ function file(name: string, text: string, mode = 0o600): string {
 
 t.test("the socket, if nothing is said", async (t) => {
   t.same(target(), {
-    at: { socket: "/run/crosszone.sock" },
+    at: { socket: "/run/crosszone/control.sock" },
     name: "crosszone list",
     answerMs: 30_000,
   });

@@ -130,24 +130,28 @@ const diff = askingVerb({
     if (args[1] !== undefined) revisionNumber("B", args[1]);
   },
 
-  async ask({ client, values: { file }, args: [from, to] }) {
-    const last = file === undefined && from === undefined ? await lastBase(client) : undefined;
-    const older = from === undefined ? last : revisionNumber("A", from);
-    const { text } = await client.call("config.diff", {
-      ...(older === undefined ? {} : { from: older }),
-      ...(to === undefined ? {} : { to: revisionNumber("B", to) }),
-      ...(file === undefined ? {} : { config: readSource(file).text }),
-    });
-    if (text !== "") await write(`${diffText(text.trimEnd(), paintFor(process.stdout))}\n`);
+  async ask({ client, values: { file }, args }) {
+    const [from, to] = args.map((text, i) => revisionNumber(i === 0 ? "A" : "B", text));
+    const { inForce, base } = await lately(client);
+    const older = from ?? (file === undefined ? base : inForce);
+    const newer = file === undefined ? { to: to ?? inForce } : { config: readSource(file).text };
+    const { text } = await client.call("config.diff", { from: older, ...newer });
+    if (text === "") return Exit.Ok;
+    const names = `--- revision ${older}\n+++ ${file ?? `revision ${to ?? inForce}`}`;
+    await write(`${diffText(`${names}\n${text.trimEnd()}`, paintFor(process.stdout))}\n`);
     return Exit.Ok;
   },
 });
 
-/** The revision that the one in force was made from, where it is still there. */
-async function lastBase(client: Client): Promise<number | undefined> {
+/** The revision in force, and the one that it was made from; itself, where that is not there any more. */
+async function lately(
+  client: Client,
+): Promise<{ readonly inForce: number; readonly base: number }> {
   const { revisions } = await client.call("config.history", {});
-  const base = revisions.find(({ isInForce }) => isInForce)?.base;
-  return revisions.some(({ number }) => number === base) ? base : undefined;
+  const current = revisions.find(({ isInForce }) => isInForce);
+  const inForce = current?.number ?? 1;
+  const isThere = revisions.some(({ number }) => number === current?.base);
+  return { inForce, base: isThere ? (current?.base ?? inForce) : inForce };
 }
 
 const apply = askingVerb({

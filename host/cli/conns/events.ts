@@ -70,7 +70,10 @@ export const events = command(
       const line = values.json ? JSON.stringify : (event: Told) => eventLine(event, withTime);
       const write = writerFor(client);
       client.on("events.told", ({ events, lost }) => {
-        const wanted = events.filter((event) => marks.has(markOf(event)));
+        const wanted = events.filter((event) => {
+          // To people a line of the log has said it already.
+          return marks.has(markOf(event)) && (values.json || event.event !== "revision");
+        });
         if (wanted.length > 0) write(wanted.map((event) => `${line(event)}\n`).join(""));
         if (lost > 0) log(`events: ${lost} events are lost: they came faster than they were read`);
       });

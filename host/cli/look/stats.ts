@@ -68,15 +68,15 @@ export const stats = command(
         print(form(await client.call("status.get", {})));
         return Exit.Ok;
       }
-      return await again(client, interval * 1000, timesOf(values.times), form);
+      const times = timesOf(values.times);
+      return await again(client, { ms: interval * 1000, times, json: values.json }, form);
     },
   }),
 );
 
 async function again(
   client: Client,
-  ms: number,
-  times: number,
+  { ms, times, json }: { readonly ms: number; readonly times: number; readonly json: boolean },
   form: (status: Status, before?: Status) => string,
 ): Promise<Exit> {
   const signals = new Signals();
@@ -84,6 +84,7 @@ async function again(
   for (let count = 0; count < times; count++) {
     if (await pause(ms, signals, client)) break;
     const status = await client.call("status.get", {});
+    if (count > 0 && !json) print("");
     print(form(status, before));
     before = status;
   }
@@ -109,7 +110,7 @@ interface StatsForm {
 
 export function statsText(status: Status, form: StatsForm): string {
   const head = form.before === undefined ? summary(status) : intervalLine(status, form.before);
-  return `${head}\n\n${reasonsText(status, form)}\n`;
+  return `${head}\n\n${reasonsText(status, form)}`;
 }
 
 function summary(status: Status): string {

@@ -764,6 +764,8 @@ export enum EventKind {
   InterfaceBack = 260,
   /** Of the host: events that found no place, `Value` of them. */
   EventsLost = 261,
+  /** A route's next hop does not answer ARP; `Value` is the index of its device. */
+  NeighborUnresolved = 262,
 }
 
 /** Which events are noted: the first are noted always. */

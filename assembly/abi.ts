@@ -764,6 +764,8 @@ export enum EventKind {
   InterfaceBack = 260,
   /** Of the host: events that found no place, `Value` of them. */
   EventsLost = 261,
+  /** A route's next hop does not answer ARP; `Value` is the index of its device. */
+  NeighborUnresolved = 262,
 }
 
 /** Which events are noted: the first are noted always. */
@@ -1166,6 +1168,84 @@ export enum StartAt {
   /** u32, external ports that belong to one worker stand together in twos to this power; at least 6. */
   ShareShift = 40,
   Bytes = 48,
+}
+
+/** Where a packet stands when the trace build tells of it (assembly/trace.ts), with the verdict of what was done last. */
+export enum Step {
+  /** Its device and tuple are known, or it ends. */
+  Parse,
+  /** Its conn was looked for. */
+  Lookup,
+  /** Several workers: whose it is. */
+  Claim,
+  /** A fragment: its datagram. */
+  Datagram,
+  /** What its conn remembers. */
+  Recall,
+  /** What the flows say; its conn is made. */
+  Decide,
+  Route,
+  /** Its conn has followed it: phase and expiry. */
+  Follow,
+  /** It is about to be translated; it is. */
+  Translate,
+  Translated,
+  /** It is for the router itself. */
+  Serve,
+  /** Its end. */
+  Finish,
+}
+
+/** Verdicts beside a Reason. */
+export enum Verdict {
+  /** Another worker's, who counts it. */
+  Heard = 0xfd,
+  /** For the router itself. */
+  Local = 0xfe,
+  Continue = 0xff,
+}
+
+/** What is known of a traced packet's tuple. */
+export enum TupleIs {
+  /** It is ARP, or was not taken in. */
+  Unknown,
+  Whole,
+  /** Of an answer to the packet that an ICMP error quotes. */
+  Quoted,
+  /** A fragment's: without ports. */
+  Portless,
+}
+
+/** The record at Exchange.Search behind each Step. */
+export enum TraceAt {
+  /** u32 addresses, u16 ports, u16 zone number, u8 protocol, u8 TupleIs. The zone is known before the others. */
+  Source = 0,
+  Destination = 4,
+  SourcePort = 8,
+  DestinationPort = 10,
+  Zone = 12,
+  Protocol = 14,
+  TupleIs = 15,
+  /** u16 indices, None.Short for none: its device, the flow that speaks for it, the device that one names. */
+  Device = 16,
+  Flow = 18,
+  Output = 20,
+  /** u16, index of its descriptor, None.Short of a fragment that has waited; u8 each, TCP flags or ICMP type, ICMP code */
+  Input = 22,
+  Flags = 24,
+  Code = 25,
+  /** u16 IPv4 total length; u32 where its IPv4 header stands */
+  TotalBytes = 26,
+  Network = 28,
+  /** u32 conn << 1 | direction, None.Word for none; u32 neighbor that it leaves to, where it is routed */
+  Handle = 32,
+  Adjacency = 36,
+  /** u16 flow of the second pass, None.Short for none */
+  Tracked = 40,
+  /** ConnRowAt and NeighborRowAt, where Handle and Adjacency say that there is one */
+  Conn = 48,
+  Neighbor = 128,
+  Bytes = 152,
 }
 
 /** Fixed places in the linear memory, in front of the arena: how host and datapath hand each other things. */

@@ -4,7 +4,7 @@
  * Reason, counted in one place.
  */
 
-import { ConnState, DescriptorFlag, DeviceCounterAt, Limit, None, Reason } from "./abi";
+import { ConnState, DescriptorFlag, DeviceCounterAt, Limit, None, Reason, Step } from "./abi";
 import { active, pairKey } from "./config/configuration";
 import { claim, claimFragment, handOff, handOn, shareArp, turn } from "./handoff";
 import { arena, connIndex, count } from "./memory";
@@ -39,6 +39,7 @@ import { beginParse, parse } from "./parse";
 import { answerPcp, isForPcp } from "./pcp";
 import { NONE } from "./table/none";
 import { beginCall } from "./timers";
+import { note } from "./trace";
 import { Ethernet } from "./wire/ethernet";
 import { IpProtocol } from "./wire/ipv4";
 
@@ -57,6 +58,7 @@ export function processBatch(received: u32, now: u32): u32 {
   for (let i: u32 = 0; i < received; i++) {
     const packet = Packet.at(i);
     packet.reason = <u8>parse(packet, i);
+    if (isDefined(TRACING)) note(Step.Parse, packet, packet.reason);
   }
   touchBuckets(received);
   guessConns(received);
@@ -65,6 +67,7 @@ export function processBatch(received: u32, now: u32): u32 {
     const packet = Packet.at(i);
     let verdict: u32 = packet.reason;
     if (verdict == CONTINUE) verdict = proceed(packet, before, now);
+    if (isDefined(TRACING)) note(Step.Finish, packet, verdict);
     finish(packet, verdict);
   }
   return produced;
@@ -94,8 +97,10 @@ function proceed(packet: Packet, before: u32, now: u32): u32 {
   if (arena.connChanges != before || (handle != NO_CONN && !isOf(handle, packet))) {
     packet.handle = findConn(packet, packet.hashed);
   }
+  if (isDefined(TRACING)) note(Step.Lookup, packet, CONTINUE);
   if (packet.handle == NO_CONN && arena.workers > 1) {
     const verdict = claim(packet);
+    if (isDefined(TRACING)) note(Step.Claim, packet, verdict);
     if (verdict != CONTINUE) return verdict;
   }
   return forward(packet, now);
@@ -116,6 +121,7 @@ function hearArp(packet: Packet, now: u32): u32 {
 function proceedFragment(packet: Packet, now: u32): u32 {
   if (arena.workers > 1) {
     const verdict = claimFragment(packet);
+    if (isDefined(TRACING)) note(Step.Claim, packet, verdict);
     if (verdict != CONTINUE) return verdict;
   }
   return packet.kind == PacketKind.First ? forwardFirst(packet, now) : forwardFragment(packet, now);
@@ -125,7 +131,9 @@ function proceedFragment(packet: Packet, now: u32): u32 {
 function forwardFirst(packet: Packet, now: u32): u32 {
   packet.handle = findConn(packet, packet.hashed);
   packet.worker = NO_WORKER;
+  if (isDefined(TRACING)) note(Step.Lookup, packet, CONTINUE);
   let verdict = mayBegin(packet);
+  if (isDefined(TRACING)) note(Step.Datagram, packet, verdict);
   if (verdict == CONTINUE && packet.handle == NO_CONN && arena.workers > 1) verdict = claim(packet);
   if (verdict == CONTINUE) verdict = forward(packet, now);
   // One that comes back has begun nothing yet.
@@ -144,10 +152,13 @@ function forward(packet: Packet, now: u32): u32 {
   const isServed = conn.gateway != None.Short;
   if (isServed) prepareGateway(conn, packet);
   verdict = refresh(conn, direction, packet, now);
+  if (isDefined(TRACING)) note(Step.Follow, packet, verdict);
   if (verdict != CONTINUE) return refuse(packet, verdict, now);
   conn.countPacket(direction, packet.totalBytes);
+  if (isDefined(TRACING)) note(Step.Translate, packet, CONTINUE);
   if (isServed) serveGateway(conn, packet, Neighbor.at(packet.adjacency).mtu);
   translate(packet, conn.tuple(opposite(direction)));
+  if (isDefined(TRACING)) note(Step.Translated, packet, CONTINUE);
   return emit(packet, now);
 }
 
@@ -156,7 +167,9 @@ function forwardError(packet: Packet, now: u32): u32 {
   let verdict = admitError(packet, now);
   if (verdict == CONTINUE) verdict = fit(packet, now);
   if (verdict != CONTINUE) return refuse(packet, verdict, now);
+  if (isDefined(TRACING)) note(Step.Translate, packet, CONTINUE);
   translateError(packet, Conn.of(packet.handle).tuple(opposite(packet.direction)));
+  if (isDefined(TRACING)) note(Step.Translated, packet, CONTINUE);
   return emit(packet, now);
 }
 
@@ -167,7 +180,10 @@ function refuse(packet: Packet, verdict: u32, now: u32): u32 {
     return Reason.TcpUnsolicited;
   }
   if (verdict == Reason.HandedOff) return handOn(packet);
-  if (verdict == LOCAL) return serve(packet);
+  if (verdict == LOCAL) {
+    if (isDefined(TRACING)) note(Step.Serve, packet, LOCAL);
+    return serve(packet);
+  }
   reportDrop(packet, verdict, now);
   return verdict;
 }
@@ -187,6 +203,7 @@ function tellOthers(packet: Packet, now: u32): void {
 /** Any other fragment: with its datagram's conn, or kept until that is known. */
 function forwardFragment(packet: Packet, now: u32): u32 {
   const verdict = joinDatagram(packet, now);
+  if (isDefined(TRACING)) note(Step.Datagram, packet, verdict);
   return verdict == CONTINUE ? passFragment(packet, now) : verdict;
 }
 
@@ -200,7 +217,9 @@ function passFragment(packet: Packet, now: u32): u32 {
   const conn = Conn.of(packet.handle);
   const direction = packet.direction;
   conn.countPacket(direction, packet.totalBytes);
+  if (isDefined(TRACING)) note(Step.Translate, packet, CONTINUE);
   translateFragment(packet, conn.tuple(opposite(direction)));
+  if (isDefined(TRACING)) note(Step.Translated, packet, CONTINUE);
   return emit(packet, now);
 }
 
@@ -213,6 +232,7 @@ function sendWaiting(datagram: u32, now: u32): void {
     held = takeFragment(datagram, packet)
   ) {
     const verdict = passFragment(packet, now);
+    if (isDefined(TRACING)) note(Step.Finish, packet, verdict);
     if (verdict <= <u32>Reason.Answered) count(Reason.HeldSent);
     // Where it waits once more, for its neighbor, that one's answer counts it.
     else if (verdict != Reason.Held) finish(packet, verdict);
@@ -233,9 +253,11 @@ function admit(packet: Packet, now: u32): u32 {
   if (!known && comesFromAll(packet, packet.source)) return Reason.IpBadSource;
   const changes = arena.connChanges;
   let verdict = decide(packet, now);
+  if (isDefined(TRACING)) note(Step.Decide, packet, verdict);
   const isNew = arena.connChanges != changes;
   if (verdict == CONTINUE) {
     verdict = packet.ip.ttl > 1 ? route(packet, now) : <u32>Reason.TtlExceeded;
+    if (isDefined(TRACING)) note(Step.Route, packet, verdict);
   }
   if (verdict == CONTINUE) verdict = fit(packet, now);
   // A packet that goes nowhere leaves no conn behind, nor a port taken.
@@ -261,6 +283,8 @@ function recall(packet: Packet, conn: Conn): u32 {
   if (active.flowsTracked != NONE && conn.tracked(direction) != None.Short) {
     active.countFlow(conn.tracked(direction), packet.totalBytes);
   }
+  if (isDefined(TRACING))
+    note(Step.Recall, packet, conn.drops(direction) ? <u32>Reason.FlowDrop : CONTINUE);
   if (conn.drops(direction)) return Reason.FlowDrop;
   packet.adjacency = conn.adjacency(direction);
   return packet.ip.ttl > 1 ? CONTINUE : <u32>Reason.TtlExceeded;
@@ -285,6 +309,7 @@ function admitError(packet: Packet, now: u32): u32 {
     return recall(packet, conn);
   }
   const verdict = decideError(packet);
+  if (isDefined(TRACING)) note(Step.Decide, packet, verdict);
   if (verdict != CONTINUE) return verdict;
   return packet.ip.ttl > 1 ? route(packet, now) : <u32>Reason.TtlExceeded;
 }

@@ -12,7 +12,6 @@ import {
   Limit,
   MappingRowAt,
   NeighborRowAt,
-  NeighborState,
   SearchKind,
   SearchRowAt,
   Table,
@@ -32,17 +31,15 @@ import {
 } from "./memory";
 import { blocksOf } from "./nat/block";
 import { Conn } from "./nat/conn";
+import { writeConnRow } from "./nat/connrow";
 import { takeEvent } from "./nat/event";
 import { Host } from "./nat/host";
 import { Mapping, MappingFlag } from "./nat/mapping";
-import { Tuple } from "./nat/tuple";
 import { writeUsage } from "./nat/usage";
-import { Neighbor } from "./net/neighbor";
-import { Direction } from "./packet";
+import { writeNeighborRow } from "./net/neighborrow";
 import { Search, theSearch, ZONE_PLACES } from "./search";
 import { NONE } from "./table/none";
 import { Slab } from "./table/slab";
-import { copyMac } from "./wire/bytes";
 
 /**
  * Writes the counters of up to Limit.Rows zones from index `first` on as rows (abi: ZoneCounterAt) and
@@ -75,33 +72,6 @@ export function listConnRows(first: u32, now: u32): u32 {
     rows++;
   }
   return rows;
-}
-
-function writeConnRow(at: usize, index: u32, now: u32): void {
-  const conn = Conn.at(index);
-  const original = conn.original;
-  const reply = conn.reply;
-  store<u32>(at, index, ConnRowAt.Index);
-  store<u8>(at, original.protocol, ConnRowAt.Protocol);
-  store<u8>(at, <u8>conn.phase, ConnRowAt.Phase);
-  store<u16>(at, original.zone, ConnRowAt.OriginalZone);
-  store<u16>(at, reply.zone, ConnRowAt.ReplyZone);
-  writeEnds(at, original, ConnRowAt.OriginalSourcePort, ConnRowAt.OriginalSource);
-  writeEnds(at, reply, ConnRowAt.ReplySourcePort, ConnRowAt.ReplySource);
-  store<u32>(at, <u32>max<i32>(0, <i32>(conn.expiry - now)), ConnRowAt.ExpiresIn);
-  store<u32>(at, now - conn.created, ConnRowAt.Age);
-  store<u32>(at, conn.created, ConnRowAt.Created);
-  store<u64>(at, conn.packets(Direction.Original), ConnRowAt.OriginalPackets);
-  store<u64>(at, conn.bytes(Direction.Original), ConnRowAt.OriginalBytes);
-  store<u64>(at, conn.packets(Direction.Reply), ConnRowAt.ReplyPackets);
-  store<u64>(at, conn.bytes(Direction.Reply), ConnRowAt.ReplyBytes);
-}
-
-function writeEnds(at: usize, tuple: Tuple, ports: usize, addresses: usize): void {
-  store<u16>(at + ports, tuple.sourcePort);
-  store<u16>(at + ports, tuple.destinationPort, 2);
-  store<u32>(at + addresses, tuple.source);
-  store<u32>(at + addresses, tuple.destination, 4);
 }
 
 /** Writes rows (abi: MappingRowAt) of mappings from index `first` on; returns how many, 0 at the end. */
@@ -176,17 +146,7 @@ export function listNeighborRows(first: u32, now: u32): u32 {
   let rows: u32 = 0;
   for (let i = first; i < neighborSlab.fresh && rows < <u32>Limit.Rows; i++) {
     if (!neighborSlab.holds(i)) continue;
-    const neighbor = Neighbor.at(i);
-    const at = <usize>Exchange.Rows + <usize>rows * NeighborRowAt.Bytes;
-    memory.fill(at, 0, NeighborRowAt.Bytes);
-    store<u32>(at, neighbor.address, NeighborRowAt.Address);
-    store<u16>(at, neighbor.device, NeighborRowAt.Device);
-    if (neighbor.state != NeighborState.Incomplete) {
-      copyMac(at + NeighborRowAt.Mac, neighbor.header);
-    }
-    store<u8>(at, neighbor.state, NeighborRowAt.State);
-    store<u32>(at, i, NeighborRowAt.Index);
-    store<u32>(at, now - neighbor.confirmed, NeighborRowAt.Age);
+    writeNeighborRow(<usize>Exchange.Rows + <usize>rows * NeighborRowAt.Bytes, i, now);
     rows++;
   }
   return rows;

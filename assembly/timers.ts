@@ -7,6 +7,7 @@ import { Reason } from "./abi";
 import { arena, connWheel, expectationWheel, neighborWheel } from "./memory";
 import { findConn } from "./nat/conn";
 import { datagramWait, expireDatagrams, startDatagrams } from "./nat/datagram";
+import { noteUnresolved } from "./nat/event";
 import { expireExpectations } from "./nat/expectation";
 import { expireGrants, grantWait, sweepGrants } from "./nat/grant";
 import { startIdentifications } from "./nat/identification";
@@ -17,11 +18,12 @@ import { sweepConns } from "./nat/sweep";
 import { reclaimWaiting, startWaiting } from "./nat/waiting";
 import { hasAnnouncements, sendAnnouncements } from "./net/announce";
 import { reclaimHeld, startHeld } from "./net/held";
-import { startWayRound, tendNeighbors } from "./net/neighbor";
+import { Neighbor, startWayRound, tend } from "./net/neighbor";
 import { beginOutputs, produced } from "./net/output";
 import { reportDrop } from "./net/responder";
 import { synWait, takeDueSyn } from "./net/unsolicited";
 import { NO_CONN, Packet } from "./packet";
+import { NONE } from "./table/none";
 
 /** Nothing waits. Needed once, when the arena is laid out. */
 export function startQueues(): void {
@@ -69,6 +71,16 @@ export function timerWait(now: u32): u32 {
   const tables = min(min(connWheel.wait(now), neighborWheel.wait(now)), grantWait(now));
   const queues = min(synWait(now), datagramWait(now));
   return min(min(tables, queues), min(restWait(), expectationWheel.wait(now)));
+}
+
+function tendNeighbors(now: u32, limit: u32): void {
+  for (let n: u32 = 0; n < limit; n++) {
+    const index = neighborWheel.due(now);
+    if (index == NONE) return;
+    const neighbor = Neighbor.at(index);
+    if (neighbor.isHop && neighbor.isSilent) noteUnresolved(neighbor.device, neighbor.address);
+    tend(index, neighbor, now);
+  }
 }
 
 /** Tells senders of unsolicited SYNs, at most `limit`, unless a conn is there for them by now. */

@@ -7,6 +7,7 @@
  */
 
 import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { type ASUtil, instantiateSync } from "@assemblyscript/loader";
 import {
   Abi,
@@ -29,6 +30,7 @@ import {
   SearchAt,
   SearchRowAt,
   StartAt,
+  type Step,
   Table,
   TableRowAt,
   ZoneCounterAt,
@@ -40,6 +42,7 @@ export interface Exports extends Record<string, unknown> {
   abiVersion(): number;
   arenaBytes(): number;
   start(now: number): void;
+  attach(): number;
   imageAt(): number;
   configure(bytes: number, now: number): ImageStatus;
   check(bytes: number): ImageStatus;
@@ -130,6 +133,40 @@ const NO_ROWS = new Uint8Array();
 /** Compiles the datapath's release build. */
 export function loadModule(): WebAssembly.Module {
   return new WebAssembly.Module(readFileSync(new URL("../datapath.wasm", import.meta.url)));
+}
+
+/** The trace build is not beside this file's package. */
+export class TraceMissing extends Error {
+  override readonly name = "TraceMissing";
+}
+
+/** Compiles the trace build (docs/adr/0028-trace.md). @throws TraceMissing */
+export async function loadTraceModule(): Promise<WebAssembly.Module> {
+  const path = new URL("../datapath-trace.wasm", import.meta.url);
+  let bytes: Buffer<ArrayBuffer>;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new TraceMissing(`nothing can be traced without dist/datapath-trace.wasm: ${why}`);
+  }
+  return WebAssembly.compile(bytes);
+}
+
+/** What the trace build calls: before it writes to the memory, and behind each Step, whose record then stands there. */
+export interface TraceHooks extends Record<string, unknown> {
+  save(at: number, bytes: number): void;
+  step(step: Step, verdict: number): void;
+}
+
+/** An instance of the trace build that works in a datapath's memory, once it is attached to what stands there. */
+export function instantiateTrace(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  trace: TraceHooks,
+): Exports {
+  const { exports } = instantiateSync<Exports & ASUtil>(module, { env: { memory }, trace });
+  return speakingOurs(exports);
 }
 
 export class Datapath implements Offload {

@@ -8,6 +8,7 @@ import { type Capacity, capacityOf, compileImage } from "./config/compile.js";
 import { type MacOf, virtualMac } from "./config/mac.js";
 import type { Config } from "./config/model.js";
 import { Shares } from "./config/shares.js";
+import { loadTraceModule } from "./datapath.js";
 import { WakeUp } from "./device/libc.js";
 import { type InterfaceOrder, kernelMac, slotsFor } from "./device/open.js";
 import { type Examination, FIRST_CONNS, sumExamined } from "./examination.js";
@@ -28,6 +29,8 @@ import type { PageQuery, TableFilter, TableQuery } from "./telemetry/filter.js";
 import type { MappingView } from "./telemetry/mapping.js";
 import type { NeighborView } from "./telemetry/neighbor.js";
 import type { PoolAddressView, PoolView } from "./telemetry/pool.js";
+import { inputOf, type TraceRequest } from "./trace/input.js";
+import type { Trace } from "./trace/view.js";
 import { Board, makeBoard } from "./workers/board.js";
 import { NoAnswer, type Saying, WorkerHandle } from "./workers/handle.js";
 import { capacityOfEach, keptDevices, limitsOf, seedOf } from "./workers/share.js";
@@ -58,6 +61,7 @@ export class Forwarder extends EventEmitter<Events> {
   private readonly shares: Shares;
   private readonly steerer: Steerer;
   private readonly tables: Tables;
+  private traceModule: Promise<WebAssembly.Module> | undefined;
   /** By number: the one in force, and those sent that have not been answered. */
   private readonly configs = new Map<number, Config>();
   private nextNumber = 0;
@@ -320,6 +324,27 @@ export class Forwarder extends EventEmitter<Events> {
 
   listFlows(query: PageQuery): Promise<Page<FlowView>> {
     return this.tables.listFlows(query);
+  }
+
+  /**
+   * What would become of a frame (parseTrace), with every step on its way; nothing is changed.
+   * @throws TraceMissing without the trace build, which nothing else needs, and Busy
+   */
+  async trace(request: TraceRequest): Promise<Trace> {
+    this.traceModule ??= loadTraceModule();
+    let module: WebAssembly.Module;
+    try {
+      module = await this.traceModule;
+    } catch (error) {
+      // It may be there by the next time.
+      this.traceModule = undefined;
+      throw error;
+    }
+    return this.tables.trace(module, (config) => {
+      const input = inputOf(request, config, kernelMac);
+      if (input === undefined) throw new Error(`device ${request.device} is gone`);
+      return input;
+    });
   }
 
   /** Resolves when all interfaces are closed, or workers were ended because they did not close them. */

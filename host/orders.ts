@@ -4,6 +4,8 @@ import type { ArenaCapacity, WorkerShare } from "./datapath.js";
 import type { LinkCounters, LinkEvent } from "./device/device.js";
 import type { InterfaceOrder } from "./device/open.js";
 import type { ClockSample } from "./telemetry/event.js";
+import type { RawTrace } from "./trace/tracer.js";
+import type { Leg } from "./trace/way.js";
 import type { ZoneLimit } from "./workers/allowances.js";
 import type { BoardBuffers } from "./workers/board.js";
 import type { Work } from "./workload.js";
@@ -54,6 +56,7 @@ export type Order =
   | { kind: "conns"; id: number; first: number }
   | SearchOrder
   | ExamineOrder
+  | TraceOrder
   | ExternalsOrder
   | NeighborsOrder;
 
@@ -89,6 +92,15 @@ export interface ExamineOrder {
   readonly image: Uint8Array;
   /** Of abi's SearchAt. */
   readonly record: Uint8Array;
+}
+
+/** What would become of a frame; answered by `traced`. */
+export interface TraceOrder {
+  readonly kind: "trace";
+  readonly id: number;
+  /** The trace build. */
+  readonly module: WebAssembly.Module;
+  readonly leg: Leg;
 }
 
 /** Rows of counters as they stand in the arena, see abi.ts. */
@@ -127,6 +139,7 @@ export type Answer =
   | { kind: "conns"; id: number; rows: Uint8Array[] }
   | Found
   | Examined
+  | { kind: "traced"; id: number; configuration: number; trace: RawTrace | Error }
   /** Pages of abi's ExternalRowAt, NeighborRowAt rows, and the number of the configuration that they are of. */
   | { kind: "externals"; id: number; configuration: number; rows: Uint8Array[] }
   | { kind: "neighbors"; id: number; configuration: number; rows: Uint8Array[] }

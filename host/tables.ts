@@ -31,6 +31,9 @@ import {
 } from "./telemetry/pool.js";
 import { recordsOf } from "./telemetry/rows.js";
 import { writeSearch } from "./telemetry/searchrecord.js";
+import type { TraceInput } from "./trace/tracer.js";
+import { readTrace, type Trace } from "./trace/view.js";
+import { follow } from "./trace/way.js";
 
 /** Questions that may wait, those that are being answered included. */
 const WAITING_MAX = 16;
@@ -247,6 +250,31 @@ export class Tables {
         }),
       ),
     );
+  }
+
+  /**
+   * What would become of a frame that the first worker receives.
+   * @param inputOf  the frame under the configuration in force
+   */
+  async trace(module: WebAssembly.Module, inputOf: (config: Config) => TraceInput): Promise<Trace> {
+    return this.inOne(async (config, isSame) => {
+      const way = follow(0, inputOf(config));
+      let next = way.next();
+      while (next.done !== true) {
+        const { worker, leg } = next.value;
+        const answer = await this.askOne(worker, (id) => ({ kind: "trace", id, module, leg }));
+        if (!isSame(answer)) return undefined;
+        if (answer.trace instanceof Error) throw answer.trace;
+        next = way.next(answer.trace);
+      }
+      return readTrace(next.value, config);
+    });
+  }
+
+  private askOne(worker: number, make: (id: number) => Order) {
+    const asked = this.workers[worker];
+    if (asked === undefined) throw new RangeError(`no worker ${worker}`);
+    return this.queued(() => asked.ask("traced", make, MORE_MS));
   }
 
   private async page<Row>(query: TableQuery, read: (each: Ranked) => Row): Promise<Page<Row>> {

@@ -20,7 +20,7 @@ import { Patience } from "./patience.js";
 import { Allowances } from "./workers/allowances.js";
 import { Board } from "./workers/board.js";
 import { HandOff, handOffWindowBytes } from "./workers/handoff.js";
-import { Jobs } from "./workers/jobs.js";
+import { Jobs, SLICE } from "./workers/jobs.js";
 import { Workload } from "./workload.js";
 
 /** Looks after links, and ends a sleep, at least this often. */
@@ -110,6 +110,8 @@ class Forwarding {
       this.datapath,
       () => this.inForce.number,
       (answer) => this.answer(answer),
+      SLICE,
+      this.allowances,
     );
     this.begin(first);
   }

@@ -20,6 +20,8 @@ import { Tuple } from "./tuple";
 
 /** Equal alarms are at least so far apart. */
 const ALARM_INTERVAL_MS: u32 = 1000;
+/** A next hop that does not answer is asked again with each packet that goes there. */
+const UNRESOLVED_INTERVAL_MS: u32 = 60000;
 /** Percent of a table or pool that raise the alarm, and that end it. */
 const HIGH: u64 = 80;
 const LOW: u64 = 70;
@@ -67,11 +69,11 @@ function alarmKey(what: u32, scope: u32, protocol: u32, address: u32): u64 {
   return ((<u64>address) << 32) | ((<u64>scope) << 16) | ((<u64>protocol) << 8) | <u64>what;
 }
 
-/** Whether the alarm, or one that has its place, was noted within the last second; if not, it is now. */
-function isRecent(key: u64): bool {
+/** Whether the alarm, or one that has its place, was noted within the interval; if not, it is now. */
+function isRecent(key: u64, interval: u32 = ALARM_INTERVAL_MS): bool {
   const place = <usize>(tupleHash(arena.tupleKey, key, 0) % Limit.Alarms);
   const alarm = changetype<Alarm>(alarms + place * RecordBytes.Alarm);
-  if (alarm.key != 0 && arena.now - alarm.at < ALARM_INTERVAL_MS) return true;
+  if (alarm.key != 0 && arena.now - alarm.at < interval) return true;
   alarm.key = key;
   alarm.at = arena.now;
   return false;
@@ -138,6 +140,18 @@ function mayTellHost(state: ZoneState): bool {
   state.alarmAt = arena.now;
   state.alarmsTold = 0;
   return true;
+}
+
+/** A next hop on the device with this index does not answer. */
+export function noteUnresolved(device: u32, address: u32): void {
+  // No Reason is as large.
+  const key = alarmKey(EventKind.NeighborUnresolved, device, 0, address);
+  if (isRecent(key, UNRESOLVED_INTERVAL_MS)) return;
+  const at = begin(EventKind.NeighborUnresolved);
+  if (at == 0) return;
+  writeZone(at, active.zone(active.device(device).zone).number);
+  store<u32>(at, address, EventAt.Address);
+  store<u32>(at, device, EventAt.Value);
 }
 
 /** A table that all zones share is full. */

@@ -74,6 +74,8 @@ export class Neighbor {
   /** The frames that wait for it, in order. */
   firstHeld: u32;
   lastHeld: u32;
+  /** A route leads over it. */
+  isHop: bool;
 
   static at(index: u32): Neighbor {
     return changetype<Neighbor>(neighbors + <usize>index * RecordBytes.Neighbor);
@@ -82,6 +84,12 @@ export class Neighbor {
   /** Its link header, which begins with its MAC. */
   get header(): usize {
     return changetype<usize>(this) + offsetof<Neighbor>("header0");
+  }
+  /** It was asked as often as that is done, and does not answer. */
+  get isSilent(): bool {
+    const isAsked =
+      this.state == <u8>NeighborState.Incomplete || this.state == <u8>NeighborState.Probe;
+    return isAsked && this.probes >= PROBES;
   }
   /** Whether frames can be sent to it now. */
   get isUsable(): bool {
@@ -131,13 +139,17 @@ export function findNeighbor(device: u32, address: u32): u32 {
  */
 export function resolveNeighbor(device: u32, address: u32, isHop: bool, now: u32): u32 {
   const known = findNeighbor(device, address);
-  if (known != NONE) return known;
+  if (known != NONE) {
+    if (isHop) Neighbor.at(known).isHop = true;
+    return known;
+  }
   const state = active.deviceState(device);
   if (!isHop && state.incomplete >= <u32>Limit.IncompletePerDevice) return NONE;
   if (!hasRoom(device) && !makeRoom(device, isHop)) return NONE;
   const index = addNeighbor(device, address, now);
   if (index == NONE) return NONE;
   const neighbor = Neighbor.at(index);
+  neighbor.isHop = isHop;
   neighbor.state = <u8>NeighborState.Incomplete;
   state.incomplete++;
   ask(neighbor);
@@ -366,15 +378,8 @@ function probe(index: u32, neighbor: Neighbor, now: u32): void {
 }
 
 /** Looks after at most `limit` neighbors whose timer has run out. */
-export function tendNeighbors(now: u32, limit: u32): void {
-  for (let n: u32 = 0; n < limit; n++) {
-    const index = neighborWheel.due(now);
-    if (index == NONE) return;
-    tend(index, Neighbor.at(index), now);
-  }
-}
-
-function tend(index: u32, neighbor: Neighbor, now: u32): void {
+/** What its time asks for. */
+export function tend(index: u32, neighbor: Neighbor, now: u32): void {
   switch (<u32>neighbor.state) {
     case NeighborState.Incomplete:
     case NeighborState.Probe:

@@ -1,6 +1,7 @@
 /** From what was thrown to the error of an answer: a code, words, and the paths of what was wrong. */
 
 import { ConfigError } from "../config/error.js";
+import { TraceMissing } from "../datapath.js";
 import { Refusal, type RefusalCode } from "../state/refusal.js";
 import { Busy, CursorError } from "../tables.js";
 import { QueryError } from "../telemetry/filter.js";
@@ -44,6 +45,7 @@ export function errorOf(thrown: unknown): RpcError | undefined {
     return invalid([{ path: "cursor", expected: thrown.message, found: "this one" }]);
   }
   if (thrown instanceof Busy) return new RpcError(RpcCode.Busy, thrown.message);
+  if (thrown instanceof TraceMissing) return new RpcError(RpcCode.Failed, thrown.message);
   if (thrown instanceof NoAnswer) return new RpcError(RpcCode.Failed, thrown.message);
   return undefined;
 }

@@ -7,6 +7,7 @@ import type { Access } from "./access.js";
 import { bearerOf } from "./access.js";
 import { textOf } from "./channel.js";
 import type { House } from "./methods/handlers.js";
+import { CHANNEL_PATH, PROTOCOL } from "./protocol/names.js";
 import type { Answer, Request } from "./server.js";
 
 /** Where `npm run build` puts them. */
@@ -38,8 +39,9 @@ export class Pages {
     private readonly access: Access,
     /** Prometheus' text. */
     private readonly metrics: () => Promise<string>,
+    directory = FILES,
   ) {
-    this.files = readFiles(FILES);
+    this.files = readFiles(directory);
   }
 
   async answer(request: Request): Promise<Answer> {
@@ -47,7 +49,19 @@ export class Pages {
     if (path === "/healthz") return await this.health();
     if (path === "/metrics") return await this.guarded(request, () => this.writeMetrics());
     const file = this.files.get(path === "/" ? "/index.html" : path);
-    return file === undefined ? { status: 404, body: "there is nothing here\n" } : found(file);
+    if (file !== undefined) return found(file);
+    if (path === "/") return { status: 200, body: this.welcome() };
+    return { status: 404, body: "there is nothing here\n" };
+  }
+
+  /** Where there are no files of a dashboard. */
+  private welcome(): string {
+    return `crosszone ${this.house.version}
+
+${CHANNEL_PATH}      the control plane: a WebSocket, subprotocol ${PROTOCOL} (docs/protocol.md)
+/metrics  for Prometheus (docs/telemetry.md)
+/healthz  whether the router is well
+`;
   }
 
   /** 200 when all workers answer. Nothing else is told, since nobody is asked who they are. */

@@ -47,6 +47,7 @@ export interface EventView {
   readonly poolIndex: number | undefined;
   readonly pool: string;
   readonly interface: string;
+  readonly device: string;
   /** Alarms for the same reason that were left out since the last one. */
   readonly repeats: number;
 }
@@ -78,6 +79,7 @@ const NOTHING: Omit<EventView, "kind" | "time"> = {
   poolIndex: undefined,
   pool: "",
   interface: "",
+  device: "",
   repeats: 0,
 };
 
@@ -157,6 +159,7 @@ function readEvent(
     poolIndex,
     pool: poolIndex === undefined ? "" : (config.pools[poolIndex]?.name ?? ""),
     interface: "",
+    device: kind === EventKind.NeighborUnresolved ? (config.devices[value]?.name ?? "") : "",
     repeats: u16(EventAt.Repeats),
   };
 }
@@ -236,6 +239,8 @@ export function describeEvent(event: EventView): string {
       return `interface ${event.interface} is lost or down`;
     case EventKind.InterfaceBack:
       return `interface ${event.interface} is back`;
+    case EventKind.NeighborUnresolved:
+      return `the next hop ${event.address} on device ${event.device} does not answer ARP`;
     case EventKind.EventsLost:
       return `${event.value} events found no place and are lost`;
     default:

@@ -37,6 +37,8 @@ export function fieldsOf(event: EventView): Field[] {
     case EventKind.InterfaceLost:
     case EventKind.InterfaceBack:
       return [["interface", event.interface]];
+    case EventKind.NeighborUnresolved:
+      return [...host(event), ["device", event.device]];
     case EventKind.EventsLost:
       return [["count", event.value]];
   }

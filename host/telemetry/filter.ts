@@ -54,7 +54,7 @@ function ports(description: string) {
   return v.optional(v.pipe(v.union([number, v.string(PORTS)], PORTS), v.description(description)));
 }
 
-const protocol = () =>
+export const protocol = () =>
   v.optional(
     v.pipe(
       v.union([whole(PROTOCOL, 0, 255, ""), v.string(PROTOCOL)], PROTOCOL),
@@ -345,13 +345,13 @@ export function isEmpty(filter: TableFilter): boolean {
 type Key = string | number;
 
 /** Reads what the shape of a query leaves open. Undefined stays undefined. */
-class Reader {
+export class Reader {
   constructor(
     readonly config: Config,
     readonly problems: Problems,
   ) {}
 
-  private refuse(path: readonly Key[], expected: string, found: unknown): undefined {
+  refuse(path: readonly Key[], expected: string, found: unknown): undefined {
     this.problems.add(pathText(path), expected, describe(found));
   }
 
@@ -446,7 +446,7 @@ function connFilter(entry: ConnFilterEntry, reader: Reader, path: readonly Key[]
 }
 
 /** Reads a value of a schema; throws a QueryError with everything that is wrong with it. */
-function reading<S extends v.GenericSchema, Result>(
+export function reading<S extends v.GenericSchema, Result>(
   schema: S,
   value: unknown,
   read: (value: v.InferOutput<S>, reader: Reader) => Result,

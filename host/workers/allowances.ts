@@ -70,6 +70,23 @@ export class Allowances {
     }
   }
 
+  /** What `lend` would tell the datapath now. */
+  preview(index: number): { conns: number; elsewhere: number } | undefined {
+    const limit = this.limits.get(index);
+    if (limit === undefined) return undefined;
+    let lent = Atomics.load(this.lent, limit.zone);
+    let has = this.hasOf(limit);
+    const spare = Math.max(0, has - this.datapath.zoneConns(index));
+    if (lent > limit.conns) {
+      lent -= spare;
+      has -= spare;
+    }
+    const loan = Math.max(0, Math.min(loanOf(limit), limit.conns - lent));
+    lent += loan;
+    has += loan;
+    return { conns: lent > limit.conns ? 0 : has, elsewhere: Math.max(0, lent - has) };
+  }
+
   /** Gives back what the zones do not use: but for one loan, or all of it where others may wait for it. */
   giveBack(): void {
     for (const limit of this.limits.values()) {

@@ -13,7 +13,11 @@ import type {
   Found,
   NeighborsOrder,
   SearchOrder,
+  TraceOrder,
 } from "../orders.js";
+import { type TraceInput, Tracer } from "../trace/tracer.js";
+import type { Leg } from "../trace/way.js";
+import type { Allowances } from "./allowances.js";
 
 /**
  * Records that one slice looks at: 30 to 60 µs, about as long as a batch takes. A million conns are 245 slices, so that
@@ -21,7 +25,7 @@ import type {
  */
 export const SLICE = 4096;
 
-export type JobOrder = SearchOrder | ExamineOrder | ExternalsOrder | NeighborsOrder;
+export type JobOrder = SearchOrder | ExamineOrder | ExternalsOrder | NeighborsOrder | TraceOrder;
 
 /** Goes on with something; the answer when it is done. */
 interface Job {
@@ -31,13 +35,19 @@ interface Job {
 export class Jobs {
   private readonly waiting: JobOrder[] = [];
   private current: Job | undefined;
+  /** Made when it is first asked for. */
+  private tracer: Tracer | undefined;
 
-  /** @param configuration  gives the number of the one in force */
+  /**
+   * @param configuration  gives the number of the one in force
+   * @param allowances  of this worker, where several share limits
+   */
   constructor(
     private readonly datapath: Datapath,
     private readonly configuration: () => number,
     private readonly answer: (answer: Answer) => void,
     private readonly slice = SLICE,
+    private readonly allowances?: Allowances,
   ) {}
 
   add(order: JobOrder): void {
@@ -60,8 +70,32 @@ export class Jobs {
     const { datapath, configuration, slice } = this;
     if (order.kind === "search") return new SearchJob(order, datapath, configuration, slice);
     if (order.kind === "examine") return new ExamineJob(order, datapath, slice);
+    if (order.kind === "trace") return { step: (now) => this.trace(order, now) };
     return new PageJob(order, datapath, configuration);
   }
+
+  /** All at once: what is written on the way is put back before anything else sees it. */
+  private trace({ id, module, leg }: TraceOrder, now: number): Answer {
+    const configuration = this.configuration();
+    try {
+      this.tracer ??= new Tracer(this.datapath, module);
+      const trace = this.tracer.run(inputsOf(leg, this.allowances), now);
+      return { kind: "traced", id, configuration, trace };
+    } catch (error) {
+      return { kind: "traced", id, configuration, trace: error as Error };
+    }
+  }
+}
+
+/** Each input with what the worker would be lent for it. */
+export function inputsOf({ inputs, asks }: Leg, allowances: Allowances | undefined): TraceInput[] {
+  return inputs.map((input, i) => {
+    const zone = asks[i];
+    const allowed = zone === undefined ? undefined : allowances?.preview(zone);
+    return zone === undefined || allowed === undefined
+      ? input
+      : { ...input, allowed: { zone, ...allowed } };
+  });
 }
 
 class SearchJob implements Job {

@@ -109,3 +109,31 @@ t.test(
     );
   },
 );
+
+t.test("RFC 8158 S8: a next hop that does not answer", async (t) => {
+  const { router, a } = nat({}, { neighbors: [] });
+  const unresolved = () =>
+    router.events().filter(({ kind }) => kind === EventKind.NeighborUnresolved);
+  const wait = (seconds: number) => {
+    for (let n = 0; n < seconds; n++) {
+      a.udp("8.8.8.8", 1000, 53);
+      router.wait(1000);
+    }
+  };
+  wait(2);
+  t.same(unresolved(), [], "it is still asked");
+  wait(3);
+  t.match(unresolved(), [{ zone: 20, zoneName: "public", device: "wan" }]);
+  wait(50);
+  t.same(unresolved(), [], "once a minute, though it is asked again and again");
+  wait(10);
+  t.equal(unresolved().length, 1);
+  // A host of the link, which nobody needs to hear of.
+  const { router: other, a: host } = nat({}, { neighbors: [] });
+  host.udp(SERVER, 1000, 53);
+  for (let n = 0; n < 6; n++) other.wait(1000);
+  t.same(
+    other.events().filter(({ kind }) => kind === EventKind.NeighborUnresolved),
+    [],
+  );
+});

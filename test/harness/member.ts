@@ -60,7 +60,7 @@ export class Member {
   readonly crossings: HandOff | undefined;
   /** The configuration that it works under. */
   config: Config;
-  private readonly allowances: Allowances;
+  readonly allowances: Allowances;
 
   constructor(
     readonly worker: number,

@@ -30,6 +30,7 @@ import {
   readHost,
   readMapping,
 } from "../../host/telemetry/mapping.js";
+import type { Allowances } from "../../host/workers/allowances.js";
 import { Board, makeBoard } from "../../host/workers/board.js";
 import { sumCounters } from "../../host/workers/sum.js";
 import { macText, readFrame, type Seen } from "./frame.js";
@@ -98,7 +99,16 @@ interface Account {
   readonly handed: number;
 }
 
+/** Called before a frame is received that comes alone; what it returns is called with what left behind that. */
+export type Watcher = (
+  router: Router,
+  worker: number,
+  frame: Input,
+) => ((sent: readonly Sent[]) => void) | undefined;
+
 export class Router {
+  /** Watches all routers. */
+  static watcher: Watcher | undefined;
   /** The first worker's. */
   readonly datapath: Datapath;
   config: Config;
@@ -135,6 +145,20 @@ export class Router {
     this.datapath = this.member(0).datapath;
     const image = compileImage(this.config);
     for (const member of this.members) member.configure(image, this.config, 0, this.now);
+  }
+
+  /** Whether frames cross between workers before anything else happens. */
+  get crossesAtOnce(): boolean {
+    return this.options.lingers === undefined;
+  }
+
+  /** Whether some workers have switched to a configuration, and others have not. */
+  get isSwitching(): boolean {
+    return this.members.some(({ config }) => config !== this.config);
+  }
+
+  get allowances(): readonly Allowances[] {
+    return this.members.map(({ allowances }) => allowances);
   }
 
   /** One for each worker. */
@@ -193,6 +217,20 @@ export class Router {
   }
 
   private take(frames: readonly Input[]): Sent[] {
+    if (frames.length === 1 && Router.watcher !== undefined) return this.takeWatched(frames);
+    return this.takeAll(frames);
+  }
+
+  private takeWatched(frames: readonly Input[]): Sent[] {
+    const [frame] = frames as [Input];
+    const worker = frame.worker ?? (this.receiver + 1) % this.members.length;
+    const watched = Router.watcher?.(this, worker, frame);
+    const sent = this.takeAll([{ ...frame, worker }]);
+    watched?.(sent);
+    return sent;
+  }
+
+  private takeAll(frames: readonly Input[]): Sent[] {
     const before = this.account();
     const sent: Sent[] = [];
     // Frames of one batch stay in their order only where one worker has them all.

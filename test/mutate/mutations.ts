@@ -638,7 +638,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "equal alarms are a second apart",
     file: "nat/event.ts",
-    find: "if (alarm.key != 0 && arena.now - alarm.at < ALARM_INTERVAL_MS) return true;",
+    find: "if (alarm.key != 0 && arena.now - alarm.at < interval) return true;",
     replace: "",
     tests: CORE,
   },

@@ -94,6 +94,12 @@ async function everyMethod(t: Test, implementation: ImplementationName): Promise
   const flows = await call("flows.list");
   t.match(flows.rows, [{ origin: "nat[0]" }, { origin: "nat[0]", packets: HOSTS }]);
 
+  const packet = { protocol: "udp", source: "10.0.9.9", destination: "8.8.8.8", sourcePort: 4000 };
+  const trace = await call("trace.run", { device: "lan", ...packet, destinationPort: 53 });
+  t.match(trace, { verdict: "Forwarded", frames: [{ device: "wan" }] });
+  t.ok(trace.steps.some(({ details }: Any) => details.pool === "p1"));
+  t.equal((await call("conns.count")).conns, HOSTS, "nothing was begun");
+
   const status = await call("status.get");
   t.match(status, {
     revision: { number: 1, state: "confirmed", who: "crosszone" },

@@ -13,6 +13,7 @@ import {
   parsePoolQuery,
 } from "../../telemetry/filter.js";
 import { word } from "../../telemetry/words.js";
+import { parseTrace } from "../../trace/input.js";
 import { RpcCode, RpcError } from "../protocol/rpc.js";
 import type { Some } from "./handlers.js";
 
@@ -29,6 +30,7 @@ export const tableMethods: Some<
   | "flows.list"
   | "devices.list"
   | "neighbors.list"
+  | "trace.run"
 > = {
   async "conns.query"(params, { house: { router } }) {
     return await router.forwarder.queryConns(parseConnQuery(params, router.running));
@@ -101,6 +103,10 @@ export const tableMethods: Some<
 
   async "neighbors.list"(params, { house: { router } }) {
     return await router.forwarder.listNeighbors(parsePageQuery(params, router.running));
+  },
+
+  async "trace.run"(params, { house: { router } }) {
+    return await router.forwarder.trace(parseTrace(params, router.running));
   },
 };
 

@@ -31,6 +31,8 @@ const connEntries = {
   ageMs: number("Milliseconds since it began."),
 };
 
+export const ConnShape = v.strictObject(connEntries);
+
 export const FoundConnShape = v.strictObject({
   id: words("No other conn has it while the router runs."),
   ...connEntries,

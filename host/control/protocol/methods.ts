@@ -9,6 +9,7 @@ import * as conns from "./conns.js";
 import * as status from "./status.js";
 import * as streams from "./streams.js";
 import * as tables from "./tables.js";
+import * as trace from "./trace.js";
 
 export type { Level, Role } from "./status.js";
 
@@ -61,6 +62,10 @@ export const METHODS = {
   "flows.remove": changes(config.FlowsRemove, "removes a written flow: a revision of its own"),
   "devices.list": reads(tables.DevicesList, "devices, interfaces and their counters"),
   "neighbors.list": reads(tables.NeighborsList, "a page of neighbors (ARP)"),
+  "trace.run": reads(
+    trace.TraceRun,
+    "what would become of a frame, step by step; nothing is changed",
+  ),
   "events.subscribe": reads(streams.EventsSubscribe, "begins to be told of events"),
   "events.unsubscribe": reads(streams.EventsUnsubscribe, "ends that"),
   "metrics.subscribe": reads(streams.MetricsSubscribe, "begins to be sent samples of counters"),

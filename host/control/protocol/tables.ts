@@ -129,7 +129,7 @@ export const DevicesList = {
   }),
 };
 
-const NeighborShape = v.strictObject({
+export const NeighborShape = v.strictObject({
   address: words("On the link."),
   device: words("Its device."),
   zone: zoneNumber(),

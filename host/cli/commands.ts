@@ -13,6 +13,7 @@ import { devices, neighbors, zones } from "./look/inventory.js";
 import { hosts, mappings, pools } from "./look/pools.js";
 import { stats } from "./look/stats.js";
 import { top } from "./look/top.js";
+import { trace } from "./look/trace.js";
 import { manual } from "./man.js";
 import { pool } from "./pool.js";
 import { replay } from "./replay.js";
@@ -31,6 +32,7 @@ export const COMMANDS: readonly Command[] = [
   events,
   stats,
   top,
+  trace,
   zones,
   pools,
   hosts,

@@ -172,7 +172,9 @@ function badArguments(error: RpcError, parameters: Readonly<Record<string, strin
   const problems = problemsOf(error);
   if (problems.length === 0) return new UsageError(error.message);
   const lines = problems.map((each) => {
-    return faultLine({ ...each, path: parameters[each.path] ?? each.path });
+    // An element of a list is named as the list.
+    const path = each.path.replace(/\[\d+\]$/, "");
+    return faultLine({ ...each, path: parameters[path] ?? each.path });
   });
   return new UsageError(lines.join("; "));
 }

@@ -270,6 +270,20 @@ async function looking(t: Test, { said, crosszone, way }: Way): Promise<void> {
   t.match(await said("mappings"), /^udp +tenant +10\.1\.0\.3:4562 +public +10\.3\.0\.7:\d+ +2 /m);
   t.match(await said("devices"), /^ +1 +lan +tenant [\s\S]*\nwan +up /m);
   t.match(await said("neighbors"), /^public +wan +10\.3\.0\.99 +[0-9a-f:]{17} +\w+ /m);
+  const packet = ["-p", "udp", "-s", TENANT, "-d", SERVER, "--sport", "4562", "--dport", "9"];
+  const traced = await said("trace", "-w", "tenant", ...packet);
+  t.match(
+    traced,
+    /^lookup +continue +.*[\s\S]*\nleaves by wan: [0-9a-f]{80,}\nverdict: Forwarded\n$/m,
+  );
+  t.match(JSON.parse(await said("trace", "--json", "--device", "lan", ...packet)), {
+    verdict: "Forwarded",
+  });
+  const astray = ["-p", "tcp", "-s", TENANT, "-d", SERVER, "--sport", "1", "--dport", "2"];
+  const dropped = await said("trace", "-w", "tenant", ...astray, "--flags", "ack", "--explain");
+  t.match(dropped, /nothing leaves\nverdict: TcpNotSyn\n {2}TCP without a conn .*[\s\S]*To do: /);
+  const flags = await crosszone("trace", "-w", "tenant", ...astray, "--flags=x", ...way);
+  t.same([flags.status, /trace: --flags: expected one of/.test(flags.stderr)], [2, true]);
   for (const listing of ["zones", "pools", "hosts", "mappings", "neighbors"]) {
     t.ok(JSON.parse(await said(listing, "--json")).length > 0, `${listing} --json`);
   }

@@ -2,24 +2,17 @@
 
 import type { Client } from "../../control/client.js";
 import type { Result } from "../../control/protocol/methods.js";
-import {
-  EXPLANATIONS,
-  plainText,
-  REASON_GROUPS,
-  type ReasonName,
-} from "../../telemetry/reasons.js";
+import { REASON_GROUPS } from "../../telemetry/reasons.js";
 import { Exit, print, UsageError } from "../command.js";
 import { askingVerb } from "../connection.js";
 import { command, wholeNumber } from "../definition.js";
-import { wrap } from "../help.js";
 import { duration } from "../numbers.js";
 import { type Paint, paintFor } from "../output.js";
 import { tableText } from "../table.js";
 import { pause, Signals } from "../waiting.js";
+import { explanation } from "./explanation.js";
 
 export type Status = Result<"status.get">;
-
-const EXPLANATION_COLUMNS = 88;
 
 export const stats = command(
   "Look",
@@ -164,12 +157,4 @@ function knownReasons({ reasons }: Status): string[] {
   const known = REASON_GROUPS.flatMap((group) => Object.keys(group.reasons));
   const others = Object.keys(reasons).filter((reason) => !known.includes(reason));
   return [...known, ...others];
-}
-
-function explanation(reason: string): string[] {
-  const known = EXPLANATIONS[reason as ReasonName];
-  if (known === undefined) return ["  This version does not know it."];
-  return [known.means, `To do: ${known.todo}`].map((text) => {
-    return `  ${wrap(plainText(text), EXPLANATION_COLUMNS, "").split("\n").join("\n  ")}`;
-  });
 }

@@ -73,6 +73,8 @@ export class Client {
   private readonly listeners = new Map<string, (params: unknown) => void>();
   private last = 0;
   private isClosing = false;
+  /** The longest message that the router takes, as hello says. */
+  private messageBytes = Number.POSITIVE_INFINITY;
 
   private constructor(
     private readonly socket: WebSocket,
@@ -113,6 +115,12 @@ export class Client {
     answerMs = this.answerMs,
   ): Promise<Result<M>> {
     const id = ++this.last;
+    const message = JSON.stringify({ jsonrpc: "2.0", id, method, params });
+    const bytes = Buffer.byteLength(message);
+    if (bytes > this.messageBytes) {
+      const most = `the router takes messages of ${this.messageBytes} bytes`;
+      return Promise.reject(new ConnectionError(`${method}: ${bytes} bytes are too many, ${most}`));
+    }
     return new Promise((resolve, reject) => {
       const giveUp = () => {
         const seconds = answerMs / 1000;
@@ -123,7 +131,7 @@ export class Client {
       const timer = setTimeout(giveUp, answerMs);
       const settle = (result: unknown) => resolve(result as Result<M>);
       this.waiting.set(id, { method, timer, resolve: settle, reject });
-      this.socket.send(JSON.stringify({ jsonrpc: "2.0", id, method, params }), (error) => {
+      this.socket.send(message, (error) => {
         if (error == null || !this.waiting.delete(id)) return;
         clearTimeout(timer);
         reject(new ConnectionError(`${this.place}: ${error.message}`));
@@ -155,13 +163,15 @@ export class Client {
 
   /** A token goes with the request; only where that was not enough hello is asked why. */
   private async greet({ token, name }: ClientTarget): Promise<void> {
-    try {
-      await this.call("hello", { client: name }, ClientLimit.ConnectMs);
-    } catch (error) {
+    const hello = (params: GivenParams<"hello">) =>
+      this.call("hello", params, ClientLimit.ConnectMs);
+    const refused = (error: unknown) => {
       const isUnknown = error instanceof RpcError && error.code === RpcCode.Unauthenticated;
       if (!isUnknown || token === undefined) throw error;
-      await this.call("hello", { client: name, token }, ClientLimit.ConnectMs);
-    }
+      return hello({ client: name, token });
+    };
+    const { messageBytes } = await hello({ client: name }).catch(refused);
+    this.messageBytes = messageBytes;
   }
 
   private hear(text: string): void {

@@ -79,7 +79,8 @@ export class Scripted {
       const { id, method, params } = JSON.parse(data.toString());
       const asked = { method, params, connection };
       this.asked.push(asked);
-      const answer = this.script(asked, this) ?? (method === "hello" ? {} : undefined);
+      const answer =
+        this.script(asked, this) ?? (method === "hello" ? { messageBytes: 65_536 } : undefined);
       if (answer === undefined) return;
       const said =
         answer instanceof RpcError

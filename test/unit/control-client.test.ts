@@ -38,6 +38,15 @@ t.test("calls are answered in any order, each its own", async (t) => {
   t.match(await client.ended, { name: "ConnectionError" }, "and it is over");
 });
 
+t.test("what is longer than the router takes is not sent", async (t) => {
+  const { connect, router } = await start(t, () => undefined);
+  const client = await connect();
+  await t.rejects(client.call("config.check", { config: "x".repeat(70_000) }), {
+    message: /config\.check: 70\d\d\d bytes are too many, the router takes messages of 65536 bytes/,
+  });
+  t.equal(router.asked.length, 1);
+});
+
 t.test("hello says who it is; a token goes with the request alone", async (t) => {
   const { connect, router } = await start(t, () => undefined);
   await connect({ token: TOKEN });

@@ -89,7 +89,7 @@ export const trace = command(
       "sent or counted. The frame is made of fields, or given as it stands on the wire.",
     options: OPTIONS,
     usage: [
-      "(-w ZONE|--device DEVICE) -p PROTOCOL -s ADDRESS -d ADDRESS [--sport PORT] [--dport PORT] [...]",
+      "(-w ZONE|--device DEVICE) -p PROTOCOL -s ADDRESS -d ADDRESS [--sport PORT] [...]",
       "--device DEVICE --frame HEX",
     ],
     parameters: parameterNames(),

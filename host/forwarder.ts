@@ -377,6 +377,7 @@ export class Forwarder extends EventEmitter<Events> {
   private hear(saying: Saying, worker: number): void {
     switch (saying.kind) {
       case "events":
+        this.board.taken(worker);
         this.tellEvents(saying);
         return;
       case "eventsLost":

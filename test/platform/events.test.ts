@@ -4,7 +4,7 @@ import t from "tap";
 import { EventClass, EventKind } from "../../assembly/abi.js";
 import { labSupport } from "../../host/demo/lab.js";
 import { stream } from "../harness/burst.js";
-import { Plane } from "../harness/plane.js";
+import { Plane, planeDocument } from "../harness/plane.js";
 import { eventually } from "../harness/transport.js";
 
 const HOSTS = 4000;
@@ -14,7 +14,12 @@ const STALL_MS = 3000;
 const RATE = 2000;
 
 t.test("a main thread that stands still", { skip: labSupport() ?? false }, async (t) => {
-  const plane = await Plane.start(t);
+  // Without a limit, of which there would be alarms among them.
+  const zones = [
+    { id: 10, name: "a" },
+    { id: 20, name: "public" },
+  ];
+  const plane = await Plane.start(t, { document: planeDocument({ zones }) });
   const { forwarder } = plane.router;
   let created = 0;
   let lost = 0;

@@ -251,6 +251,11 @@ export class Forwarder extends EventEmitter<Events> {
     }
   }
 
+  /** Has events of these classes noted (bits of abi's EventClass), besides those that the configuration asks for. */
+  watch(classes: number): void {
+    for (const worker of this.workers) worker.send({ kind: "watch", classes });
+  }
+
   private askCounters() {
     return this.workers.map((worker) => worker.ask("counters", (id) => ({ kind: "counters", id })));
   }

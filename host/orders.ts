@@ -50,6 +50,8 @@ export type Order =
   | { kind: "prepare"; id: number; next: ConfigurationOrder }
   | { kind: "commit"; id: number }
   | { kind: "abandon"; id: number }
+  /** Notes events of these classes (bits of abi's EventClass), too, whatever the configuration asks for. */
+  | { kind: "watch"; classes: number }
   | { kind: "counters"; id: number }
   | { kind: "conns"; id: number; first: number }
   | SearchOrder

@@ -47,6 +47,8 @@ const PACKAGES = {
     tests: "the transport's tests with another's client",
   },
   openssl: { commands: ["openssl"], tests: "the transport's tests of TLS" },
+  "groff-base": { commands: ["groff"], tests: "the test of the manual page" },
+  zsh: { commands: ["zsh"], tests: "the test of completion in zsh" },
   "python3-minimal": { commands: ["python3"], tests: "lab tests" },
   iperf3: { commands: ["iperf3"], tests: "witness tests and the latency script" },
   traceroute: { commands: ["traceroute"], tests: "witness tests" },

@@ -4,6 +4,13 @@ import { readFileSync } from "node:fs";
 import type { Config } from "../config/model.js";
 import { parseConfig } from "../config/parse.js";
 import { messageOf } from "./command.js";
+import type { Argument } from "./definition.js";
+
+export const CONFIG_ARGUMENT: Argument = {
+  name: "CONFIG",
+  help: "a JSON file, or - for standard input",
+  names: "file",
+};
 
 /** A file that cannot be read: exit code 2, as for one that is wrong. */
 export class ConfigFileError extends Error {

@@ -1,51 +1,53 @@
 /** The command line: which command, and what its end means to the shell. */
 
 import { ConfigError } from "../config/error.js";
-import { check } from "./check.js";
-import { type Command, Exit, log, messageOf, print, UsageError, watchOutput } from "./command.js";
+import { Exit, log, messageOf, print, say, Told, UsageError, watchOutput } from "./command.js";
+import { COMMANDS } from "./commands.js";
 import { ConfigFileError } from "./configfile.js";
-import { demo } from "./demo.js";
-import { pool } from "./pool.js";
-import { replay } from "./replay.js";
-import { run } from "./run.js";
-import { schema } from "./schema.js";
-import { token } from "./token.js";
-import { version } from "./version.js";
-
-const COMMANDS: readonly Command[] = [run, check, schema, pool, replay, token, demo, version];
+import { type Command, choose, hasVerbs, type Verb } from "./definition.js";
+import { helpOf, overview } from "./help.js";
 
 /** Runs the command that `args` begins with; resolves with the exit code and never rejects. */
 export async function main(args: readonly string[]): Promise<Exit> {
   const [name = "", ...rest] = args;
   if (name === "") {
-    process.stderr.write(`${overview()}\n`);
+    process.stderr.write(`${overview(COMMANDS)}\n`);
     return Exit.Usage;
   }
-  if (name === "--help" || name === "-h" || name === "help") return help(rest[0]);
+  if (name === "--help" || name === "-h" || name === "help") return help(rest);
   const command = find(name.replace(/^--version$/, "version"));
   if (command === undefined) return unknown(name);
-  watchOutput(command);
-  if (rest.includes("--help") || rest.includes("-h")) {
-    print(command.help);
-    return Exit.Ok;
-  }
+  if (asksForHelp(rest)) return help([name, ...rest]);
   try {
-    return await command.run(rest);
+    const { verb, rest: left } = choose(command, rest);
+    watchOutput(command.name, verb.keepsOn === true);
+    return await verb.run(left);
   } catch (error) {
     return explain(command, error);
   }
 }
 
-function explain(command: Command, error: unknown): Exit {
+/** What stands behind `--` is no option. */
+function asksForHelp(args: readonly string[]): boolean {
+  const end = args.indexOf("--");
+  const options = end < 0 ? args : args.slice(0, end);
+  return options.includes("--help") || options.includes("-h");
+}
+
+function explain({ name }: Command, error: unknown): Exit {
   if (error instanceof UsageError) {
-    log(`${command.name}: ${error.message}; see crosszone ${command.name} --help`);
+    log(`${name}: ${error.message}; see crosszone ${name} --help`);
     return Exit.Usage;
   }
   if (error instanceof ConfigError || error instanceof ConfigFileError) {
-    process.stderr.write(`${error.message}\n`);
+    say(error.message);
     return Exit.Usage;
   }
-  log(`${command.name}: ${messageOf(error)}`);
+  if (error instanceof Told) {
+    for (const line of error.lines) say(line);
+    return error.exit;
+  }
+  log(`${name}: ${messageOf(error)}`);
   return Exit.Failure;
 }
 
@@ -58,23 +60,15 @@ function unknown(name: string): Exit {
   return Exit.Usage;
 }
 
-function help(topic: string | undefined): Exit {
-  const command = topic === undefined ? undefined : find(topic);
-  if (topic !== undefined && command === undefined) return unknown(topic);
-  print(command?.help ?? overview());
+function help([topic, wanted = ""]: readonly string[]): Exit {
+  watchOutput("help", false);
+  if (topic === undefined) {
+    print(overview(COMMANDS));
+    return Exit.Ok;
+  }
+  const command = find(topic);
+  if (command === undefined) return unknown(topic);
+  const isVerb = (each: Verb) => hasVerbs(command) && each.name === wanted;
+  print(helpOf(command, command.verbs.find(isVerb)));
   return Exit.Ok;
-}
-
-function overview(): string {
-  const width = Math.max(...COMMANDS.map(({ name }) => name.length));
-  const list = COMMANDS.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
-  return `crosszone: many tenants with overlapping addresses share one public address
-
-Commands:
-${list.join("\n")}
-
-crosszone COMMAND --help says more. Exit codes: 0 done, 1 failed, 2 bad arguments or configuration.
-
-Example:
-  crosszone check edge.json && sudo crosszone run edge.json`;
 }

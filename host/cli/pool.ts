@@ -6,8 +6,9 @@
 import { formatAddress, formatPorts, parseAddress, parsePorts } from "../config/address.js";
 import { externalOf, ownerOf, type Plan, planOf } from "../config/deterministic.js";
 import type { Config, Pool, Zone } from "../config/model.js";
-import { type Command, Exit, print, readArgs, UsageError } from "./command.js";
-import { loadConfig } from "./configfile.js";
+import { Exit, print, UsageError } from "./command.js";
+import { CONFIG_ARGUMENT, loadConfig } from "./configfile.js";
+import { type Command, choose, type Given, read, verb } from "./definition.js";
 
 /** A line of the answer: as text, and as --json has it. */
 interface Answer {
@@ -21,44 +22,54 @@ interface Planned {
   readonly plan: Plan;
 }
 
-export const pool: Command = {
-  name: "pool",
-  summary: "say which external ports a host of a deterministic pool has, or whose one is",
-  help: `crosszone pool map CONFIG ADDRESS [--zone ZONE] [--pool NAME] [--json]
-crosszone pool map CONFIG --external ADDRESS:PORT [--pool NAME] [--json]
+const MAP = {
+  name: "map",
+  summary: "whose external ports are whose",
+  text:
+    'Says what pools with allocation "deterministic" give to whom (RFC 7422), from the configuration alone: nothing has ' +
+    "to run. The first form prints the external address and the ports of a host; where several zones have the address, " +
+    "those of all. The second prints the host that has an external port, or that it is anyone's of the pool " +
+    '("overflow"), or nobody\'s ("unassigned"). It is the same for TCP, UDP and ICMP.',
+  args: [CONFIG_ARGUMENT, { name: "ADDRESS", help: "an inside host's address", isOptional: true }],
+  options: {
+    external: { type: "string", value: "ADDRESS:PORT", help: "an external address and port" },
+    zone: { type: "string", value: "ZONE", help: "the host's zone, by name or number" },
+    pool: { type: "string", value: "NAME", help: "this pool only" },
+    json: { type: "boolean", help: "an array of objects" },
+  },
+  usage: [
+    "CONFIG ADDRESS [--zone ZONE] [--pool NAME] [--json]",
+    "CONFIG --external ADDRESS:PORT [--pool NAME] [--json]",
+  ],
+  examples: ["pool map edge.json --external 203.0.113.7:2048"],
+} as const;
 
-Says what pools with allocation "deterministic" give to whom (RFC 7422), from the configuration alone:
-nothing has to run. CONFIG is a JSON file, or - for standard input. The first form prints the external
-address and the ports of a host; where several zones have the address, those of all. The second prints the
-host that has an external port, or that it is anyone's of the pool ("overflow"), or nobody's
-("unassigned"). It is the same for TCP, UDP and ICMP.
-
-  --zone ZONE   the host's zone, by name or number
-  --pool NAME   this pool only
-  --json        an array of objects
-
-Example:
-  crosszone pool map edge.json --external 203.0.113.7:2048`,
-
-  async run(args) {
-    print(mapText(args));
+const map = verb({
+  ...MAP,
+  act(given) {
+    print(answerText(given));
     return Exit.Ok;
   },
+});
+
+export const pool: Command = {
+  name: "pool",
+  group: "Tools",
+  summary: "say which external ports a host of a deterministic pool has, or whose one is",
+  verbs: [map],
 };
 
 /** What the command prints; a UsageError for anything that cannot be told. */
-export function mapText(args: string[]): string {
-  const options = {
-    zone: { type: "string" },
-    pool: { type: "string" },
-    external: { type: "string" },
-    json: { type: "boolean", default: false },
-  } as const;
-  const isInverse = args.some((each) => /^--external(=|$)/.test(each));
-  const named = isInverse ? ["map", "CONFIG"] : ["map", "CONFIG", "ADDRESS"];
-  const { values, positionals } = readArgs(args, options, named);
-  const [verb, path = "", address = ""] = positionals;
-  if (verb !== "map") throw new UsageError(`unknown command 'pool ${verb}'`);
+export function mapText(args: readonly string[]): string {
+  const { rest } = choose(pool, args);
+  return answerText(read(MAP, rest));
+}
+
+function answerText({ values, args }: Given<typeof MAP.options>): string {
+  const [path = "", address] = args;
+  const isInverse = values.external !== undefined;
+  if (isInverse && address !== undefined) throw new UsageError(`unexpected argument '${address}'`);
+  if (!isInverse && address === undefined) throw new UsageError("ADDRESS is missing");
   if (isInverse && values.zone !== undefined) {
     throw new UsageError("--zone goes with an inside address, not with --external");
   }
@@ -66,7 +77,7 @@ export function mapText(args: string[]): string {
   const pools = plannedPools(config, values.pool);
   const answers =
     values.external === undefined
-      ? hostAnswers(config, pools, address, values.zone)
+      ? hostAnswers(config, pools, address ?? "", values.zone)
       : portAnswers(pools, values.external);
   if (values.json) return JSON.stringify(answers.map(({ json }) => json));
   return answers.map(({ text }) => text).join("\n");

@@ -3,42 +3,56 @@ import { dirname, join, resolve } from "node:path";
 import type { Config, Device } from "../config/model.js";
 import { CaptureWriter, readCapture } from "../device/pcapfile.js";
 import { Replay, type ReplayInput, type ReplayResult, seedBytes } from "../replay.js";
-import { type Command, Exit, log, print, readArgs, UsageError } from "./command.js";
-import { loadConfig } from "./configfile.js";
+import { Exit, log, print, UsageError } from "./command.js";
+import { CONFIG_ARGUMENT, loadConfig } from "./configfile.js";
+import { verb } from "./definition.js";
 
-export const replay: Command = {
+export const replay = verb({
   name: "replay",
   summary: "run captures through the datapath, the same way each time",
-  help: `crosszone replay CONFIG --in DEVICE=FILE... --out DIR [--seed N] [--json]
+  text:
+    "Reads captures (pcap or pcapng), merges them by timestamp, and runs them through the datapath with their own " +
+    "timestamps as the clock. What it writes, byte for byte the same each time, see below.",
+  args: [CONFIG_ARGUMENT],
+  options: {
+    in: {
+      type: "string",
+      multiple: true,
+      value: "DEVICE=FILE",
+      help: "a capture of what arrived on a device, or on an interface with all its VLANs, tags included; repeat it",
+    },
+    out: {
+      type: "string",
+      value: "DIR",
+      names: "folder",
+      help: "where to write; made if it does not exist",
+    },
+    seed: {
+      type: "string",
+      value: "N",
+      default: "0",
+      help: "another seed gives other ports and nothing else",
+    },
+    json: { type: "boolean", help: "print a summary as JSON" },
+  },
+  usage: ["CONFIG --in DEVICE=FILE... --out DIR [--seed N] [--json]"],
+  sections: [
+    {
+      title: "Files",
+      rows: [
+        ["DIR/DEVICE.pcap", "what left through each device, for those through which something did"],
+        ["DIR/counters.json", "reasons, devices, zones and flows"],
+        ["DIR/conns.json", "the conn table at the end"],
+      ],
+    },
+  ],
+  examples: ["replay edge.json --in lan-a=a.pcap --in wan=wan.pcap --out result"],
 
-Reads captures (pcap or pcapng), merges them by timestamp, and runs them through the datapath with their
-own timestamps as the clock. Writes, byte for byte the same each time:
-
-  DIR/DEVICE.pcap     what left through each device, for those through which something did
-  DIR/counters.json   reasons, devices, zones and flows
-  DIR/conns.json      the conn table at the end
-
-  --in DEVICE=FILE  a capture of what arrived on a device, or on an interface with all its VLANs, tags
-                    included; repeat it
-  --out DIR         where to write; made if it does not exist
-  --seed N          another seed gives other ports and nothing else; 0 by default
-  --json            print a summary as JSON
-
-Example:
-  crosszone replay edge.json --in lan-a=a.pcap --in wan=wan.pcap --out result`,
-
-  async run(args) {
-    const options = {
-      in: { type: "string", multiple: true },
-      out: { type: "string" },
-      seed: { type: "string", default: "0" },
-      json: { type: "boolean", default: false },
-    } as const;
-    const { values, positionals } = readArgs(args, options, ["CONFIG"]);
+  async act({ values, args }) {
     if (values.out === undefined) throw new UsageError("--out DIR is missing");
     const seed = readSeed(values.seed);
-    const config = loadConfig(positionals[0] ?? "");
-    const inputs = readInputs(config, values.in ?? []);
+    const config = loadConfig(args[0] ?? "");
+    const inputs = readInputs(config, values.in);
     const { result, sent } = replayInto(values.out, config, inputs, seed);
     const strangers = result.counters.reasons.NotOurMac ?? 0;
     if (strangers > 0) {
@@ -51,7 +65,7 @@ Example:
     else print(summary(result, sent));
     return Exit.Ok;
   },
-};
+});
 
 function readSeed(text: string): bigint {
   if (!/^\d{1,20}$/.test(text) || BigInt(text) >= 1n << 64n) {

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { EventClass, EventKind } from "../../assembly/abi.js";
 import { Control } from "../control/control.js";
 import { Logbook } from "../control/logbook.js";
-import { LEVELS, type Level } from "../control/protocol/status.js";
+import { SOCKET_FOLDER } from "../control/protocol/names.js";
 import { Router, type Source } from "../control/router.js";
 import type { Forwarder } from "../forwarder.js";
 import type { Now } from "../state/deadline.js";
@@ -13,88 +13,46 @@ import { volatileDisk } from "../state/volatile.js";
 import type { Counters } from "../telemetry/counters.js";
 import { classOf, describeEvent, type EventView } from "../telemetry/event.js";
 import { packageVersion } from "../version.js";
-import { type Command, Exit, log, messageOf, print, readArgs, UsageError } from "./command.js";
+import { Exit, log, messageOf, print, UsageError } from "./command.js";
 import { readSource } from "./configfile.js";
+import type { Given } from "./definition.js";
 import { becomeUser } from "./privileges.js";
-import {
-  CONTROL_HELP,
-  CONTROL_OPTIONS,
-  type ControlValues,
-  SOCKET_FOLDER,
-  serveOptions,
-} from "./serveoptions.js";
+import type { RUN_OPTIONS } from "./runverb.js";
+import { type ControlValues, serveOptions } from "./serveoptions.js";
 
 const STATS_MS = 1000;
 
-export const run: Command = {
-  name: "run",
-  summary: "forward packets",
-  help: `crosszone run [CONFIG] [--state DIR] [--stats] [--log LEVEL] [--user NAME] [options of the control plane]
-
-Opens the interfaces of the configuration and forwards until it is stopped. Needs CAP_NET_RAW; for
-driver afxdp CAP_BPF, CAP_NET_ADMIN and CAP_IPC_LOCK, too. CONFIG is a JSON file, or - for standard input.
-
-  --state DIR  keep revisions of the configuration, and tokens, in DIR. The revision that was confirmed last
-               runs, and CONFIG only while there is none. Without it revisions are gone with the process
-  --stats      print a line of counters every second
-  --user NAME  become this user, who owns DIR and can read CONFIG, and keep no more rights than interfaces need
-  --log LEVEL  say what is as urgent as this: error, notice, info (if not given), debug
-
-${CONTROL_HELP}
-
-Signals:
-  SIGHUP           read CONFIG again and switch to it, as a new revision; conns that it still allows go on;
-                   opens log files anew
-  SIGUSR2          print the conn table as one line of JSON
-  SIGINT, SIGTERM  stop
-
-One that comes while it is still starting is answered when it has started.
-
-Examples:
-  sudo crosszone run edge.json --stats
-  sudo crosszone run edge.json --state /var/lib/crosszone`,
-
-  keepsOn: true,
-
-  async run(args) {
-    const options = {
-      stats: { type: "boolean", default: false },
-      state: { type: "string" },
-      log: { type: "string", default: "info" },
-      user: { type: "string" },
-      ...CONTROL_OPTIONS,
-    } as const;
-    const { values, positionals } = readArgs(args, options, [], ["CONFIG"]);
-    const [path] = positionals;
-    if (path === undefined && values.state === undefined) {
-      throw new UsageError("CONFIG is missing, and so is --state DIR");
-    }
-    if (values.user !== undefined) {
-      const { user, state, socket } = values;
-      becomeUser(
-        user,
-        state === undefined ? [] : [state],
-        socket === undefined ? [SOCKET_FOLDER] : [],
-      );
-    }
-    // A signal that nobody listens to ends the process: the handlers stand before there is anything to ask.
-    let running: Promise<Running>;
-    onSignals(path, () => running);
-    const logbook = new Logbook(log, () => Date.now());
-    logbook.level = levelOf(values.log);
-    const stop = stopSignal();
-    running = start(path, values, logbook);
-    const { router, control, state } = await running;
-    const stats = values.stats ? printStats(router.forwarder) : undefined;
-    const failure = await untilTheEnd(router, stop);
-    clearInterval(stats);
-    await control.stop();
-    await router.stop();
-    state.release();
-    log(failure === undefined ? "stopped" : failure.message);
-    return failure === undefined ? Exit.Ok : Exit.Failure;
-  },
-};
+/** What `crosszone run` does; see runverb.ts for what it takes. */
+export async function forward({ values, args }: Given<typeof RUN_OPTIONS>): Promise<Exit> {
+  const [path] = args;
+  if (path === undefined && values.state === undefined) {
+    throw new UsageError("CONFIG is missing, and so is --state DIR");
+  }
+  if (values.user !== undefined) {
+    const { user, state, socket } = values;
+    becomeUser(
+      user,
+      state === undefined ? [] : [state],
+      socket === undefined ? [SOCKET_FOLDER] : [],
+    );
+  }
+  // A signal that nobody listens to ends the process: the handlers stand before there is anything to ask.
+  let running: Promise<Running>;
+  onSignals(path, () => running);
+  const logbook = new Logbook(log, () => Date.now());
+  logbook.level = values.log;
+  const stop = stopSignal();
+  running = start(path, values, logbook);
+  const { router, control, state } = await running;
+  const stats = values.stats ? printStats(router.forwarder) : undefined;
+  const failure = await untilTheEnd(router, stop);
+  clearInterval(stats);
+  await control.stop();
+  await router.stop();
+  state.release();
+  log(failure === undefined ? "stopped" : failure.message);
+  return failure === undefined ? Exit.Ok : Exit.Failure;
+}
 
 interface Running {
   readonly router: Router;
@@ -162,12 +120,6 @@ function firstSource(path: string | undefined, store: Store, logbook: Logbook): 
   const file = path === undefined ? "" : `; ${path} is read at SIGHUP only`;
   logbook.notice(`revision ${current.number} is in force${file}`);
   return undefined;
-}
-
-function levelOf(text: string): Level {
-  const level = LEVELS.find((each) => each === text);
-  if (level !== undefined) return level;
-  throw new UsageError(`--log: one of ${LEVELS.join(", ")} expected, found '${text}'`);
 }
 
 /** Alarms always; blocks where no log takes them. An interface's have been printed in its own words. */

@@ -1,35 +1,38 @@
 import { configSchemaText } from "../config/schema.js";
-import { protocolReference } from "../control/protocol/reference.js";
-import { protocolSchemaText } from "../control/protocol/schema.js";
-import { type Command, Exit, readArgs, UsageError } from "./command.js";
+import { Exit, UsageError } from "./command.js";
+import { command, verb } from "./definition.js";
 
-export const schema: Command = {
-  name: "schema",
-  summary: "print the JSON Schema of configurations, or of the protocol",
-  help: `crosszone schema [config|protocol] [--markdown]
+export const schema = command(
+  "Run and check",
+  verb({
+    name: "schema",
+    summary: "print the JSON Schema of configurations, or of the protocol",
+    text: "Prints the JSON Schema of configurations, for editors and other tools, or those of the control plane's methods.",
+    args: [{ name: "WHICH", help: "config (if not given) or protocol", isOptional: true }],
+    options: {
+      markdown: { type: "boolean", help: "the protocol's methods as tables for people" },
+    },
+    usage: ["[config|protocol] [--markdown]"],
+    examples: ["schema > crosszone.schema.json", "schema protocol > protocol.schema.json"],
 
-Prints the JSON Schema of configurations, for editors and other tools, or those of the control plane's
-methods.
+    async act({ values, args: [which = "config"] }) {
+      process.stdout.write(await textOf(which, values.markdown));
+      return Exit.Ok;
+    },
+  }),
+);
 
-  --markdown  the protocol's methods as tables for people
-
-Examples:
-  crosszone schema > crosszone.schema.json
-  crosszone schema protocol > protocol.schema.json`,
-
-  async run(args) {
-    const options = { markdown: { type: "boolean", default: false } } as const;
-    const { values, positionals } = readArgs(args, options, [], ["WHICH"]);
-    process.stdout.write(textOf(positionals[0] ?? "config", values.markdown));
-    return Exit.Ok;
-  },
-};
-
-function textOf(which: string, isMarkdown: boolean): string {
-  if (which === "protocol") return isMarkdown ? protocolReference() : protocolSchemaText();
+async function textOf(which: string, isMarkdown: boolean): Promise<string> {
+  if (which === "protocol") return await protocolText(isMarkdown);
   if (which !== "config") {
     throw new UsageError(`config or protocol expected, found '${which}'`);
   }
   if (isMarkdown) throw new UsageError("--markdown: of the protocol only; see docs/config.md");
   return configSchemaText();
+}
+
+/** Loaded when it is wanted: other commands start without it. */
+async function protocolText(isMarkdown: boolean): Promise<string> {
+  if (isMarkdown) return (await import("../control/protocol/reference.js")).protocolReference();
+  return (await import("../control/protocol/schema.js")).protocolSchemaText();
 }

@@ -3,83 +3,111 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { Refusal } from "../state/refusal.js";
-import { RANDOM_BYTES, type Role, type TokenInfo, Tokens } from "../state/tokens.js";
-import { type Command, Exit, log, print, readArgs, UsageError } from "./command.js";
+import { RANDOM_BYTES, type TokenInfo, Tokens } from "../state/tokens.js";
+import { Exit, log, print, UsageError } from "./command.js";
+import { type Command, verb } from "./definition.js";
+import { tableText } from "./table.js";
+
+const TEXT =
+  "Who may use the control plane of the router whose state directory is DIR. A running router takes a change from the " +
+  'next request on. "add" prints the token, this once: kept is a hash only. "list" prints what is known of each; ID is ' +
+  'what the token begins with: "cz_" and eight characters.';
+
+const STATE = {
+  type: "string",
+  value: "DIR",
+  names: "folder",
+  help: 'the state directory; "add" makes it where there is none',
+} as const;
+
+const ROLES = ["viewer", "operator"] as const;
+
+const add = verb({
+  name: "add",
+  summary: "make a token and print it, this once",
+  text: TEXT,
+  args: [],
+  options: {
+    state: STATE,
+    role: {
+      type: "string",
+      value: "ROLE",
+      choices: ROLES,
+      default: "viewer",
+      help: "viewer reads, operator changes, too",
+    },
+    name: {
+      type: "string",
+      value: "TEXT",
+      default: "",
+      help: 'what "list" and the history call it',
+    },
+    expires: {
+      type: "string",
+      value: "WHEN",
+      help: "12h, 90d, or a date: 2030-01-31, 2030-01-31T12:00:00Z; never if not given",
+    },
+  },
+  usage: ["--state DIR [--role viewer|operator] [--name TEXT] [--expires WHEN]"],
+  examples: [
+    "sudo crosszone token add --state /var/lib/crosszone --role operator --name laptop > token",
+  ],
+
+  async act({ values }) {
+    const directory = stateOf(values.state);
+    const nowMs = Date.now();
+    const request = {
+      role: values.role,
+      name: values.name,
+      expires: values.expires === undefined ? null : timeOf(values.expires, nowMs),
+    };
+    const now = { wallMs: nowMs, monotonicMs: performance.now() };
+    const tokens = Tokens.open(directory);
+    const made = await asUsage(() => tokens.add(request, randomBytes(RANDOM_BYTES), now));
+    print(made.token);
+    log(`token ${made.info.id} (${made.info.role}) added; it is not shown again`);
+    return Exit.Ok;
+  },
+});
+
+const list = verb({
+  name: "list",
+  summary: "print what is known of each token",
+  text: TEXT,
+  args: [],
+  options: { state: STATE, json: { type: "boolean", help: "an array of objects" } },
+  usage: ["--state DIR [--json]"],
+  examples: ["sudo crosszone token list --state /var/lib/crosszone"],
+
+  act({ values }) {
+    const tokens = existing(stateOf(values.state)).list();
+    print(values.json ? JSON.stringify(tokens.map(jsonOf)) : tableOf(tokens));
+    return Exit.Ok;
+  },
+});
+
+const remove = verb({
+  name: "remove",
+  summary: "let a token in no more",
+  text: TEXT,
+  args: [{ name: "ID", help: "the token's, or the token itself" }],
+  options: { state: STATE },
+  usage: ["--state DIR ID"],
+  examples: ["sudo crosszone token remove --state /var/lib/crosszone cz_3fGq0AbC"],
+
+  async act({ values, args }) {
+    const removed = await existing(stateOf(values.state)).remove(args[0] ?? "");
+    log(`token ${removed.id} (${removed.role}) removed`);
+    return Exit.Ok;
+  },
+});
 
 export const token: Command = {
   name: "token",
+  group: "Tools",
   summary: "add, list and remove tokens for the control plane",
-  help: `crosszone token add --state DIR [--role viewer|operator] [--name TEXT] [--expires WHEN]
-crosszone token list --state DIR [--json]
-crosszone token remove --state DIR ID
-
-Who may use the control plane of the router whose state directory is DIR. A running router takes a change
-from the next request on. "add" prints the token, this once: kept is a hash only. "list" prints what is
-known of each; ID is what the token begins with: "cz_" and eight characters.
-
-  --state DIR     the state directory; "add" makes it where there is none
-  --role ROLE     viewer (reads) or operator (changes, too); viewer if not given
-  --name TEXT     what "list" and the history call it
-  --expires WHEN  12h, 90d, or a date: 2030-01-31, 2030-01-31T12:00:00Z; never if not given
-  --json          an array of objects
-
-Example:
-  sudo crosszone token add --state /var/lib/crosszone --role operator --name laptop > token`,
-
-  async run(args) {
-    const [verb, ...rest] = args;
-    switch (verb) {
-      case "add":
-        return await add(rest);
-      case "list":
-        return list(rest);
-      case "remove":
-        return await remove(rest);
-      case undefined:
-        throw new UsageError("add, list or remove is missing");
-      default:
-        throw new UsageError(`unknown command 'token ${verb}'`);
-    }
-  },
+  verbs: [add, list, remove],
 };
-
-async function add(args: string[]): Promise<Exit> {
-  const options = {
-    state: { type: "string" },
-    role: { type: "string", default: "viewer" },
-    name: { type: "string", default: "" },
-    expires: { type: "string" },
-  } as const;
-  const { values } = readArgs(args, options, []);
-  const directory = stateOf(values.state);
-  const nowMs = Date.now();
-  const request = {
-    role: roleOf(values.role),
-    name: values.name,
-    expires: values.expires === undefined ? null : timeOf(values.expires, nowMs),
-  };
-  const now = { wallMs: nowMs, monotonicMs: performance.now() };
-  const tokens = Tokens.open(directory);
-  const made = await asUsage(() => tokens.add(request, randomBytes(RANDOM_BYTES), now));
-  print(made.token);
-  log(`token ${made.info.id} (${made.info.role}) added; it is not shown again`);
-  return Exit.Ok;
-}
-
-function list(args: string[]): Exit {
-  const options = { state: { type: "string" }, json: { type: "boolean", default: false } } as const;
-  const { values } = readArgs(args, options, []);
-  const tokens = existing(stateOf(values.state)).list();
-  print(values.json ? JSON.stringify(tokens.map(jsonOf)) : tableOf(tokens));
-  return Exit.Ok;
-}
-
-async function remove(args: string[]): Promise<Exit> {
-  const { values, positionals } = readArgs(args, { state: { type: "string" } } as const, ["ID"]);
-  const removed = await existing(stateOf(values.state)).remove(positionals[0] ?? "");
-  log(`token ${removed.id} (${removed.role}) removed`);
-  return Exit.Ok;
-}
 
 function stateOf(directory: string | undefined): string {
   if (directory === undefined || directory === "") throw new UsageError("--state DIR is missing");
@@ -90,11 +118,6 @@ function stateOf(directory: string | undefined): string {
 function existing(directory: string): Tokens {
   if (!existsSync(directory)) throw new Error(`${directory}: no such directory`);
   return Tokens.open(directory);
-}
-
-function roleOf(text: string): Role {
-  if (text === "viewer" || text === "operator") return text;
-  throw new UsageError(`--role: viewer or operator expected, found '${text}'`);
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { h: 3_600_000, d: 86_400_000 };
@@ -132,21 +155,10 @@ function jsonOf(token: TokenInfo) {
 function tableOf(tokens: readonly TokenInfo[]): string {
   const minute = (time: number | null) =>
     time === null ? "never" : `${new Date(time).toISOString().slice(0, 16)}Z`;
-  const rows = [
+  return tableText(
     ["ID", "ROLE", "CREATED", "LAST USED", "EXPIRES", "NAME"],
-    ...tokens.map(({ id, role, created, lastUsed, expires, name }) => {
+    tokens.map(({ id, role, created, lastUsed, expires, name }) => {
       return [id, role, minute(created), minute(lastUsed), minute(expires), name];
     }),
-  ];
-  const widths = rows[0]?.map((_, column) =>
-    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
   );
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths?.[column] ?? 0))
-        .join("  ")
-        .trimEnd(),
-    )
-    .join("\n");
 }

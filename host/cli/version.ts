@@ -1,20 +1,21 @@
 import { Abi } from "../../assembly/abi.js";
 import { packageVersion } from "../version.js";
-import { type Command, Exit, print, readArgs } from "./command.js";
+import { Exit, print } from "./command.js";
+import { command, verb } from "./definition.js";
 
-export const version: Command = {
-  name: "version",
-  summary: "print the version",
-  help: `crosszone version
+export const version = command(
+  "Tools",
+  verb({
+    name: "version",
+    summary: "print the version",
+    text: "Prints the version of the program and of the datapath's interface.",
+    args: [],
+    options: {},
+    examples: ["version"],
 
-Prints the version of the program and of the datapath's interface.
-
-Example:
-  crosszone version`,
-
-  async run(args) {
-    readArgs(args, {}, []);
-    print(`crosszone ${packageVersion()} (datapath interface ${Abi.Version})`);
-    return Exit.Ok;
-  },
-};
+    act() {
+      print(`crosszone ${packageVersion()} (datapath interface ${Abi.Version})`);
+      return Exit.Ok;
+    },
+  }),
+);

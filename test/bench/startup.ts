@@ -46,6 +46,7 @@ async function main(path: string, conns: number, frame: Uint8Array): Promise<voi
   const node = clock();
   // What `run` loads, commands that it does not need and the library of system calls included.
   await import("../../host/cli/main.js");
+  await import("../../host/cli/run.js");
   const { libc } = await import("../../host/device/libc.js");
   libc();
   const { loadConfig } = await import("../../host/cli/configfile.js");

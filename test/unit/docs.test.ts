@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import t from "tap";
 import { Limit, Reason } from "../../assembly/abi.js";
 import { checkConfig } from "../../host/config/parse.js";
+import { madePages } from "../docs/pages.js";
 
 /** Tests run from dist/test/unit. */
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
@@ -59,6 +60,10 @@ t.test("docs/counters.md has one row for every Reason and no other", async (t) =
     rows.map(([, name]) => name).sort(),
     known.map((reason) => Reason[reason as number]).sort(),
   );
+});
+
+t.test("pages made of the code are as the code makes them: npm run docs", async (t) => {
+  for (const [path, made] of madePages()) t.equal(text(path), made, path);
 });
 
 t.test("every relative link of every page leads to a file, and to a heading of it", async (t) => {

@@ -4,3 +4,6 @@
 export const PROTOCOL = "crosszone.v1";
 /** Where WebSockets are. */
 export const CHANNEL_PATH = "/rpc";
+/** Where tools on the same machine find the router. */
+export const SOCKET_FOLDER = "/run/crosszone";
+export const DEFAULT_SOCKET = `${SOCKET_FOLDER}/control.sock`;

@@ -1,0 +1,152 @@
+/** A conn as a line: in the forms of conntrack, of Open vSwitch and our own, and as a row of CSV. */
+
+import type { Result } from "../../control/protocol/methods.js";
+import { formatConn } from "../../telemetry/conn.js";
+import { conntrackState, ovsState } from "./state.js";
+
+export type Conn = Result<"conns.query">["rows"][number];
+export type Tuple = Conn["original"];
+
+/** What a line of conntrack says of a conn, be it one of the table or one of an event. */
+export interface Tracked {
+  readonly protocol: string;
+  readonly original: Tuple;
+  readonly reply: Tuple;
+  /** An answer has been seen. */
+  readonly hasReplied: boolean;
+}
+
+const NUMBERS: Readonly<Record<string, number>> = { icmp: 1, tcp: 6, udp: 17, sctp: 132 };
+/** conntrack's names of protocols of which we have the number only (libnetfilter_conntrack, l4proto2str). */
+const NAMES: Readonly<Record<number, string>> = { 33: "dccp", 47: "gre", 136: "udplite" };
+
+/** ICMP: the types of a query and of its answer, by the destination port of the original tuple. */
+const ECHO = { query: 8, answer: 0 };
+const TIMESTAMP = { query: 13, answer: 14 };
+
+/**
+ * `conntrack -L -o extended`, less `mark=` and `use=`, of which we have none. Both zones are always there: `zone-orig=` and
+ * `zone-reply=`, where conntrack writes them.
+ */
+export function extendedLine(conn: Conn, withId = false): string {
+  const { protocol, phase, original, reply } = conn;
+  const hasReplied = conn.replyPackets > 0 || phase !== "new";
+  const seconds = Math.ceil(conn.expiresInMs / 1000);
+  const state = protocol === "tcp" ? [conntrackState(phase, hasReplied)] : [];
+  const counted = (packets: number, bytes: number) => `packets=${packets} bytes=${bytes}`;
+  return [
+    "ipv4     2",
+    `${protocolColumn(protocol)} ${seconds}`,
+    ...state,
+    tupleText(protocol, original, original),
+    `zone-orig=${original.zone}`,
+    counted(conn.originalPackets, conn.originalBytes),
+    ...(hasReplied ? [] : ["[UNREPLIED]"]),
+    tupleText(protocol, reply, original),
+    `zone-reply=${reply.zone}`,
+    counted(conn.replyPackets, conn.replyBytes),
+    ...(isAssured(protocol, phase) ? ["[ASSURED]"] : []),
+    ...(withId ? [`id=${conn.id}`] : []),
+  ].join(" ");
+}
+
+/** `udp      17`, as events have it, too. */
+export function protocolColumn(protocol: string): string {
+  const number = numberOf(protocol);
+  const name = protocol in NUMBERS ? protocol : (NAMES[number] ?? "unknown");
+  return `${name.padEnd(8)} ${number}`;
+}
+
+function numberOf(protocol: string): number {
+  return NUMBERS[protocol] ?? Number(protocol);
+}
+
+/** `src=… dst=… sport=… dport=…`; ICMP's ports are types and an identifier. */
+export function tupleText(protocol: string, tuple: Tuple, original: Tuple): string {
+  const addresses = `src=${tuple.source} dst=${tuple.destination}`;
+  if (protocol === "icmp") {
+    const { type, id } = icmpOf(tuple, original);
+    return `${addresses} type=${type} code=0 id=${id}`;
+  }
+  if (!hasPorts(tuple)) return addresses;
+  return `${addresses} sport=${tuple.sourcePort} dport=${tuple.destinationPort}`;
+}
+
+/** Protocols that are translated by address have none. */
+function hasPorts({ sourcePort, destinationPort }: Tuple): boolean {
+  return sourcePort !== 0 || destinationPort !== 0;
+}
+
+function icmpOf(tuple: Tuple, original: Tuple): { readonly type: number; readonly id: number } {
+  const types = original.destinationPort === TIMESTAMP.query ? TIMESTAMP : ECHO;
+  if (tuple === original) return { type: types.query, id: tuple.sourcePort };
+  return { type: types.answer, id: tuple.destinationPort };
+}
+
+/** conntrack's word for what it does not drop early: an open TCP connection, UDP that was answered. */
+function isAssured(protocol: string, phase: string): boolean {
+  return phase !== "new" && (protocol === "tcp" || protocol === "udp");
+}
+
+/** `ovs-appctl dpctl/dump-conntrack`. It knows one zone: ours of the reply stands behind it as `zone-reply=`. */
+export function ovsLine({ protocol, phase, original, reply, replyPackets }: Conn): string {
+  const state = ovsState(phase, replyPackets > 0);
+  const protoinfo = protocol === "tcp" ? `,protoinfo=(state=${state})` : "";
+  return (
+    `${protocol},orig=(${ovsTuple(protocol, original, original)})` +
+    `,reply=(${ovsTuple(protocol, reply, original)})` +
+    `,zone=${original.zone},zone-reply=${reply.zone}${protoinfo}`
+  );
+}
+
+function ovsTuple(protocol: string, tuple: Tuple, original: Tuple): string {
+  const addresses = `src=${tuple.source},dst=${tuple.destination}`;
+  if (protocol === "icmp") {
+    const { type, id } = icmpOf(tuple, original);
+    return `${addresses},id=${id},type=${type},code=0`;
+  }
+  if (!hasPorts(tuple)) return addresses;
+  return `${addresses},sport=${tuple.sourcePort},dport=${tuple.destinationPort}`;
+}
+
+/** `udp established 10:192.168.0.10:4562→8.8.8.8:53 ↔ 20:8.8.8.8:53→203.0.113.7:9553` */
+export function crosszoneLine(conn: Conn): string {
+  return `${conn.protocol.padEnd(4)}  ${conn.phase.padEnd(12)}  ${formatConn(conn)}`;
+}
+
+const CSV_COLUMNS: readonly (readonly [name: string, value: (conn: Conn) => string | number])[] = [
+  ["id", ({ id }) => id],
+  ["protocol", ({ protocol }) => protocol],
+  ["phase", ({ phase }) => phase],
+  ["original_zone", ({ original }) => original.zone],
+  ["original_source", ({ original }) => original.source],
+  ["original_source_port", ({ original }) => original.sourcePort],
+  ["original_destination", ({ original }) => original.destination],
+  ["original_destination_port", ({ original }) => original.destinationPort],
+  ["reply_zone", ({ reply }) => reply.zone],
+  ["reply_source", ({ reply }) => reply.source],
+  ["reply_source_port", ({ reply }) => reply.sourcePort],
+  ["reply_destination", ({ reply }) => reply.destination],
+  ["reply_destination_port", ({ reply }) => reply.destinationPort],
+  ["original_packets", ({ originalPackets }) => originalPackets],
+  ["original_bytes", ({ originalBytes }) => originalBytes],
+  ["reply_packets", ({ replyPackets }) => replyPackets],
+  ["reply_bytes", ({ replyBytes }) => replyBytes],
+  ["expires_in_ms", ({ expiresInMs }) => expiresInMs],
+  ["age_ms", ({ ageMs }) => ageMs],
+];
+
+/** RFC 4180: lines end with CR LF, the first one names the columns. */
+export const CSV_HEADING = csvLine(CSV_COLUMNS.map(([name]) => name));
+
+export function csvRow(conn: Conn): string {
+  return csvLine(CSV_COLUMNS.map(([, value]) => String(value(conn))));
+}
+
+/** RFC 4180 section 2.6 and 2.7. */
+export function csvLine(fields: readonly string[]): string {
+  const quoted = fields.map((field) => {
+    return /[",\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field;
+  });
+  return `${quoted.join(",")}\r\n`;
+}

@@ -1,0 +1,126 @@
+/** Completion, as bash and zsh themselves do it with our scripts. */
+
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t from "tap";
+import { COMMANDS } from "../../../host/cli/commands.js";
+import { completionScript } from "../../../host/cli/completion.js";
+import { hasVerbs } from "../../../host/cli/definition.js";
+
+const folder = mkdtempSync(join(tmpdir(), "crosszone-completion-"));
+t.teardown(() => rmSync(folder, { recursive: true }));
+mkdirSync(join(folder, "files", "configs"), { recursive: true });
+writeFileSync(join(folder, "files", "edge.json"), "");
+writeFileSync(join(folder, "files", "white space.json"), "");
+for (const shell of ["bash", "zsh"] as const) {
+  writeFileSync(join(folder, shell), completionScript(shell, COMMANDS));
+}
+
+function has(shell: string): string | false {
+  return spawnSync(shell, ["-c", "exit 7"]).status === 7 ? false : `not installed: ${shell}`;
+}
+
+/** What bash offers behind these words; the last one is begun. */
+function bash(...words: string[]): string[] {
+  const script = `
+    source "$1"; shift
+    COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+    complete -p crosszone >/dev/null || exit 1
+    _crosszone
+    printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const { status, stdout, stderr } = spawnSync(
+    "bash",
+    ["-uc", script, "bash", join(folder, "bash"), "crosszone", ...words],
+    { encoding: "utf8", cwd: join(folder, "files") },
+  );
+  if (status !== 0 || stderr !== "") throw new Error(`bash: ${status} ${stderr}`);
+  return stdout.split("\n").filter((line) => line !== "");
+}
+
+const NAMES = COMMANDS.map(({ name }) => name);
+
+t.test("bash", { skip: has("bash") }, async (t) => {
+  t.same(bash("").sort(), [...NAMES, "help"].sort(), "all commands");
+  t.same(bash("he"), ["help"]);
+  t.same(bash("help", "con"), ["config"]);
+  for (const { name, verbs } of COMMANDS.filter(hasVerbs)) {
+    t.same(
+      bash(name, ""),
+      verbs.map((each) => each.name),
+      name,
+    );
+  }
+  t.same(bash("config", "ro"), ["rollback"]);
+  t.same(bash("count", "--reply-p"), ["--reply-port-src", "--reply-port-dst"]);
+  t.ok(bash("list", "-").includes("-w"), "short ones, too");
+  t.notOk(bash("count", "--").includes("--csv"), "those of another command not");
+  t.same(bash("config", "apply", "--con"), ["--confirm"]);
+  t.same(bash("list", "-o", "o"), ["ovs"], "values");
+  t.same(bash("events", "-o", ""), ["plain", "timestamp"], "of this command");
+  t.same(bash("list", "--sort", "=", "by"), ["bytes"], "behind =");
+  t.same(bash("list", "--sort", "="), [
+    ...["table", "age", "expiry", "bytes", "packets", "source", "zone"],
+  ]);
+  t.same(bash("list", "--src", ""), [], "what nobody knows");
+  t.same(bash("check", "e"), ["edge.json"], "files");
+  t.same(bash("check", "wh"), ["white space.json"]);
+  t.same(bash("token", "list", "--state", "c"), ["configs"], "folders");
+  t.same(bash("token", "list", "--state", "e"), []);
+  t.same(bash("config", "diff", "--file", "ed"), ["edge.json"]);
+  t.same(bash("zones", ""), []);
+  t.same(bash("nosuch", "--"), []);
+});
+
+t.test("bash: every option of every command", { skip: has("bash") }, async (t) => {
+  for (const command of COMMANDS) {
+    for (const verb of command.verbs) {
+      const words = hasVerbs(command) ? [command.name, verb.name] : [command.name];
+      const wanted = Object.keys(verb.options).map((name) => `--${name}`);
+      const offered = bash(...words, "--");
+      t.same(
+        [...wanted, "--help"].filter((each) => !offered.includes(each)),
+        [],
+        words.join(" "),
+      );
+    }
+  }
+});
+
+/** What zsh shows behind a line and a tab; in a terminal of its own (zsh/zpty), as it completes in no other way. */
+function zsh(line: string): string {
+  const script = `
+    zmodload zsh/zpty
+    zpty z zsh -f -i
+    zpty -w z "PROMPT='ready> '; cd $2; fpath=($3 \\$fpath); autoload -Uz compinit; compinit -u -d $3/dump"
+    zpty -w z "zstyle ':completion:*' list-colors 'no='; LISTMAX=1000; unsetopt auto_menu; COLUMNS=200; print up"
+    zpty -r -m z seen '*up*ready*'
+    zpty -w -n z "$1"$'\\t\\t'
+    sleep 1.5
+    zpty -r -t z seen && print -r -- "$seen"
+    while zpty -r -t z seen; do print -r -- "$seen"; done
+    zpty -d z`;
+  const { stdout, stderr, status } = spawnSync(
+    "zsh",
+    ["-fc", script, "zsh", line, join(folder, "files"), join(folder, "fpath")],
+    { encoding: "utf8", timeout: 30_000 },
+  );
+  if (status !== 0) throw new Error(`zsh: ${status} ${stderr}`);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the terminal's
+  return stdout.replace(/\u001b\[[0-9;?]*[A-Za-z]|[\u0007\r]/g, "");
+}
+
+t.test("zsh", { skip: has("zsh") }, async (t) => {
+  mkdirSync(join(folder, "fpath"));
+  writeFileSync(join(folder, "fpath", "_crosszone"), completionScript("zsh", COMMANDS));
+  const syntax = spawnSync("zsh", ["-n", join(folder, "zsh")], { encoding: "utf8" });
+  t.same([syntax.status, syntax.stderr], [0, ""]);
+  const commands = zsh("crosszone ");
+  for (const name of NAMES) t.match(commands, name);
+  t.match(commands, "forward packets", "with what they do");
+  t.match(zsh("crosszone config "), /rollback.*put an older revision/);
+  t.match(zsh("crosszone list --reply-z"), /--reply-zone=/);
+  t.match(zsh("crosszone list -o "), /crosszone +extended.* ovs/);
+  t.match(zsh("crosszone check ed"), /edge\.json/);
+});

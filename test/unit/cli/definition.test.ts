@@ -1,0 +1,173 @@
+/** Commands as they are defined: their arguments, their help, and that what is shown is true. */
+
+import t from "tap";
+import { COMMANDS } from "../../../host/cli/commands.js";
+import { FILTER_OPTIONS, filterOf } from "../../../host/cli/conns/filter.js";
+import { STATE_WORDS } from "../../../host/cli/conns/state.js";
+import { choose, GROUPS, read, verb, wordsOf } from "../../../host/cli/definition.js";
+import { helpOf, overview, wrap } from "../../../host/cli/help.js";
+
+const OPTIONS = {
+  flag: { type: "boolean", short: "f", help: "a flag" },
+  many: { type: "string", multiple: true, value: "X", help: "several" },
+  one: { type: "string", choices: ["a", "b", "c"], default: "a", help: "one of three" },
+  none: { type: "string", help: "nothing if not given" },
+} as const;
+
+const ARGS = [
+  { name: "FIRST", help: "must be there" },
+  { name: "SECOND", help: "may be", isOptional: true },
+] as const;
+
+const given = (...args: string[]) => read({ args: ARGS, options: OPTIONS }, args);
+
+t.test("what was given, and what stands in its place", async (t) => {
+  t.same(given("x"), { values: { flag: false, many: [], one: "a", none: undefined }, args: ["x"] });
+  t.same(given("-f", "x", "--many=1", "--many", "2", "--one", "c", "y", "--none="), {
+    values: { flag: true, many: ["1", "2"], one: "c", none: "" },
+    args: ["x", "y"],
+  });
+});
+
+t.test("bad arguments name what is wrong", async (t) => {
+  const table: readonly (readonly [readonly string[], RegExp])[] = [
+    [[], /^FIRST is missing$/],
+    [["x", "y", "z"], /^unexpected argument 'z'$/],
+    [["x", "--nosuch"], /Unknown option '--nosuch'/],
+    [["x", "--one", "d"], /^--one: a, b or c expected, found 'd'$/],
+    [["x", "--one"], /--one/],
+    [["x", "--flag=1"], /--flag/],
+  ];
+  for (const [args, message] of table) {
+    t.throws(() => given(...args), { name: "UsageError", message }, args.join(" "));
+  }
+});
+
+t.test("a verb runs what it read", async (t) => {
+  const seen: unknown[] = [];
+  const each = verb({
+    name: "each",
+    summary: "s",
+    text: "t",
+    args: ARGS,
+    options: OPTIONS,
+    examples: [],
+    act({ values, args }) {
+      seen.push(values.one, args);
+      return 1;
+    },
+  });
+  t.equal(await each.run(["x", "--one=b"]), 1);
+  t.same(seen, ["b", ["x"]]);
+  await t.rejects(each.run([]), { name: "UsageError" });
+});
+
+const VERBS = COMMANDS.flatMap((command) => command.verbs.map((verb) => ({ command, verb })));
+
+t.test("every example is accepted as it stands", async (t) => {
+  let examples = 0;
+  for (const { command, verb } of VERBS) {
+    t.ok(verb.examples.length > 0, wordsOf(command, verb));
+    for (const example of verb.examples) {
+      const words = wordsIn(example.replace(/^sudo /, "").replace(/^crosszone /, ""));
+      t.equal(words[0], command.name, example);
+      const { verb: chosen, rest } = choose(command, words.slice(1));
+      t.equal(chosen, verb, example);
+      t.ok(read(chosen, rest), example);
+      examples++;
+    }
+  }
+  t.ok(examples > 40, `${examples} examples`);
+});
+
+/** As a shell splits them; what is behind `>` or `|` is the shell's. */
+function wordsIn(line: string): string[] {
+  const [, command = ""] = /^((?:'[^']*'|[^>|])*)/.exec(line) ?? [];
+  return [...command.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? "");
+}
+
+t.test("the help of every command has all of its options, in lines of 100 columns", async (t) => {
+  for (const { command, verb } of VERBS) {
+    const help = helpOf(command, verb);
+    t.ok(help.startsWith(`crosszone ${wordsOf(command, verb)}`));
+    for (const name of Object.keys(verb.options)) t.match(help, `--${name}`);
+    const long = help.split("\n").filter((line) => line.length > 100);
+    t.same(
+      long.filter((line) => !verb.examples.some((example) => line.includes(example))),
+      [],
+      wordsOf(command, verb),
+    );
+    for (const { text } of command.verbs) t.match(helpOf(command), wrap(text, 100).split("\n")[0]);
+  }
+});
+
+t.test("the list of commands has each once, under its heading", async (t) => {
+  const text = overview(COMMANDS);
+  for (const { name, summary } of COMMANDS) {
+    t.equal(text.split("\n").filter((line) => line.startsWith(`  ${name} `)).length, 1, name);
+    t.match(text, summary.slice(0, 60));
+  }
+  for (const group of GROUPS) t.match(text, `\n${group}:\n`);
+});
+
+t.test("short options mean one thing in all commands", async (t) => {
+  const meanings = new Map<string, string>();
+  for (const { verb } of VERBS) {
+    for (const [name, { short }] of Object.entries(verb.options)) {
+      if (short === undefined) continue;
+      t.equal(meanings.get(short) ?? name, name, `-${short}`);
+      meanings.set(short, name);
+    }
+  }
+  t.ok(meanings.size > 5);
+});
+
+const filter = (...args: string[]) =>
+  filterOf(read({ args: [], options: FILTER_OPTIONS }, args).values);
+
+t.test("conntrack's options become the protocol's filter", async (t) => {
+  t.same(filter(), {});
+  t.same(
+    filter(
+      ...["-w", "a", "--orig-zone=10", "--reply-zone", "20", "-p", "tcp", "-s", "10.0.0.0/8"],
+      ...["-d", "8.8.8.8", "--sport", "1-2", "--dport=53", "-r", "8.8.8.8", "-q", "203.0.113.7"],
+      ...["--reply-port-src", "53", "--reply-port-dst", "9", "-n", "203.0.113.7"],
+      ...["--src-nat-port", "9", "--address", "1.1.1.1", "--port", "5", "--nat", "source"],
+    ),
+    {
+      zone: "a",
+      originalZone: "10",
+      replyZone: "20",
+      protocol: "tcp",
+      source: "10.0.0.0/8",
+      destination: "8.8.8.8",
+      sourcePort: "1-2",
+      destinationPort: "53",
+      replySource: "8.8.8.8",
+      replyDestination: "203.0.113.7",
+      replySourcePort: "53",
+      replyDestinationPort: "9",
+      translated: "203.0.113.7",
+      translatedPort: "9",
+      address: "1.1.1.1",
+      port: "5",
+      translation: "source",
+    },
+  );
+});
+
+t.test("states: ours, conntrack's and Open vSwitch's", async (t) => {
+  t.same(filter("--state", "established"), { phase: ["established"] });
+  t.same(filter("--state", "EST,new"), { phase: ["established", "new"] });
+  t.same(filter("--state", "SYN_SENT"), { protocol: "tcp", phase: ["new"] }, "a word of TCP");
+  t.same(filter("--state=FIN_WAIT", "--state=close"), {
+    protocol: "tcp",
+    phase: ["fin-original", "fin-reply", "reset"],
+  });
+  t.same(filter("--state", "TIME_WAIT", "-p", "6").protocol, "6");
+  t.throws(() => filter("--state", "SYN_SENT", "-p", "udp"), { message: /is of TCP, not of udp/ });
+  t.throws(() => filter("--state", "WRONG"), {
+    message: /one of new, .*TIME_WAIT.* found 'WRONG'/,
+  });
+  for (const word of STATE_WORDS) t.ok(filter("--state", word.toLowerCase()).phase?.length, word);
+});

@@ -1,0 +1,169 @@
+/** The client of the control plane: what it sends, and what it says where a router does not answer as it should. */
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { Client, type ClientTarget } from "../../host/control/client.js";
+import { RpcCode, RpcError } from "../../host/control/protocol/rpc.js";
+import { type Script, Scripted } from "../harness/scripted.js";
+
+const folder = mkdtempSync(join(tmpdir(), "crosszone-client-"));
+t.teardown(() => rmSync(folder, { recursive: true }));
+
+const TOKEN = `cz_${"a".repeat(43)}`;
+
+async function start(t: Test, script: Script) {
+  const router = await Scripted.start(0, script);
+  t.teardown(() => router.stop());
+  const at = { url: new URL(router.url) };
+  const connect = async (target: Partial<ClientTarget> = {}) => {
+    const client = await Client.connect({ at, name: "test", ...target });
+    t.teardown(() => client.close());
+    return client;
+  };
+  return { router, connect };
+}
+
+t.test("calls are answered in any order, each its own", async (t) => {
+  const { connect, router } = await start(t, ({ method }) => {
+    return method === "conns.count" ? { conns: 7 } : undefined;
+  });
+  const client = await connect();
+  const never = client.call("zones.list", {}, 50);
+  t.equal((await client.call("conns.count", { filter: { zone: "a" } })).conns, 7);
+  t.same(router.asked[2]?.params, { filter: { zone: "a" } });
+  await t.rejects(never, { message: /no answer to zones.list within 0.05 s/ });
+  t.match(await client.ended, { name: "ConnectionError" }, "and it is over");
+});
+
+t.test("what is longer than the router takes is not sent", async (t) => {
+  const { connect, router } = await start(t, () => undefined);
+  const client = await connect();
+  await t.rejects(client.call("config.check", { config: "x".repeat(70_000) }), {
+    message: /config\.check: 70\d\d\d bytes are too many, the router takes messages of 65536 bytes/,
+  });
+  t.equal(router.asked.length, 1);
+});
+
+t.test("hello says who it is; a token goes with the request alone", async (t) => {
+  const { connect, router } = await start(t, () => undefined);
+  await connect({ token: TOKEN });
+  t.same(router.authorizations, [`Bearer ${TOKEN}`]);
+  t.same(router.asked, [{ method: "hello", params: { client: "test" }, connection: 1 }]);
+});
+
+t.test("a token that is not taken: hello is asked why", async (t) => {
+  const { connect } = await start(t, ({ params }) => {
+    const why = params.token === TOKEN ? "the token has expired" : "say hello with a token first";
+    return new RpcError(RpcCode.Unauthenticated, why);
+  });
+  await t.rejects(connect({ token: TOKEN }), { message: "the token has expired" });
+  await t.rejects(connect(), { message: "say hello with a token first" });
+});
+
+t.test("an error of the router keeps its code and its problems", async (t) => {
+  const problems = [{ path: "filter.zone", expected: "a zone", found: '"x"' }];
+  const { connect } = await start(t, ({ method }) => {
+    if (method === "hello") return undefined;
+    return new RpcError(RpcCode.InvalidParams, "wrong", { problems });
+  });
+  const client = await connect();
+  await t.rejects(client.call("conns.count", {}), {
+    name: "RpcError",
+    code: RpcCode.InvalidParams,
+    data: { problems },
+  });
+});
+
+t.test("what is told without asking; and a pause", async (t) => {
+  const { connect, router } = await start(t, () => undefined);
+  const client = await connect();
+  const told: number[] = [];
+  client.on("events.told", ({ lost }) => told.push(lost));
+  const tell = async (lost: number) => {
+    router.tell("events.told", { subscription: 1, events: [], lost });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  };
+  await tell(1);
+  client.pause();
+  await tell(2);
+  t.same(told, [1]);
+  client.resume();
+  await tell(3);
+  t.same(told, [1, 2, 3]);
+});
+
+t.test("a router that ends the connection: who waits is told why", async (t) => {
+  const { connect, router } = await start(t, ({ method }) => {
+    if (method === "zones.list") router.hangUp(1008, "a token is needed now");
+    return undefined;
+  });
+  const client = await connect();
+  const message = /the router ended the connection \(1008: a token is needed now\)/;
+  await t.rejects(client.call("zones.list", {}), { name: "ConnectionError", message });
+  t.match(await client.ended, { message });
+});
+
+t.test("our own end is no error", async (t) => {
+  const { connect } = await start(t, () => undefined);
+  const client = await connect();
+  client.close();
+  t.equal(await client.ended, undefined);
+});
+
+t.test("nobody there: the message says what to do", async (t) => {
+  const at = (socket: string) => Client.connect({ at: { socket }, name: "test" });
+  await t.rejects(at(join(folder, "none.sock")), {
+    name: "ConnectionError",
+    message: /none\.sock: there is no such socket; is crosszone running\?/,
+  });
+  const file = join(folder, "file");
+  writeFileSync(file, "");
+  await t.rejects(at(file), { message: /file: (nobody listens there|that is no socket)/ });
+  const { url } = await gone();
+  await t.rejects(Client.connect({ at: { url }, name: "test" }), {
+    message: /nobody listens there/,
+  });
+});
+
+/** A port that nobody listens on. */
+async function gone() {
+  const router = await Scripted.start(0, () => undefined);
+  const url = new URL(router.url);
+  await router.stop();
+  return { url };
+}
+
+t.test("a unix socket whose path has what a URL would take for its own", async (t) => {
+  const socket = join(folder, "a:b?c=%41 d.sock");
+  const router = await Scripted.start(socket, () => undefined);
+  t.teardown(() => router.stop());
+  const client = await Client.connect({ at: { socket }, name: "test" });
+  client.close();
+  t.equal(router.asked.length, 1);
+});
+
+t.test("no WebSocket at the other end", async (t) => {
+  const answering = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", () => {
+      socket.end("HTTP/1.1 403 Forbidden\r\nContent-Length: 20\r\n\r\nthis Host is unknown");
+    });
+  });
+  await new Promise<void>((resolve) => answering.listen(join(folder, "http.sock"), resolve));
+  t.teardown(() => answering.close());
+  await t.rejects(Client.connect({ at: { socket: join(folder, "http.sock") }, name: "test" }), {
+    message: /the router refuses the connection: 403 Forbidden: this Host is unknown/,
+  });
+});
+
+t.test("somebody who says nothing", async (t) => {
+  const silent = createServer(() => {});
+  await new Promise<void>((resolve) => silent.listen(join(folder, "silent.sock"), resolve));
+  t.teardown(() => silent.close());
+  await t.rejects(Client.connect({ at: { socket: join(folder, "silent.sock") }, name: "test" }), {
+    message: /silent\.sock: no answer within 5 s/,
+  });
+});

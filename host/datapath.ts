@@ -140,15 +140,19 @@ export class TraceMissing extends Error {
   override readonly name = "TraceMissing";
 }
 
+/** The trace build, compiled. */
+export type TraceModule = WebAssembly.Module;
+
+const TRACE_BUILD = new URL("../datapath-trace.wasm", import.meta.url);
+
 /** Compiles the trace build (docs/adr/0028-trace.md). @throws TraceMissing */
-export async function loadTraceModule(): Promise<WebAssembly.Module> {
-  const path = new URL("../datapath-trace.wasm", import.meta.url);
+export async function loadTraceModule(path = TRACE_BUILD): Promise<TraceModule> {
   let bytes: Buffer<ArrayBuffer>;
   try {
     bytes = await readFile(path);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new TraceMissing(`nothing can be traced without dist/datapath-trace.wasm: ${why}`);
+    throw new TraceMissing(`nothing can be traced without the trace build: ${why}`);
   }
   return WebAssembly.compile(bytes);
 }
@@ -161,7 +165,7 @@ export interface TraceHooks extends Record<string, unknown> {
 
 /** An instance of the trace build that works in a datapath's memory, once it is attached to what stands there. */
 export function instantiateTrace(
-  module: WebAssembly.Module,
+  module: TraceModule,
   memory: WebAssembly.Memory,
   trace: TraceHooks,
 ): Exports {

@@ -8,7 +8,7 @@ import { type Capacity, capacityOf, compileImage } from "./config/compile.js";
 import { type MacOf, virtualMac } from "./config/mac.js";
 import type { Config } from "./config/model.js";
 import { Shares } from "./config/shares.js";
-import { loadTraceModule } from "./datapath.js";
+import { loadTraceModule, type TraceModule } from "./datapath.js";
 import { WakeUp } from "./device/libc.js";
 import { type InterfaceOrder, kernelMac, slotsFor } from "./device/open.js";
 import { type Examination, FIRST_CONNS, sumExamined } from "./examination.js";
@@ -61,7 +61,7 @@ export class Forwarder extends EventEmitter<Events> {
   private readonly shares: Shares;
   private readonly steerer: Steerer;
   private readonly tables: Tables;
-  private traceModule: Promise<WebAssembly.Module> | undefined;
+  private traceModule: Promise<TraceModule> | undefined;
   /** By number: the one in force, and those sent that have not been answered. */
   private readonly configs = new Map<number, Config>();
   private nextNumber = 0;
@@ -332,7 +332,7 @@ export class Forwarder extends EventEmitter<Events> {
    */
   async trace(request: TraceRequest): Promise<Trace> {
     this.traceModule ??= loadTraceModule();
-    let module: WebAssembly.Module;
+    let module: TraceModule;
     try {
       module = await this.traceModule;
     } catch (error) {
@@ -377,6 +377,7 @@ export class Forwarder extends EventEmitter<Events> {
   private hear(saying: Saying, worker: number): void {
     switch (saying.kind) {
       case "events":
+        this.board.taken(worker);
         this.tellEvents(saying);
         return;
       case "eventsLost":

@@ -1,6 +1,6 @@
 /** What the main thread and the workers say to each other. */
 
-import type { ArenaCapacity, WorkerShare } from "./datapath.js";
+import type { ArenaCapacity, TraceModule, WorkerShare } from "./datapath.js";
 import type { LinkCounters, LinkEvent } from "./device/device.js";
 import type { InterfaceOrder } from "./device/open.js";
 import type { ClockSample } from "./telemetry/event.js";
@@ -99,7 +99,7 @@ export interface TraceOrder {
   readonly kind: "trace";
   readonly id: number;
   /** The trace build. */
-  readonly module: WebAssembly.Module;
+  readonly module: TraceModule;
   readonly leg: Leg;
 }
 

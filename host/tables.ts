@@ -14,6 +14,7 @@ import {
   SearchSort,
 } from "../assembly/abi.js";
 import type { Config } from "./config/model.js";
+import type { TraceModule } from "./datapath.js";
 import type { Answer, Examined, Found, Order } from "./orders.js";
 import { type ConnView, readConn } from "./telemetry/conn.js";
 import type { Counters } from "./telemetry/counters.js";
@@ -256,7 +257,7 @@ export class Tables {
    * What would become of a frame that the first worker receives.
    * @param inputOf  the frame under the configuration in force
    */
-  async trace(module: WebAssembly.Module, inputOf: (config: Config) => TraceInput): Promise<Trace> {
+  async trace(module: TraceModule, inputOf: (config: Config) => TraceInput): Promise<Trace> {
     return this.inOne(async (config, isSame) => {
       const way = follow(0, inputOf(config));
       let next = way.next();

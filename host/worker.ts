@@ -208,6 +208,7 @@ class Forwarding {
 
   private check(now: number): void {
     this.checkedAt = now;
+    this.tellEvents();
     this.tellLosses();
     this.allowances.giveBack();
     for (const [index, { order, device }] of this.opened.entries()) {
@@ -223,17 +224,25 @@ class Forwarding {
     if (isAwaitingTurn) this.checkedAt += TURN_MS - CHECK_MS;
   }
 
-  /** A page of events at a time; those of an earlier configuration were told before the switch. */
+  /** A page of events at a time, as long as the main thread keeps up. */
   private tellEvents(): void {
+    while (this.board.mayTell(this.worker) && this.tellPage());
+  }
+
+  /** Those of an earlier configuration are told before the switch, whoever keeps up. */
+  private tellAllEvents(): void {
+    while (this.tellPage());
+  }
+
+  /** Whether there were any. */
+  private tellPage(): boolean {
+    const rows = this.datapath.takeEvents();
+    if (rows.length === 0) return false;
+    this.board.tell(this.worker);
     const configuration = this.inForce.number;
-    for (
-      let rows = this.datapath.takeEvents();
-      rows.length > 0;
-      rows = this.datapath.takeEvents()
-    ) {
-      const sample = { clock: clock(), wall: Date.now() };
-      this.answer({ kind: "events", configuration, rows, sample });
-    }
+    const sample = { clock: clock(), wall: Date.now() };
+    this.answer({ kind: "events", configuration, rows, sample });
+    return true;
   }
 
   private tellLosses(): void {
@@ -379,7 +388,7 @@ class Forwarding {
       throw new Error("no configuration is prepared");
     const { order, opened, widened } = this.prepared;
     // Events name pools of the configuration that they happened in.
-    if (this.opened.length > 0) this.tellEvents();
+    if (this.opened.length > 0) this.tellAllEvents();
     try {
       this.datapath.configure(order.image, clock());
     } catch (error) {

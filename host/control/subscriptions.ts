@@ -7,6 +7,7 @@ import { EventClass } from "../../assembly/abi.js";
 import type { Zone } from "../config/model.js";
 import { classOf, describeEvent, type EventView, kindName } from "../telemetry/event.js";
 import { fieldsOf } from "../telemetry/fields.js";
+import { Bucket } from "./admission.js";
 import type { Line } from "./logbook.js";
 import type { House } from "./methods/handlers.js";
 import type { Notification, NotificationName } from "./protocol/methods.js";
@@ -19,6 +20,8 @@ export enum SubscriptionLimit {
   Count = 8,
   /** Events in one notification. */
   Together = 256,
+  /** Events a second that one subscription is told: each costs the main thread some microseconds. */
+  PerSecond = 5000,
   /** Milliseconds that fewer of them wait for others. */
   BatchMs = 100,
 }
@@ -46,7 +49,8 @@ export class Subscriptions {
   /** @throws RpcError when it has too many */
   addEvents(classes: readonly EventClassName[], zone: Zone | undefined): number {
     return this.add((subscription) => {
-      const batch = new Batch((events, lost) =>
+      const now = () => this.house.clock().monotonicMs;
+      const batch = new Batch(now, (events, lost) =>
         this.tell("events.told", { subscription, events, lost }),
       );
       this.batches.add(batch);
@@ -54,7 +58,9 @@ export class Subscriptions {
       const { router, logbook } = this.house;
       const onEvent = (event: EventView) => {
         const name = CLASS_NAMES.get(classOf(event.kind)) ?? "alarms";
-        if (wanted.has(name) && concerns(event, zone)) batch.add(toldOf(event, name));
+        if (!wanted.has(name) || !concerns(event, zone)) return;
+        if (batch.hasRoom()) batch.add(toldOf(event, name));
+        else batch.lose();
       };
       const onLine = ({ time, text }: Line) => batch.add(routerEvent("notice", time, text, {}));
       const onRevision = ({ number, state }: { number: number; state: string }, what: string) => {
@@ -143,13 +149,34 @@ class Batch {
   private waiting: Told[] = [];
   private lost = 0;
   private timer: NodeJS.Timeout | undefined;
+  private readonly rate: Bucket;
 
-  constructor(private readonly send: (events: readonly Told[], lost: number) => boolean) {}
+  constructor(
+    private readonly now: () => number,
+    private readonly send: (events: readonly Told[], lost: number) => boolean,
+  ) {
+    const { PerSecond } = SubscriptionLimit;
+    this.rate = new Bucket(PerSecond, PerSecond, now());
+  }
+
+  /** Whether one more may be told now; to be asked before it costs anything. */
+  hasRoom(): boolean {
+    return this.rate.take(1, this.now());
+  }
+
+  lose(): void {
+    this.lost++;
+    this.flushLater();
+  }
 
   add(event: Told): void {
     this.waiting.push(event);
     if (this.waiting.length >= SubscriptionLimit.Together) this.flush();
-    else this.timer ??= setTimeout(() => this.flush(), SubscriptionLimit.BatchMs);
+    else this.flushLater();
+  }
+
+  private flushLater(): void {
+    this.timer ??= setTimeout(() => this.flush(), SubscriptionLimit.BatchMs);
   }
 
   end(): void {

@@ -4,7 +4,7 @@
  */
 
 import { DescriptorAt, Exchange, Limit, None, Step, TraceAt } from "../../assembly/abi.js";
-import { type Datapath, type Exports, instantiateTrace } from "../datapath.js";
+import { type Datapath, type Exports, instantiateTrace, type TraceModule } from "../datapath.js";
 
 /** A frame as it is handed to a datapath. */
 export interface TraceInput {
@@ -65,8 +65,10 @@ export class Tracer {
   private readonly saved = new Map<number, Uint8Array>();
   private steps: RawStep[] = [];
   private stepCount = 0;
+  /** How many bytes the last run has put back. */
+  bytesRestored = 0;
 
-  constructor(datapath: Datapath, module: WebAssembly.Module) {
+  constructor(datapath: Datapath, module: TraceModule) {
     const { memory } = datapath;
     this.memory = new Uint8Array(memory.buffer);
     this.view = new DataView(memory.buffer);
@@ -92,12 +94,6 @@ export class Tracer {
       this.restore();
     }
   }
-
-  /** How many bytes the last run has put back. */
-  get bytesSaved(): number {
-    return this.lines * LINE;
-  }
-  private lines = 0;
 
   private process({ allowed, ...input }: TraceInput, now: number): number {
     this.steps = [];
@@ -170,7 +166,7 @@ export class Tracer {
 
   private restore(): void {
     for (const [line, bytes] of this.saved) this.memory.set(bytes, line * LINE);
-    this.lines = this.saved.size;
+    this.bytesRestored = this.saved.size * LINE;
     this.saved.clear();
   }
 }

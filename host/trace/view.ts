@@ -262,6 +262,7 @@ function carried({ tuple, tupleIs }: Told): string {
   if (tuple === undefined) return "ARP";
   const { protocol, source, sourcePort, destination, destinationPort } = tuple;
   if (tupleIs === TupleIs.Portless) return `a fragment, ${protocol} ${source} → ${destination}`;
+  if (/^\d/.test(protocol)) return `protocol ${protocol} ${source} → ${destination}`;
   const ends = `${protocol} ${source}:${sourcePort} → ${destination}:${destinationPort}`;
   return tupleIs === TupleIs.Quoted ? `an ICMP error, which goes as ${ends}` : ends;
 }

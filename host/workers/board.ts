@@ -12,6 +12,9 @@ const GIVEN_UP = -Limit.Workers;
 /** Of one thread: each on a cache line of its own, since another thread writes the next one. */
 const WORDS_EACH = 16;
 
+/** Pages of events that may wait for the main thread: beyond that they wait, or are lost, in the datapath. */
+const TALES_MAX = 64;
+
 /** Zone numbers have 16 bits. */
 const ZONES = Limit.Zones + 1;
 
@@ -19,6 +22,7 @@ const ZONES = Limit.Zones + 1;
 export interface BoardBuffers {
   readonly sleepers: SharedArrayBuffer;
   readonly orders: SharedArrayBuffer;
+  readonly tales: SharedArrayBuffer;
   readonly lent: SharedArrayBuffer;
   readonly opened: SharedArrayBuffer;
   /** By the worker that takes out, then by the one that puts in. */
@@ -32,6 +36,7 @@ export function makeBoard(workers: number): BoardBuffers {
   return {
     sleepers: each(),
     orders: each(),
+    tales: each(),
     lent: new SharedArrayBuffer(ZONES * 4),
     opened: new SharedArrayBuffer(4),
     rings: ranks.map(() => ranks.map(() => new SharedArrayBuffer(ringBytes()))),
@@ -43,12 +48,15 @@ export class Board {
   readonly lent: Int32Array;
   private readonly sleepers: Int32Array;
   private readonly orders: Int32Array;
+  /** Pages of events that the main thread has not taken yet. */
+  private readonly tales: Int32Array;
   /** Workers that have opened their first interfaces. */
   private readonly opened: Int32Array;
 
   constructor(private readonly buffers: BoardBuffers) {
     this.sleepers = new Int32Array(buffers.sleepers);
     this.orders = new Int32Array(buffers.orders);
+    this.tales = new Int32Array(buffers.tales);
     this.lent = new Int32Array(buffers.lent);
     this.opened = new Int32Array(buffers.opened);
   }
@@ -102,6 +110,21 @@ export class Board {
       Atomics.load(this.sleepers, at) === 1 &&
       Atomics.compareExchange(this.sleepers, at, 1, 0) === 1
     );
+  }
+
+  /** Whether the main thread keeps up with the events of a worker. */
+  mayTell(worker: number): boolean {
+    return Atomics.load(this.tales, worker * WORDS_EACH) < TALES_MAX;
+  }
+
+  /** A page of events is on its way. */
+  tell(worker: number): void {
+    Atomics.add(this.tales, worker * WORDS_EACH, 1);
+  }
+
+  /** It has been taken. */
+  taken(worker: number): void {
+    Atomics.sub(this.tales, worker * WORDS_EACH, 1);
   }
 
   /** An order has been sent to a worker. */

@@ -14,6 +14,7 @@ import {
   parsePageQuery,
   parsePoolQuery,
 } from "../../host/telemetry/filter.js";
+import { parseTrace } from "../../host/trace/input.js";
 import { burst } from "../harness/burst.js";
 import { inside } from "../harness/inside.js";
 
@@ -133,6 +134,19 @@ t.test("queries of a running forwarder", { skip: reason ?? false }, async (t) =>
       ]);
       t.match(under, { conns: HOSTS, ending: HOSTS });
       t.equal(await count({ zone: "a" }), HOSTS, "nothing has ended");
+
+      const packet = { protocol: "udp", source: "10.0.200.1", destination: "198.51.100.10" };
+      const asked = { zone: "a", ...packet, sourcePort: 4000, destinationPort: 53 };
+      const traced = await forwarder.trace(parseTrace(asked, config));
+      t.equal(traced.verdict, "Forwarded");
+      t.match(
+        traced.steps.find(({ step, verdict }) => step === "decide" && verdict === "continue"),
+        { details: { pool: "p1", conn: { original: { source: packet.source }, phase: "new" } } },
+      );
+      t.match(traced.frames, [{ device: "wan", hex: /^0200000000 ?02/ }]);
+      const again = await forwarder.trace(parseTrace(asked, config));
+      t.same(again.frames, traced.frames, "the same port once more");
+      t.equal(await count({ zone: "a" }), HOSTS, "no conn was made");
 
       const ended: number[] = [];
       forwarder.on("event", ({ kind }) => ended.push(kind));

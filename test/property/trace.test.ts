@@ -9,7 +9,7 @@ import { mutationRound } from "../fuzz/mutation.js";
 import { Router } from "../harness/router.js";
 import { type Seen, watching } from "../harness/trace.js";
 
-const ROUNDS = Number(process.env.TRACE_ROUNDS ?? 6);
+const ROUNDS = Number(process.env.TRACE_ROUNDS ?? 3);
 const SEED = Number(process.env.TRACE_SEED ?? 1);
 
 const seen: Seen = { verdicts: new Map(), steps: new Set(), handedOn: 0 };

@@ -115,6 +115,7 @@ t.test("only the files at the top bring the two together", async (t) => {
     "assembly/pipeline.ts",
     "assembly/readout.ts",
     "assembly/timers.ts",
+    "assembly/trace.ts",
   ]);
 });
 
@@ -224,6 +225,15 @@ t.test("telemetry knows configurations, and of devices the system calls", async 
   t.same(broken(own, allowed), []);
 });
 
+t.test("traces know configurations, telemetry, and the datapath as an object", async (t) => {
+  const own = host.filter(({ from }) => inside("host/trace")(from));
+  const allowed = ({ to }: Import) =>
+    ["assembly/abi", "host/datapath", "valibot"].includes(to) ||
+    ["host/trace", "host/config", "host/telemetry"].some((folder) => inside(folder)(to));
+  t.ok(own.length > 0);
+  t.same(broken(own, allowed), []);
+});
+
 t.test("nothing imports test", async (t) => {
   t.same(
     broken([...assembly, ...host], ({ to }) => !inside("test")(to)),
@@ -273,4 +283,18 @@ t.test("the release build", async (t) => {
   t.notOk(sectionsOf(bytes).includes(data), "no data: all state is in the arena");
   // What a router with little flash can spare: about 45 kB when packed.
   t.ok(bytes.length < 196608, `${bytes.length} bytes`);
+});
+
+t.test("the trace build", async (t) => {
+  const bytes = readFileSync(join(ROOT, "dist/datapath-trace.wasm"));
+  const module = new WebAssembly.Module(bytes);
+  t.same(
+    WebAssembly.Module.imports(module).map(({ module, name }) => `${module}.${name}`),
+    ["trace.step", "trace.save", "env.memory"],
+    "tells its host of each step, and of what it is about to write",
+  );
+  const exported = new Set(WebAssembly.Module.exports(module).map(({ name }) => name));
+  for (const [, name = ""] of text("assembly/index.ts").matchAll(/^export function (\w+)/gm)) {
+    t.ok(exported.has(name), name);
+  }
 });

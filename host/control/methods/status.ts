@@ -105,7 +105,7 @@ export function tableName(table: number): string {
 
 function describeServer(house: House) {
   const running = house.server();
-  if (running === undefined) throw new Error("a request came before the server was there");
+  if (running === undefined) throw new RpcError(RpcCode.Busy, "the router is still starting");
   const { implementation, listening, counters } = running;
   return {
     transport: implementation,

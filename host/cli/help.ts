@@ -22,20 +22,21 @@ export function helpOf(command: Command, verb?: Verb): string {
   if (verb !== undefined) return verbHelp(command, verb);
   if (!hasVerbs(command) && only !== undefined) return verbHelp(command, only);
   const usage = command.verbs.flatMap((each) => usageOf(command, each));
-  const verbs = command.verbs.map((each): Row => [each.name, each.summary]);
+  const rows = command.verbs.map((each): Row => [each.name, each.summary]);
+  const texts = new Set(command.verbs.map(({ text }) => text));
+  const [common = ""] = texts;
   return [
     usage.join("\n"),
-    `crosszone ${command.name}: ${command.summary}.`,
-    ...command.verbs.map((each) => wrap(each.text, COLUMNS)).filter(unlikeOthers),
-    table(verbs),
+    texts.size === 1 ? wrap(common, COLUMNS) : sentence(command.summary),
+    table(rows),
     ...optionLists(command.verbs),
+    `crosszone ${command.name} COMMAND --help says more of each.`,
     exampleList(command.verbs.flatMap(({ examples }) => examples)),
   ].join("\n\n");
 }
 
-/** Verbs that belong together may share their text. */
-function unlikeOthers(text: string, index: number, all: readonly string[]): boolean {
-  return all.indexOf(text) === index;
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 }
 
 function verbHelp(command: Command, verb: Verb): string {
@@ -75,10 +76,12 @@ export function optionTerm(name: string, { short, type, value = "VALUE" }: Optio
   return short === undefined ? long : `-${short}, ${long}`;
 }
 
-export function optionText({ help, choices, default: standard }: Option): string {
-  const values = choices === undefined ? "" : `: ${choices.join(", ")}`;
-  const otherwise = standard === undefined || standard === "" ? "" : `; ${standard} if not given`;
-  return `${help}${values}${otherwise}`;
+/** `where to write (a, b; a if not given)` */
+export function optionText({ help, choices = [], default: standard = "" }: Option): string {
+  const values = choices.length === 0 ? [] : [choices.join(", ")];
+  const otherwise = standard === "" ? [] : [`${standard} if not given`];
+  const more = [...values, ...otherwise].join("; ");
+  return more === "" ? help : `${help} (${more})`;
 }
 
 /** `crosszone check CONFIG [--flows] [--image FILE]`, in as many lines as it takes. */
@@ -114,8 +117,9 @@ function exampleList(examples: readonly string[]): string {
   return `${title}\n${examples.map((each) => `  ${commandLine(each)}`).join("\n")}`;
 }
 
+/** An example as it is typed. */
 export function commandLine(example: string): string {
-  return /\bcrosszone\b/.test(example) ? example : `crosszone ${example}`;
+  return /^(sudo )?crosszone /.test(example) ? example : `crosszone ${example}`;
 }
 
 /** What `crosszone --help` prints. */

@@ -289,8 +289,23 @@ function reasonOf({ code, message }: NodeJS.ErrnoException, { at }: ClientTarget
     case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
       return `the router's certificate is signed by nobody that is trusted here (${code}); say --tls-ca`;
     default:
-      return message === "Opening handshake has timed out"
-        ? `no answer within ${ClientLimit.ConnectMs / 1000} s`
-        : message;
+      return otherReason(message, at);
   }
+}
+
+/** What has no code of its own. */
+function otherReason(message: string, at: ClientTarget["at"]): string {
+  if (message === "Opening handshake has timed out") {
+    return `no answer within ${ClientLimit.ConnectMs / 1000} s`;
+  }
+  if (/alert certificate required/.test(message)) {
+    return "the router asks for a certificate; say --tls-cert and --tls-key";
+  }
+  if (message === "socket hang up" && "url" in at && at.url.protocol === "wss:") {
+    return "the router hung up; it does not serve TLS there, or does not take the certificate";
+  }
+  if (message === "socket hang up") {
+    return "it hung up; it serves TLS there (wss://), or is no router";
+  }
+  return message;
 }

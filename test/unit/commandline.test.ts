@@ -28,6 +28,10 @@ t.test("help on standard output, exit 0", async (t) => {
     t.equal(stderr, "");
   }
   t.match(crosszone("help", "check").stdout, /^crosszone check CONFIG/);
+  const apply = /^crosszone config apply CONFIG/;
+  t.match(crosszone("help", "config", "apply").stdout, apply);
+  t.match(crosszone("config", "apply", "--confirm", "5", "-h").stdout, apply);
+  t.match(crosszone("config", "--help").stdout, /^crosszone config get .*[\s\S]*\n {2}apply +put /);
 });
 
 t.test("help for what does not exist: exit 2 with a message", async (t) => {

@@ -1,13 +1,15 @@
 /** The client of the control plane: what it sends, and what it says where a router does not answer as it should. */
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { Client, type ClientTarget } from "../../host/control/client.js";
 import { RpcCode, RpcError } from "../../host/control/protocol/rpc.js";
+import { serve } from "../../host/control/server.js";
 import { type Script, Scripted } from "../harness/scripted.js";
+import { certificates, endpoint, opensslReason } from "../harness/transport.js";
 
 const folder = mkdtempSync(join(tmpdir(), "crosszone-client-"));
 t.teardown(() => rmSync(folder, { recursive: true }));
@@ -167,3 +169,48 @@ t.test("somebody who says nothing", async (t) => {
     message: /silent\.sock: no answer within 5 s/,
   });
 });
+
+t.test(
+  "TLS, with a certificate of ours where one is asked for",
+  { skip: opensslReason() },
+  async (t) => {
+    const files = certificates(folder);
+    const { cert, key, ca: clientCa } = files;
+    const server = await serve(
+      { listen: [{ host: "127.0.0.1", port: 0 }], tls: { cert, key, clientCa } },
+      {
+        answer: () => ({ status: 404 }),
+        open(channel) {
+          channel.authenticated();
+          return {
+            onMessage(text) {
+              const result = { messageBytes: 1000, conns: 3 };
+              channel.send(JSON.stringify({ jsonrpc: "2.0", id: JSON.parse(text).id, result }));
+            },
+            onDrain() {},
+            onClose() {},
+          };
+        },
+      },
+    );
+    t.teardown(() => server.close());
+    const { host, port } = endpoint(server.listening[0]);
+    const url = new URL(`wss://${host}:${port}`);
+    const read = (path: string) => readFileSync(path);
+    const connect = (more: Partial<ClientTarget>) =>
+      Client.connect({ at: { url }, name: "test", ...more });
+    await t.rejects(connect({}), {
+      message: /the router's certificate is signed by nobody that is trusted here .*say --tls-ca/,
+    });
+    const ca = read(files.ca);
+    await t.rejects(connect({ ca }), {
+      message: /the router asks for a certificate; say --tls-cert and --tls-key/,
+    });
+    const own = { ca, cert: read(files.clientCert), key: read(files.clientKey) };
+    const client = await connect(own);
+    t.teardown(() => client.close());
+    t.equal((await client.call("conns.count", {})).conns, 3);
+    const strange = { ca, cert: read(files.strangerCert), key: read(files.strangerKey) };
+    await t.rejects(connect(strange), { name: "ConnectionError" });
+  },
+);

@@ -5,7 +5,7 @@ import { COMMANDS } from "../../../host/cli/commands.js";
 import { FILTER_OPTIONS, filterOf } from "../../../host/cli/conns/filter.js";
 import { STATE_WORDS } from "../../../host/cli/conns/state.js";
 import { choose, GROUPS, read, verb, wordsOf } from "../../../host/cli/definition.js";
-import { helpOf, overview, wrap } from "../../../host/cli/help.js";
+import { commandLine, helpOf, overview, wrap } from "../../../host/cli/help.js";
 
 const OPTIONS = {
   flag: { type: "boolean", short: "f", help: "a flag" },
@@ -97,7 +97,9 @@ t.test("the help of every command has all of its options, in lines of 100 column
       [],
       wordsOf(command, verb),
     );
-    for (const { text } of command.verbs) t.match(helpOf(command), wrap(text, 100).split("\n")[0]);
+    t.match(help, wrap(verb.text, 100).split("\n")[0]);
+    t.match(help, `\n  ${commandLine(verb.examples[0] ?? "")}`);
+    t.match(helpOf(command), `crosszone ${wordsOf(command, verb)}`, "also in that of the whole");
   }
 });
 

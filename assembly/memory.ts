@@ -14,7 +14,7 @@
  *       datagrams · datagram slab · datagram index · waiting fragments · identification counters ·
  *       neighbors · neighbor slab · neighbor index · neighbor wheel ·
  *       externals (pool addresses with their bitmaps and blocks) · config slot 0 · config slot 1 ·
- *       search · its workspace
+ *       saving · search · its workspace
  *
  * State lives here and never in module globals: the globals below are addresses that `attach` derives
  * from the header, so a new module takes over an arena by attaching to it. Sizes are fixed by `start`.
@@ -50,6 +50,7 @@ export enum RecordBytes {
   /** With its rows. */
   Search = 8512,
   Alarm = 16,
+  Saving = 32,
 }
 
 /** Places of 16 bytes that a search counts in: one for each host, and for each zone. */
@@ -111,6 +112,8 @@ export class ArenaHeader {
   neighborHand: u32;
   /** Raised when a tuple enters or leaves the index. */
   connChanges: u32;
+  /** Milliseconds of the clock when what was saved had been restored. */
+  restoredAt: u32;
   /** The time of the call under way, milliseconds. */
   now: u32;
   /** Ports that rest, a ring: the oldest, and how many. */
@@ -175,6 +178,11 @@ export class ArenaHeader {
   startEpoch(now: u32): void {
     this.epochAt = now;
   }
+  /** The time since another process's start, so many seconds ago. */
+  continueEpoch(seconds: u32): void {
+    this.epochSeconds = seconds;
+    this.epochAt = this.now;
+  }
 
   get tupleKey(): usize {
     return changetype<usize>(this) + offsetof<ArenaHeader>("secret0");
@@ -236,6 +244,7 @@ export let identifications: usize = 0;
 export let externals: usize = 0;
 export let slot0: usize = 0;
 export let slotBytes: usize = 0;
+export let saving: usize = 0;
 export let searching: usize = 0;
 export let searchWorkspace: usize = 0;
 let end: usize = 0;
@@ -370,6 +379,7 @@ function plan(connCount: u32, neighborCount: u32, poolAddresses: u32, imageBytes
     65536;
   slot0 = region(slotBytes);
   region(slotBytes);
+  saving = region(RecordBytes.Saving);
   searching = region(RecordBytes.Search);
   searchWorkspace = region((<usize>workspaceFor(connCount)) << 4);
   return <u32>end;

@@ -44,7 +44,8 @@ export function ownerOf(tuple: Tuple, zoneIndex: u32): u32 {
   return ownerOfHost(tuple.zone, tuple.source);
 }
 
-function ownerOfPort(external: External, port: u32): u32 {
+/** The worker that has a port of an external address. */
+export function ownerOfPort(external: External, port: u32): u32 {
   const pool = active.pool(external.pool);
   if (pool.allocation == <u8>Allocation.Deterministic) {
     const ordinal = ordinalAt(pool, external.address, port);

@@ -11,8 +11,13 @@ import { faultAt } from "./config/check";
 import { activate, active } from "./config/configuration";
 import { checkArena, configureArena, stagingAt } from "./configure";
 import { arena, arenaBytes as arenaBytesWanted, attachArena, reasons, startArena } from "./memory";
-import { startCounting } from "./nat/fate";
-import { continueEpoch, restoreRecords, stoppedFor } from "./nat/restore";
+import {
+  continueEpoch,
+  finishRestoring,
+  restoreRecords,
+  startRestoring,
+  stoppedFor,
+} from "./nat/restore";
 import { continueSaving, isSaved, startSaving } from "./nat/save";
 import { announceAll } from "./net/announce";
 import { forgetNeighbors } from "./net/neighbor";
@@ -181,7 +186,7 @@ export function saved(): bool {
 
 /** Begins to restore what another process has saved, before the first frame, see nat/restore.ts. */
 export function beginRestore(): void {
-  startCounting();
+  startRestoring();
 }
 /**
  * Restores records at Exchange.Rows that were written `elapsed` milliseconds ago, and counts what became of them (abi:
@@ -193,6 +198,10 @@ export function restore(bytes: u32, elapsed: u32, now: u32, old: bool, insists: 
 /** Index of the zone that may have more conns only if the host allows it, and for which `restore` has stopped; else 0xffffffff. */
 export function restoreAsks(): u32 {
   return stoppedFor;
+}
+/** All has been restored. */
+export function endRestore(now: u32): void {
+  finishRestoring(now);
 }
 /** The PCP server's time goes on: all was restored that was saved so many seconds ago. */
 export function keepEpoch(elapsed: u32): void {

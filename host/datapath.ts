@@ -16,6 +16,7 @@ import {
   EventAt,
   Exchange,
   ExternalRowAt,
+  Fate,
   FlowCounterAt,
   type FoundAt,
   HostRowAt,
@@ -25,6 +26,7 @@ import {
   NeighborRowAt,
   None,
   Reason,
+  type RestoredAt,
   SearchAt,
   SearchRowAt,
   StartAt,
@@ -63,6 +65,14 @@ export interface Exports extends Record<string, unknown> {
   search(limit: number, now: number): number;
   listSearch(first: number, now: number): number;
   searchGoesOn(): number;
+  beginSave(): void;
+  save(limit: number, now: number): number;
+  saved(): number;
+  beginRestore(): void;
+  restore(bytes: number, elapsed: number, now: number, old: number, insists: number): number;
+  restoreAsks(): number;
+  endRestore(now: number): void;
+  keepEpoch(elapsed: number): void;
   listTables(): void;
   takeEvents(): number;
   lostEvents(): number;
@@ -124,6 +134,9 @@ export class ImageRefused extends Error {
 }
 
 const NO_ROWS = new Uint8Array();
+
+/** Bytes of records that one call of `save` writes at most, or of `restore` takes. */
+export const RECORDS_BYTES = Exchange.Search - Exchange.Rows;
 
 /** Compiles the datapath's release build. */
 export function loadModule(): WebAssembly.Module {
@@ -372,6 +385,66 @@ export class Datapath implements Offload {
     const rows = this.copy(this.exports.listSearch(first, now) * SearchRowAt.Bytes);
     const next = this.exports.searchGoesOn();
     return { rows, next: next === None.Word ? undefined : next >>> 0 };
+  }
+
+  /** Begins to save; what was begun before is forgotten. */
+  beginSave(): void {
+    this.exports.beginSave();
+  }
+
+  /** Writes records of no more than `limit` places of a table behind `at` of a buffer; returns how many bytes. */
+  save(limit: number, now: number, into: Uint8Array, at: number): number {
+    const bytes = this.exports.save(limit, now);
+    if (bytes > 0) into.set(new Uint8Array(this.memory.buffer, Exchange.Rows, bytes), at);
+    return bytes;
+  }
+
+  get isSaved(): boolean {
+    return this.exports.saved() !== 0;
+  }
+
+  /** Begins to restore: before the first frame, behind the first `configure`. */
+  beginRestore(): void {
+    this.exports.beginRestore();
+  }
+
+  /**
+   * Restores whole records, no more than `RECORDS_BYTES` of them.
+   * @param elapsed  milliseconds since they were written
+   * @param old  whether frames may have been forwarded since
+   * @param insists  whether the first record is not to ask for what is lent
+   * @returns how far it came, and the index of the zone that it asks more conns for, if it does
+   */
+  restore(
+    records: Uint8Array,
+    elapsed: number,
+    now: number,
+    old: boolean,
+    insists: boolean,
+  ): { bytes: number; zone: number | undefined } {
+    new Uint8Array(this.memory.buffer, Exchange.Rows, records.length).set(records);
+    const { length } = records;
+    const bytes = this.exports.restore(length, elapsed, now, Number(old), Number(insists));
+    const zone = this.exports.restoreAsks();
+    return { bytes: bytes >>> 0, zone: zone === None.Word ? undefined : zone >>> 0 };
+  }
+
+  /** All has been restored; frames may come now. */
+  endRestore(now: number): void {
+    this.exports.endRestore(now);
+  }
+
+  /** How many records of a kind had which Fate, in its order. */
+  restored(kind: RestoredAt): number[] {
+    const at = Exchange.Restored + kind;
+    return Array.from({ length: Fate.Count }, (_, fate) =>
+      this.view.getUint32(at + fate * 4, true),
+    );
+  }
+
+  /** The PCP server's time goes on from what was restored, which was saved so many seconds ago. */
+  keepEpoch(elapsed: number): void {
+    this.exports.keepEpoch(elapsed);
   }
 
   private copy(bytes: number): Uint8Array {

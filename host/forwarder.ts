@@ -10,7 +10,9 @@ import type { Config } from "./config/model.js";
 import { Shares } from "./config/shares.js";
 import { WakeUp } from "./device/libc.js";
 import { type InterfaceOrder, kernelMac, slotsFor } from "./device/open.js";
+import { type RestoreReport, restoreAll, saveAll } from "./handover.js";
 import type { ConfigurationOrder, WorkerStart } from "./orders.js";
+import type { Snapshot } from "./snapshot.js";
 import { type FlowView, type FoundConn, type HostTraffic, type Page, Tables } from "./tables.js";
 import { type ConnView, readConn } from "./telemetry/conn.js";
 import { type Counters, type Readings, readCounters } from "./telemetry/counters.js";
@@ -35,6 +37,11 @@ interface Events {
   failure: [error: Error];
 }
 
+export interface StartOptions {
+  /** What another process has saved: what of it the configuration still allows goes on. */
+  readonly restore?: Snapshot | undefined;
+}
+
 /** Milliseconds that a worker may take to open one interface. */
 const OPEN_MS = 200;
 
@@ -56,12 +63,16 @@ export class Forwarder extends EventEmitter<Events> {
   /** The configuration that is being switched to, if any: they come one after the other. */
   private switching: Promise<void> = Promise.resolve();
   private stopping = false;
+  /** The saving that goes on, if any: they come one after the other. */
+  private saving: Promise<unknown> = Promise.resolve();
+  /** What became of what was to be restored at the start. */
+  restored: RestoreReport | undefined;
   /** Which worker has said a notice. */
   private readonly noticed = new Map<string, number>();
   /** Events from before anyone could listen; undefined when they have been told. */
   private early: (() => void)[] | undefined = [];
 
-  private constructor(config: Config, seed: Uint8Array) {
+  private constructor(config: Config, seed: Uint8Array, awaits: boolean) {
     super();
     const workers = config.workers;
     this.capacity = capacityOf(config);
@@ -82,6 +93,7 @@ export class Forwarder extends EventEmitter<Events> {
           wakeFds: this.wakes.map(({ fd }) => fd),
           board: buffers,
           first,
+          awaits,
         };
         return new WorkerHandle(start, wake, this.board);
       });
@@ -104,10 +116,17 @@ export class Forwarder extends EventEmitter<Events> {
    * Resolves when frames are being forwarded; rejects with why they cannot be, and then nothing of it is
    * left. Events of the start itself come after that, when there has been time to listen to them.
    */
-  static async start(config: Config, seed: Uint8Array): Promise<Forwarder> {
-    const forwarder = new Forwarder(config, seed);
+  static async start(
+    config: Config,
+    seed: Uint8Array,
+    { restore }: StartOptions = {},
+  ): Promise<Forwarder> {
+    const forwarder = new Forwarder(config, seed, restore !== undefined);
     try {
       await Promise.all(forwarder.workers.map(({ ready }) => ready));
+      if (restore !== undefined) {
+        forwarder.restored = await restoreAll(forwarder.workers, restore);
+      }
     } catch (error) {
       forwarder.board.giveUpTurns();
       await forwarder.stop();
@@ -282,6 +301,18 @@ export class Forwarder extends EventEmitter<Events> {
 
   listFlows(query: PageQuery): Promise<Page<FlowView>> {
     return this.tables.listFlows(query);
+  }
+
+  /**
+   * Saves what can go on in another process (host/snapshot.ts).
+   * @param write  is given the snapshot's bytes, piece by piece
+   * @param halt  to forward nothing any more: the last thing before `stop`
+   * @returns how many bytes
+   */
+  save(write: (bytes: Uint8Array) => void, { halt = false } = {}): Promise<number> {
+    const saving = this.saving.then(() => saveAll(this.workers, write, halt));
+    this.saving = saving.catch(() => {});
+    return saving;
   }
 
   /** Resolves when all interfaces are closed, or workers were ended because they did not close them. */

@@ -21,6 +21,7 @@ import {
   RestoredAt,
   SavedAt,
   SavedBeginAt,
+  SavedConnAt,
   SavedGrantAt,
   SavedKind,
   SavedMappingAt,
@@ -28,20 +29,29 @@ import {
 } from "../abi";
 import { active, pairKey } from "../config/configuration";
 import { PoolRecord } from "../config/records";
-import { arena } from "../memory";
+import { arena, searchWorkspace, workspaceEntries } from "../memory";
 import { NONE } from "../table/none";
 import { IpProtocol } from "../wire/ipv4";
 import { takeBlockPort } from "./block";
-import { External } from "./external";
-import { ASKS, ELSEWHERE, forgetZones, meetZone, nobodys, sameZone, tell } from "./fate";
+import { bitmapOf, External } from "./external";
+import {
+  ASKS,
+  ELSEWHERE,
+  forgetZones,
+  meetZone,
+  nobodys,
+  sameZone,
+  startCounting,
+  tell,
+} from "./fate";
 import { holdAgain, poolForGrant } from "./grant";
 import { releaseHost, takeHost } from "./host";
 import { abandonMapping, Mapping } from "./mapping";
 import { ownerOfHost, ownerOfPort } from "./owner";
 import { blockFor } from "./pool";
-import { remap, remapped } from "./remap";
+import { externalOf, remap, remapped } from "./remap";
 import { restSince } from "./rest";
-import { askedFor, restoreConn } from "./restoreconn";
+import { askedFor, mappingAt, restoreConn } from "./restoreconn";
 import { Tuple } from "./tuple";
 
 /** Index of the zone because of whose limit `restoreRecords` has stopped, NONE where it has not. */
@@ -90,13 +100,25 @@ function restoreRecord(at: usize, length: u32, elapsed: u32, old: bool, mayAsk: 
     case SavedKind.Zone:
       meetZone(at, length);
       return true;
-    case SavedKind.Grant:
-      tell(RestoredAt.Grants, restoreGrant(at, length, elapsed));
+    case SavedKind.Grant: {
+      const fate = restoreGrant(at, length, elapsed);
+      if (fate != <u32>Fate.Restored && length == SavedGrantAt.Bytes) {
+        const inside = Tuple.view(at + SavedGrantAt.Inside);
+        noteLost(at + SavedGrantAt.Mapping, inside.protocol);
+      }
+      tell(RestoredAt.Grants, fate);
       return true;
+    }
     case SavedKind.Conn: {
       const fate = restoreConn(at, length, elapsed, old, mayAsk);
-      if (fate == ASKS) stoppedFor = askedFor;
-      if (fate == ASKS) return false;
+      if (fate == ASKS) {
+        stoppedFor = askedFor;
+        return false;
+      }
+      if (fate != <u32>Fate.Restored && mappingAt != 0) {
+        const original = Tuple.view(at + SavedConnAt.Original);
+        noteLost(mappingAt, original.protocol);
+      }
       tell(RestoredAt.Conns, fate);
       return true;
     }
@@ -177,4 +199,49 @@ function takeBlockOf(at: usize, pool: PoolRecord, external: u32, port: u32, whic
   if (name != NONE) takeBlockPort(name);
   if (host != NONE) releaseHost(host);
   return isFree && bitmap.set(port);
+}
+
+// ---------------------------------------------------------------------------------------------------
+// Ports of what does not go on
+
+/** So many ports are noted, where a search would count: u32 external address, u16 port, u16 bitmap. */
+let lost: u32 = 0;
+const LOST_BYTES: usize = 8;
+
+/** Nothing has been restored yet. */
+export function startRestoring(): void {
+  startCounting();
+  lost = 0;
+}
+
+/**
+ * The port of a mapping that does not go on is to rest, as it would have rested if its conn had ended: but only when all has
+ * been restored, since another conn of the mapping may still need it.
+ */
+function noteLost(saved: usize, protocol: u32): void {
+  const which = bitmapOf(protocol);
+  const external = which == NONE ? NONE : externalOf(saved);
+  if (external == NONE || lost == 2 * workspaceEntries()) return;
+  const port: u32 = load<u16>(saved, SavedMappingAt.ExternalPort);
+  if (External.at(external).bitmap(which).has(port)) return;
+  const at = searchWorkspace + <usize>lost * LOST_BYTES;
+  lost++;
+  store<u32>(at, external);
+  store<u16>(at, <u16>port, 4);
+  store<u16>(at, <u16>which, 6);
+}
+
+/** All has been restored: what nobody has got of the ports noted rests from now on. */
+export function finishRestoring(now: u32): void {
+  arena.now = now;
+  for (let i: u32 = 0; i < lost; i++) {
+    const at = searchWorkspace + <usize>i * LOST_BYTES;
+    const external = load<u32>(at);
+    const port: u32 = load<u16>(at, 4);
+    const which: u32 = load<u16>(at, 6);
+    if (!External.at(external).bitmap(which).set(port)) continue;
+    External.at(external).countUse(which, 1);
+    restSince(external, which, port, now);
+  }
+  lost = 0;
 }

@@ -35,7 +35,7 @@ export let askedFor: u32 = NONE;
 
 /** Where the parts of a conn's record stand, 0 for those that it does not have. */
 let windowsAt: usize = 0;
-let mappingAt: usize = 0;
+export let mappingAt: usize = 0;
 let targetAt: usize = 0;
 let shiftAt: usize = 0;
 
@@ -53,6 +53,7 @@ function findParts(at: usize, parts: u32): void {
 /** Lets the conn begin again that the record at `at` says, or says why not. */
 export function restoreConn(at: usize, length: u32, elapsed: u32, old: bool, mayAsk: bool): u32 {
   const parts: u32 = load<u8>(at, SavedAt.Parts);
+  mappingAt = 0;
   if (length < <u32>SavedConnAt.Bytes || length != connBytes(parts)) return nobodys(Fate.Unsound);
   findParts(at, parts);
   const original = Tuple.view(at + SavedConnAt.Original);
@@ -88,7 +89,8 @@ function askFor(zone: u32): u32 {
 }
 
 function hasFreeTuples(conn: Conn): bool {
-  return isFree(conn.original) && isFree(conn.reply) && !conn.original.equals(conn.reply);
+  if (conn.has(ConnFlag.Hairpin) && conn.original.equals(conn.reply)) return false;
+  return isFree(conn.original) && isFree(conn.reply);
 }
 
 /**

@@ -1,11 +1,11 @@
 /**
- * What a worker looks up in its tables for an operator, a slice between two turns: searches, addresses of pools and
- * neighbors. One after the other; the main thread lets only so many wait (host/tables.ts).
+ * What a worker looks up in its tables, a slice between two turns: searches, addresses of pools and neighbors for an
+ * operator, and what is to be saved for another process. One after the other; the main thread lets only so many wait (host/tables.ts).
  */
 
 import { ExternalRowAt, FoundAt, NeighborRowAt } from "../../assembly/abi.js";
-import type { Datapath } from "../datapath.js";
-import type { Answer, ExternalsOrder, NeighborsOrder, SearchOrder } from "../orders.js";
+import { type Datapath, RECORDS_BYTES } from "../datapath.js";
+import type { Answer, ExternalsOrder, NeighborsOrder, SaveOrder, SearchOrder } from "../orders.js";
 
 /**
  * Records that one slice looks at: 30 to 60 µs, about as long as a batch takes. A million conns are 245 slices, so that
@@ -13,7 +13,10 @@ import type { Answer, ExternalsOrder, NeighborsOrder, SearchOrder } from "../ord
  */
 export const SLICE = 4096;
 
-export type JobOrder = SearchOrder | ExternalsOrder | NeighborsOrder;
+/** Bytes of records in one answer: some slices' worth, since each answer is copied for another thread. */
+const SAVED_BYTES = 3 * RECORDS_BYTES;
+
+export type JobOrder = SearchOrder | ExternalsOrder | NeighborsOrder | SaveOrder;
 
 /** Goes on with something; the answer when it is done. */
 interface Job {
@@ -51,6 +54,7 @@ export class Jobs {
     if (order === undefined) return undefined;
     const { datapath, configuration, slice } = this;
     if (order.kind === "search") return new SearchJob(order, datapath, configuration, slice);
+    if (order.kind === "save") return new SaveJob(order, datapath, slice);
     return new PageJob(order, datapath, configuration);
   }
 }
@@ -94,6 +98,29 @@ class SearchJob implements Job {
       pools: datapath.searchFound(FoundAt.Pools),
       rows,
     };
+  }
+}
+
+/** Records up to the size of an answer; the next order goes on behind them. */
+class SaveJob implements Job {
+  private readonly bytes = new Uint8Array(SAVED_BYTES);
+  private length = 0;
+
+  constructor(
+    private readonly order: SaveOrder,
+    private readonly datapath: Datapath,
+    private readonly slice: number,
+  ) {
+    if (order.begins) datapath.beginSave();
+  }
+
+  step(now: number): Answer | undefined {
+    const { datapath, bytes, order } = this;
+    this.length += datapath.save(this.slice, now, bytes, this.length);
+    const { isSaved } = datapath;
+    if (!isSaved && this.length + RECORDS_BYTES <= SAVED_BYTES) return undefined;
+    const records = bytes.slice(0, this.length);
+    return { kind: "saved", id: order.id, records, wall: Date.now(), isDone: isSaved };
   }
 }
 

@@ -15,7 +15,7 @@
  *     what was handed off is taken, waits, or was counted as lost      a frame crosses no more often than `HOPS`
  */
 
-import { DescriptorFlag, Limit, None, Reason } from "../../assembly/abi.js";
+import { DescriptorFlag, Fate, Limit, None, Reason, RestoredAt } from "../../assembly/abi.js";
 import { compileImage } from "../../host/config/compile.js";
 import { virtualMac } from "../../host/config/mac.js";
 import type { Config, Device } from "../../host/config/model.js";
@@ -50,6 +50,8 @@ export interface Sent extends Seen {
 export interface RouterOptions extends MemberOptions {
   /** The clock at the start, milliseconds. */
   readonly now?: number;
+  /** Of its first configuration, where it takes the place of a router that had others before. */
+  readonly number?: number;
   /** Frames may be wrong in any way: what their senders summed up wrong stays wrong. */
   readonly hostile?: boolean;
   /** Which of several workers receives a frame; left out, each is received by another one. */
@@ -57,6 +59,9 @@ export interface RouterOptions extends MemberOptions {
   /** Whether what waits for a worker goes on waiting now, be it for later calls; left out, it never does. */
   readonly lingers?: () => boolean;
 }
+
+/** How many records had which Fate, by its name. */
+export type Restored = Record<"conns" | "grants" | "ports", Record<string, number>>;
 
 /** How a tag travels: inside the frame, or beside it. */
 export interface Beside {
@@ -111,7 +116,7 @@ export class Router {
   /** How often frames have crossed from one worker to another. */
   crossed = 0;
   /** Number of the configuration in force. */
-  number = 0;
+  number: number;
   /** Frames that datapaths have taken in, from wherever; those that they have handed off. Without what all hear. */
   private received = 0;
   private handed = 0;
@@ -125,6 +130,7 @@ export class Router {
   constructor(document: Document, options: RouterOptions = {}) {
     this.config = checkRouterConfig(document);
     this.now = options.now ?? 1000;
+    this.number = options.number ?? 0;
     this.hostile = options.hostile ?? false;
     this.options = options;
     const board = new Board(makeBoard(this.config.workers));
@@ -134,7 +140,9 @@ export class Router {
     );
     this.datapath = this.member(0).datapath;
     const image = compileImage(this.config);
-    for (const member of this.members) member.configure(image, this.config, 0, this.now);
+    for (const member of this.members) {
+      member.configure(image, this.config, this.number, this.now);
+    }
   }
 
   /** One for each worker. */
@@ -325,6 +333,33 @@ export class Router {
     this.number++;
     this.config = config;
     this.ended = named(this.counts(), before);
+  }
+
+  /** What each worker saves for another process, looking at so many records at a time. */
+  save(slice = 4096): Uint8Array[] {
+    return this.members.map((member) => member.save(this.now, slice));
+  }
+
+  /** Restores what another router has saved, which is the first thing that happens to this one. */
+  restore(saved: readonly Uint8Array[], { elapsed = 0, old = false } = {}): Restored {
+    for (const { datapath } of this.members) datapath.beginRestore();
+    for (const records of saved) {
+      for (const member of this.members) member.restore(records, elapsed, this.now, old);
+    }
+    for (const { datapath } of this.members) datapath.endRestore(this.now);
+    const fates = (kind: RestoredAt) => {
+      const counts = this.members.map(({ datapath }) => datapath.restored(kind));
+      const sums = Array.from({ length: Fate.Count }, (_, fate) => {
+        const sum = counts.reduce((all, each) => all + (each[fate] ?? 0), 0);
+        return [Fate[fate] ?? "", sum] as const;
+      });
+      return Object.fromEntries(sums.filter(([, sum]) => sum > 0));
+    };
+    return {
+      conns: fates(RestoredAt.Conns),
+      grants: fates(RestoredAt.Grants),
+      ports: fates(RestoredAt.Ports),
+    };
   }
 
   /** What frames ended as; that they crossed on their way is none of it. */

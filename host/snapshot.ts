@@ -82,11 +82,13 @@ export class Snapshot {
 
   /**
    * @param pieces  gives all of its bytes, in pieces of any length, each time from the beginning
+   * @param isUsed  whether frames have been forwarded since, whatever its header says
    * @throws SnapshotRefused
    */
-  static read(pieces: () => Iterable<Uint8Array>): Snapshot {
+  static read(pieces: () => Iterable<Uint8Array>, isUsed = false): Snapshot {
     const reader = new Reader(pieces());
-    const header = readHeader(reader);
+    const { isLast, ...read } = readHeader(reader);
+    const header = { ...read, isLast: isLast && !isUsed };
     for (const { records, at } of readChunks(reader)) checkRecords(records, at);
     return new Snapshot(header, pieces);
   }

@@ -223,7 +223,9 @@ function noteLost(saved: usize, protocol: u32): void {
   const external = which == NONE ? NONE : externalOf(saved);
   if (external == NONE || lost == 2 * workspaceEntries()) return;
   const port: u32 = load<u16>(saved, SavedMappingAt.ExternalPort);
-  if (External.at(external).bitmap(which).has(port)) return;
+  const address = External.at(external);
+  if (arena.workers > 1 && ownerOfPort(address, port) != arena.worker) return;
+  if (address.bitmap(which).has(port)) return;
   const at = searchWorkspace + <usize>lost * LOST_BYTES;
   lost++;
   store<u32>(at, external);

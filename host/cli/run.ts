@@ -2,23 +2,28 @@ import { randomBytes } from "node:crypto";
 import { EventClass, EventKind } from "../../assembly/abi.js";
 import type { Config } from "../config/model.js";
 import { Forwarder } from "../forwarder.js";
+import { StateDirectory } from "../state/files.js";
 import type { Counters } from "../telemetry/counters.js";
 import { classOf, describeEvent, type EventView } from "../telemetry/event.js";
 import { EventLog } from "../telemetry/eventlog.js";
-import { type Command, Exit, log, messageOf, print, readArgs } from "./command.js";
+import { type Command, Exit, log, messageOf, print, readArgs, UsageError } from "./command.js";
 import { loadConfig } from "./configfile.js";
+import { Snapshots } from "./snapshots.js";
 
 const STATS_MS = 1000;
 
 export const run: Command = {
   name: "run",
   summary: "forward packets",
-  help: `crosszone run CONFIG [--stats]
+  help: `crosszone run CONFIG [--stats] [--state DIR [--snapshot SECONDS]]
 
 Opens the interfaces of the configuration and forwards until it is stopped. Needs CAP_NET_RAW; for
 driver afxdp CAP_BPF, CAP_NET_ADMIN and CAP_IPC_LOCK, too. CONFIG is a JSON file, or - for standard input.
 
-  --stats  print a line of counters every second
+  --stats              print a line of counters every second
+  --state DIR          keep conns and mappings in DIR when it stops, and go on with them at the next start
+  --snapshot SECONDS   keep them every so often, too, for the case that it does not stop by itself; 0 for never, 30
+                       if not given
 
 Signals:
   SIGHUP           read CONFIG again and switch to it; conns that it still allows go on; opens log files anew
@@ -33,7 +38,11 @@ Example:
   keepsOn: true,
 
   async run(args) {
-    const options = { stats: { type: "boolean", default: false } } as const;
+    const options = {
+      stats: { type: "boolean", default: false },
+      state: { type: "string" },
+      snapshot: { type: "string", default: "30" },
+    } as const;
     const { values, positionals } = readArgs(args, options, ["CONFIG"]);
     const path = positionals[0] ?? "";
     // A signal that nobody listens to ends the process: the handlers stand before there is anything to ask.
@@ -41,7 +50,8 @@ Example:
     onSignals(path, () => running);
     const config = loadConfig(path);
     const stop = stopSignal();
-    running = start(config);
+    const state = openState(values.state, values.snapshot);
+    running = start(config, state?.snapshots);
     const { forwarder, events } = await running;
     const stats = values.stats ? printStats(forwarder) : undefined;
     const failure = await untilTheEnd(forwarder, stop);
@@ -51,8 +61,10 @@ Example:
       await events.stop();
       return Exit.Failure;
     }
+    await state?.snapshots.end(forwarder);
     await forwarder.stop();
     await events.stop();
+    state?.directory.release();
     log("stopped");
     return Exit.Ok;
   },
@@ -65,8 +77,21 @@ interface Running {
   config: Config;
 }
 
-async function start(config: Config): Promise<Running> {
-  const forwarder = await Forwarder.start(config, randomBytes(16));
+/** The state directory, where there is one, and what is kept in it from one process to the next. */
+function openState(path: string | undefined, snapshot: string) {
+  const seconds = /^\d{1,6}$/.test(snapshot) ? Number(snapshot) : undefined;
+  if (seconds === undefined) {
+    throw new UsageError(`--snapshot: a number of seconds expected, found '${snapshot}'`);
+  }
+  if (path === undefined) return undefined;
+  const directory = StateDirectory.hold(path);
+  return { directory, snapshots: new Snapshots(directory.folder, seconds, log) };
+}
+
+async function start(config: Config, snapshots: Snapshots | undefined): Promise<Running> {
+  const restore = snapshots?.find();
+  const forwarder = await Forwarder.start(config, randomBytes(16), { restore });
+  snapshots?.begin(forwarder);
   const events = new EventLog(config, {
     wall: () => Date.now(),
     monotonic: () => performance.now(),

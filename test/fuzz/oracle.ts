@@ -294,7 +294,7 @@ export class Oracle {
   private answers(origin: Origin, left: Wire, zone: number): boolean {
     const here = origin.device.zone.id;
     const passage = this.passages.get(keyOf(here, origin.wire));
-    if (passage === undefined || !this.leadsBack(passage, left, zone, here)) {
+    if (passage === undefined || !this.leadsBack(passage, origin, left, zone)) {
       return this.answersWaiting(origin, left, zone);
     }
     const idle = origin.sentAt - passage.usedAt;
@@ -306,12 +306,14 @@ export class Oracle {
     return true;
   }
 
-  private leadsBack(passage: Passage, left: Wire, zone: number, here: number): boolean {
+  private leadsBack(passage: Passage, origin: Origin, left: Wire, zone: number): boolean {
     const [back, seen] = passage.incarnations;
+    // One that has waited may have come before its zone's number was another tenant's.
+    const sender = [this.incarnationOf(origin.device.zone.id), origin.incarnation];
     return (
       passage.zone === zone &&
       back === this.incarnationOf(zone) &&
-      seen === this.incarnationOf(here) &&
+      sender.includes(seen) &&
       keyOf(zone, left) === keyOf(zone, mirror(passage.wire))
     );
   }

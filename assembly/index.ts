@@ -11,14 +11,6 @@ import { faultAt } from "./config/check";
 import { activate, active } from "./config/configuration";
 import { checkArena, configureArena, stagingAt } from "./configure";
 import { arena, arenaBytes as arenaBytesWanted, attachArena, reasons, startArena } from "./memory";
-import {
-  continueEpoch,
-  finishRestoring,
-  restoreRecords,
-  startRestoring,
-  stoppedFor,
-} from "./nat/restore";
-import { continueSaving, isSaved, startSaving } from "./nat/save";
 import { announceAll } from "./net/announce";
 import { forgetNeighbors } from "./net/neighbor";
 import { processBatch } from "./pipeline";
@@ -35,6 +27,16 @@ import {
   takeEventRows,
 } from "./readout";
 import { continueSearch, startSearch } from "./search";
+import {
+  continueEpoch,
+  continueSaving,
+  finishRestoring,
+  isSaved,
+  restoreRecords,
+  startRestoring,
+  startSaving,
+  stoppedFor,
+} from "./snapshot";
 import { expireTimers, startQueues, timerWait } from "./timers";
 import { completeChecksum as complete, segment as cut } from "./wire/offload";
 

@@ -40,6 +40,8 @@ interface Events {
 export interface StartOptions {
   /** What another process has saved: what of it the configuration still allows goes on. */
   readonly restore?: Snapshot | undefined;
+  /** Is called when that is done, before the first frame: from then on it is not what the process has. */
+  readonly restored?: () => void;
 }
 
 /** Milliseconds that a worker may take to open one interface. */
@@ -119,13 +121,13 @@ export class Forwarder extends EventEmitter<Events> {
   static async start(
     config: Config,
     seed: Uint8Array,
-    { restore }: StartOptions = {},
+    { restore, restored }: StartOptions = {},
   ): Promise<Forwarder> {
     const forwarder = new Forwarder(config, seed, restore !== undefined);
     try {
       await Promise.all(forwarder.workers.map(({ ready }) => ready));
       if (restore !== undefined) {
-        forwarder.restored = await restoreAll(forwarder.workers, restore);
+        forwarder.restored = await restoreAll(forwarder.workers, restore, restored);
       }
     } catch (error) {
       forwarder.board.giveUpTurns();

@@ -71,10 +71,14 @@ export async function saveAll(
   return bytes;
 }
 
-/** Gives all workers a snapshot, and then lets them forward. */
+/**
+ * Gives all workers a snapshot, and then lets them forward.
+ * @param restored  is called in between
+ */
 export async function restoreAll(
   workers: readonly Asked[],
   snapshot: Snapshot,
+  restored = () => {},
 ): Promise<RestoreReport> {
   const began = Date.now();
   const { isLast, wall } = snapshot.header;
@@ -91,6 +95,7 @@ export async function restoreAll(
   const { Restored: _, Expired: __, ...lost } = grants;
   const keepsEpoch = isLast && Object.keys(lost).length === 0;
   const epoch = keepsEpoch ? Math.floor(since(wall) / 1000) : undefined;
+  restored();
   await Promise.all(workers.map((worker) => worker.tell((id) => ({ kind: "begin", id, epoch }))));
   return {
     conns: sumOf(fates.map(({ conns }) => conns)),

@@ -90,7 +90,8 @@ function openState(path: string | undefined, snapshot: string) {
 
 async function start(config: Config, snapshots: Snapshots | undefined): Promise<Running> {
   const restore = snapshots?.find();
-  const forwarder = await Forwarder.start(config, randomBytes(16), { restore });
+  const restored = () => snapshots?.restored();
+  const forwarder = await Forwarder.start(config, randomBytes(16), { restore, restored });
   snapshots?.begin(forwarder);
   const events = new EventLog(config, {
     wall: () => Date.now(),

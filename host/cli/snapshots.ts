@@ -34,10 +34,8 @@ export class Snapshots {
     try {
       const found = this.file.find();
       if (found === undefined) return undefined;
-      const snapshot = this.read(found);
-      this.file.use(found);
       this.found = found;
-      return snapshot;
+      return this.read(found);
     } catch (error) {
       this.log(`${messageOf(error)}; nothing is restored`);
       return undefined;
@@ -53,6 +51,12 @@ export class Snapshots {
       const { fault, detail, at } = error;
       throw this.file.refuse(found, fault, `${detail}, at byte ${at} of its content`);
     }
+  }
+
+  /** All of what was found is restored, and nothing has been forwarded since. */
+  restored(): void {
+    const { found, file } = this;
+    if (found !== undefined) this.attempt(() => file.use(found));
   }
 
   /** The forwarder has started: tells what became of what was found, and saves from now on. */

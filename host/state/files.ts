@@ -43,6 +43,8 @@ export interface Header {
   readonly at: number;
   readonly length: number;
   readonly digest: string;
+  /** The length as it is written. */
+  readonly digits: string;
 }
 
 /**
@@ -61,18 +63,22 @@ export function readHeader(path: string, kind: string, bytes: Uint8Array): Heade
     if (isOurs && bytes.length < HEADER_BYTES) fail("torn", `${bytes.length} bytes of its header`);
   }
   const line = Buffer.from(bytes.subarray(0, Math.max(0, lineEnd))).toString("latin1");
-  const [, foundKind, format, length, digest = ""] =
+  const [, foundKind, format, digits = "", digest = ""] =
     HEADER.exec(line) ?? fail("foreign", "does not begin as a state file of crosszone");
   if (Number(format) !== FORMAT) fail("version", `format ${format}, known is ${FORMAT}`);
   if (foundKind !== kind) fail("kind", `a file of kind ${foundKind}, expected ${kind}`);
-  return { at: lineEnd + 1, length: Number(length), digest };
+  return { at: lineEnd + 1, length: Number(digits), digest, digits };
 }
 
-/** @throws StateFileError when a content is not as long as its header says */
-export function checkLength(path: string, { length }: Header, found: number): void {
+/**
+ * @param places  as many as the length has at least, in digits
+ * @throws StateFileError when a content is not as long as its header says
+ */
+export function checkLength(path: string, header: Header, found: number, places = 0): void {
+  const { length, digits } = header;
   if (found < length) throw new StateFileError(path, "torn", `${found} of ${length} bytes`);
-  if (found === length) return;
-  throw new StateFileError(path, "damaged", `${found} bytes where it says ${length}`);
+  if (digits === `${found}`.padStart(places, "0")) return;
+  throw new StateFileError(path, "damaged", `${found} bytes where it says ${digits}`);
 }
 
 /** @throws StateFileError when a content has not the sum that its header says */

@@ -82,7 +82,7 @@ export class StreamedReader {
         throw new StateFileError(path, "large", `more than ${bytesMax} bytes`);
       }
       const header = readHeader(path, kind, source.read(0, HEADER_BYTES));
-      checkLength(path, header, source.bytes - header.at);
+      checkLength(path, header, source.bytes - header.at, LENGTH_DIGITS);
       const reader = new StreamedReader(path, source, header);
       const hash = createHash("sha256");
       for (const piece of reader.pieces()) hash.update(piece);

@@ -1,0 +1,10 @@
+/** What goes on in another process, for hosts: written by nat/save.ts, read by nat/restore.ts. */
+
+export {
+  continueEpoch,
+  finishRestoring,
+  restoreRecords,
+  startRestoring,
+  stoppedFor,
+} from "./nat/restore";
+export { continueSaving, isSaved, startSaving } from "./nat/save";

@@ -98,6 +98,8 @@ export enum Limit {
   Workers = 16,
   /** Rows that one search finds. */
   SearchRows = 500,
+  /** External ports that a restart leaves with other workers than whose they would be. */
+  MovedPorts = 65536,
 }
 
 /** "None" where an index is meant, of 16 and of 32 bits. */
@@ -1220,6 +1222,18 @@ export enum SavedPortAt {
   Which = 22,
   InBlock = 23,
   Bytes = 24,
+}
+
+/** External ports of one number that are other workers' than whose they would be (nat/moved.ts). */
+export enum MovedPortAt {
+  /** u32 */
+  External = 0,
+  /** u16 each */
+  ExternalZone = 4,
+  Port = 6,
+  /** u8 each: the worker of TCP, UDP, ICMP; 255 where it is whose it would be. The fourth is 0. */
+  Workers = 8,
+  Bytes = 12,
 }
 
 /** What became of a record of a snapshot. */

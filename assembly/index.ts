@@ -32,6 +32,7 @@ import {
   continueSaving,
   finishRestoring,
   isSaved,
+  movePorts as moveAll,
   restoreRecords,
   startRestoring,
   startSaving,
@@ -186,6 +187,10 @@ export function saved(): bool {
   return isSaved();
 }
 
+/** Leaves ports with other workers than whose they would be, `count` records at Exchange.Rows (abi: MovedPortAt). */
+export function movePorts(count: u32): void {
+  moveAll(count);
+}
 /** Begins to restore what another process has saved, before the first frame, see nat/restore.ts. */
 export function beginRestore(): void {
   startRestoring();

@@ -14,16 +14,17 @@
  *       datagrams · datagram slab · datagram index · waiting fragments · identification counters ·
  *       neighbors · neighbor slab · neighbor index · neighbor wheel ·
  *       externals (pool addresses with their bitmaps and blocks) · config slot 0 · config slot 1 ·
- *       saving · search · its workspace
+ *       saving · moved ports · their index · search · its workspace
  *
  * State lives here and never in module globals: the globals below are addresses that `attach` derives
  * from the header, so a new module takes over an arena by attaching to it. Sizes are fixed by `start`.
  */
 
-import { Abi, EventAt, EventClass, Exchange, Limit, Reason, StartAt } from "./abi";
+import { Abi, EventAt, EventClass, Exchange, Limit, MovedPortAt, Reason, StartAt } from "./abi";
 import { BITMAP_BYTES } from "./table/bitmap";
 import { expandSeed } from "./table/hash";
 import { Index } from "./table/index";
+import { Map64 } from "./table/map";
 import { NONE } from "./table/none";
 import { Slab } from "./table/slab";
 import { Wheel } from "./table/wheel";
@@ -114,6 +115,8 @@ export class ArenaHeader {
   connChanges: u32;
   /** Milliseconds of the clock when what was saved had been restored. */
   restoredAt: u32;
+  /** External ports of other workers than whose they would be (nat/moved.ts). */
+  movedPorts: u32;
   /** The time of the call under way, milliseconds. */
   now: u32;
   /** Ports that rest, a ring: the oldest, and how many. */
@@ -245,6 +248,8 @@ export let externals: usize = 0;
 export let slot0: usize = 0;
 export let slotBytes: usize = 0;
 export let saving: usize = 0;
+export let movedPorts: usize = 0;
+export let movedIndex: Map64 = changetype<Map64>(0);
 export let searching: usize = 0;
 export let searchWorkspace: usize = 0;
 let end: usize = 0;
@@ -256,6 +261,7 @@ export function arenaBytes(): u32 {
     load<u32>(Exchange.Start + StartAt.NeighborCapacity),
     load<u32>(Exchange.Start + StartAt.PoolAddressCapacity),
     load<u32>(Exchange.Start + StartAt.ImageCapacity),
+    load<u32>(Exchange.Start + StartAt.Workers),
   );
 }
 
@@ -299,6 +305,9 @@ export function startArena(now: u32): void {
   Slab.create(changetype<usize>(neighborSlab), arena.neighborCapacity);
   Index.create(changetype<usize>(neighborIndex), arena.neighborCapacity);
   Wheel.create(changetype<usize>(neighborWheel), arena.neighborCapacity, NEIGHBOR_TICK_MS, now);
+  if (arena.workers > 1) {
+    Map64.create(changetype<usize>(movedIndex), Limit.MovedPorts, arena.mapSecret);
+  }
   Slab.create(changetype<usize>(datagramSlab), Limit.Datagrams);
   Index.create(changetype<usize>(datagramIndex), Limit.Datagrams);
 }
@@ -311,18 +320,25 @@ export function attachArena(): bool {
     arena.neighborCapacity,
     arena.poolAddressCapacity,
     arena.imageCapacity,
+    arena.workers,
   );
   return bytes == arena.bytes;
 }
 
 /** Gives each region its place; returns where the last one ends, 0 when that is beyond 4 GiB. */
-function plan(connCount: u32, neighborCount: u32, poolAddresses: u32, imageBytes: u32): u32 {
+function plan(
+  connCount: u32,
+  neighborCount: u32,
+  poolAddresses: u32,
+  imageBytes: u32,
+  workers: u32,
+): u32 {
   const wanted =
     <u64>connCount * 512 +
     <u64>neighborCount * 256 +
     <u64>poolAddresses * (EXTERNAL_BYTES + 2 * DERIVED_PER_POOL_ADDRESS) +
     <u64>imageBytes * 2 * (1 + DERIVED_PER_IMAGE_BYTE) +
-    (10 << 20);
+    (16 << 20);
   if (wanted > 0xf0000000) return 0;
   end = Exchange.Arena;
   region(HEADER_BYTES);
@@ -380,6 +396,10 @@ function plan(connCount: u32, neighborCount: u32, poolAddresses: u32, imageBytes
   slot0 = region(slotBytes);
   region(slotBytes);
   saving = region(RecordBytes.Saving);
+  // One alone has all ports.
+  const moved: u32 = workers > 1 ? Limit.MovedPorts : 0;
+  movedPorts = region(<usize>moved * MovedPortAt.Bytes);
+  movedIndex = Map64.view(region(moved > 0 ? Map64.bytes(moved) : 0));
   searching = region(RecordBytes.Search);
   searchWorkspace = region((<usize>workspaceFor(connCount)) << 4);
   return <u32>end;

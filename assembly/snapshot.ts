@@ -1,5 +1,6 @@
 /** What goes on in another process, for hosts: written by nat/save.ts, read by nat/restore.ts. */
 
+export { movePorts } from "./nat/external";
 export {
   continueEpoch,
   finishRestoring,

@@ -23,6 +23,7 @@ import {
   ImageStatus,
   Limit,
   MappingRowAt,
+  MovedPortAt,
   NeighborRowAt,
   None,
   Reason,
@@ -68,6 +69,7 @@ export interface Exports extends Record<string, unknown> {
   beginSave(): void;
   save(limit: number, now: number): number;
   saved(): number;
+  movePorts(count: number): void;
   beginRestore(): void;
   restore(bytes: number, elapsed: number, now: number, old: number, insists: number): number;
   restoreAsks(): number;
@@ -401,6 +403,16 @@ export class Datapath implements Offload {
 
   get isSaved(): boolean {
     return this.exports.saved() !== 0;
+  }
+
+  /** Leaves external ports with other workers: records of abi's MovedPortAt, before anything is restored. */
+  movePorts(records: Uint8Array): void {
+    const most = Math.floor(RECORDS_BYTES / MovedPortAt.Bytes) * MovedPortAt.Bytes;
+    for (let at = 0; at < records.length; at += most) {
+      const some = records.subarray(at, at + most);
+      new Uint8Array(this.memory.buffer, Exchange.Rows, some.length).set(some);
+      this.exports.movePorts(some.length / MovedPortAt.Bytes);
+    }
   }
 
   /** Begins to restore: before the first frame, behind the first `configure`. */

@@ -127,7 +127,8 @@ export class Forwarder extends EventEmitter<Events> {
     try {
       await Promise.all(forwarder.workers.map(({ ready }) => ready));
       if (restore !== undefined) {
-        forwarder.restored = await restoreAll(forwarder.workers, restore, restored);
+        const beginning = { config, shareShift: forwarder.shares.shift };
+        forwarder.restored = await restoreAll(forwarder.workers, restore, beginning, restored);
       }
     } catch (error) {
       forwarder.board.giveUpTurns();

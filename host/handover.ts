@@ -4,8 +4,10 @@
  */
 
 import { Fate } from "../assembly/abi.js";
+import type { Config } from "./config/model.js";
 import type { Answer, Order, RawFates } from "./orders.js";
 import { chunkOf, headerOf, type Snapshot } from "./snapshot.js";
+import { movedPorts } from "./workers/moves.js";
 
 /** Milliseconds beyond the usual in which a worker must have answered: questions of operators may stand before. */
 const MORE_MS = 60_000;
@@ -71,6 +73,13 @@ export async function saveAll(
   return bytes;
 }
 
+/** What a restart has to know of the configuration that it begins with. */
+export interface Beginning {
+  readonly config: Config;
+  /** External ports that belong to one worker stand together in twos to this power. */
+  readonly shareShift: number;
+}
+
 /**
  * Gives all workers a snapshot, and then lets them forward.
  * @param restored  is called in between
@@ -78,10 +87,17 @@ export async function saveAll(
 export async function restoreAll(
   workers: readonly Asked[],
   snapshot: Snapshot,
+  { config, shareShift }: Beginning,
   restored = () => {},
 ): Promise<RestoreReport> {
   const began = Date.now();
   const { isLast, wall } = snapshot.header;
+  const ports = movedPorts(() => recordsOf(snapshot), config, shareShift);
+  if (ports.length > 0) {
+    await Promise.all(
+      workers.map((worker) => worker.tell((id) => ({ kind: "movePorts", id, ports }))),
+    );
+  }
   let fates: RawFates[] = [];
   for (const { records, wall } of snapshot.chunks()) {
     const elapsed = since(wall);
@@ -105,6 +121,10 @@ export async function restoreAll(
     ageMs: began - wall,
     tookMs: Date.now() - began,
   };
+}
+
+function* recordsOf(snapshot: Snapshot): Generator<Uint8Array> {
+  for (const { records } of snapshot.chunks()) yield records;
 }
 
 /** Milliseconds since a time of day; none where the clock was set back meanwhile. */

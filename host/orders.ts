@@ -57,6 +57,8 @@ export type Order =
   | NeighborsOrder
   | SaveOrder
   | RestoreOrder
+  /** External ports that stay with the workers of their hosts: records of abi's MovedPortAt. */
+  | { kind: "movePorts"; id: number; ports: Uint8Array }
   /** Forwards from now on; the PCP server's time goes on from so many seconds ago, or begins. */
   | { kind: "begin"; id: number; epoch: number | undefined }
   /** Forwards nothing any more. What it knows can still be asked for. */

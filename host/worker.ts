@@ -294,6 +294,9 @@ class Forwarding {
       case "restore":
         this.answer({ kind: "restored", id: order.id, fates: this.restore(order) });
         return;
+      case "movePorts":
+        this.done(order.id, () => this.datapath.movePorts(order.ports));
+        return;
       case "begin":
         this.done(order.id, () => this.beginForwarding(order.epoch));
         return;

@@ -100,11 +100,8 @@ export function takeBlock(
   return NONE;
 }
 
-/** Gives a host the block that has this port, as it had it before, if it is nobody's and the pool's. Its name, or NONE. */
-export function retakeBlock(host: u32, external: u32, pool: PoolRecord, port: u32): u32 {
-  const ports: u32 = pool.blockPorts;
-  const at = (port / ports) * ports;
-  if (at < <u32>pool.portLow || at + ports - 1 > <u32>pool.portHigh) return NONE;
+/** Gives a host the block of so many ports from `at` on, which it had before, if it is nobody's. Its name, or NONE. */
+export function retakeBlock(host: u32, external: u32, at: u32, ports: u32): u32 {
   return isNobodys(external, at, ports) ? give(host, external, at, ports) : NONE;
 }
 

@@ -164,11 +164,16 @@ export function blockFor(pool: PoolRecord, host: u32, external: u32, port: u32):
   if (host == NONE) return NONE;
   const known = blockWith(host, external, port);
   if (known != NONE) return known;
+  const ports: u32 = pool.blockPorts;
+  const at = (port / ports) * ports;
+  // One outside of the pool's range is kept, as ports are, and does not count.
+  const counts = at >= <u32>pool.portLow && at + ports - 1 <= <u32>pool.portHigh;
   let blocks: u32 = 0;
   for (let name = Host.at(host).blocks; name != NONE; name = Block.named(name).next) {
     if (isOf(pool, name)) blocks++;
   }
-  return blocks < <u32>pool.blocksPerHost ? retakeBlock(host, external, pool, port) : NONE;
+  if (counts && blocks >= <u32>pool.blocksPerHost) return NONE;
+  return retakeBlock(host, external, at, ports);
 }
 
 /** Index of the pool's external address that is meant, NONE when it is not the pool's. */

@@ -9,7 +9,7 @@ import { PoolRecord } from "../config/records";
 import { arena } from "../memory";
 import { Packet } from "../packet";
 import { NONE } from "../table/none";
-import { bitmapOf, External, shareOf } from "./external";
+import { bitmapOf, External } from "./external";
 import { sameZone } from "./fate";
 import { forwardedUpTo } from "./forward";
 import { Host, releaseHost, takeHost } from "./host";
@@ -23,6 +23,7 @@ import {
   makeShared,
   remakeOwn,
 } from "./mapping";
+import { ownerOfPort } from "./owner";
 import { retakePort } from "./pool";
 import { free } from "./rest";
 import { Tuple } from "./tuple";
@@ -74,7 +75,7 @@ export function remap(pool: PoolRecord, inside: Tuple, saved: usize, zone: u32, 
   if (isLikeNew && findOwn(pool, which, zone, keyOf(inside, saved)) != NONE) {
     return Fate.Contradicted;
   }
-  if (!isOfThis(pool, external, port)) return Fate.PortElsewhere;
+  if (!isOfThis(pool, external, which, port)) return Fate.PortElsewhere;
   const host = takeHost(zone, inside.source);
   if (host == NONE) return Fate.TableFull;
   const fate = remapOwn(pool, which, host, inside, external, port, saved, zone);
@@ -115,7 +116,7 @@ function remapShared(
 ): u32 {
   remapped = findShared(external, inside.protocol, port);
   if (remapped != NONE) return Fate.Restored;
-  if (!isOfThis(pool, external, port)) return Fate.PortElsewhere;
+  if (!isOfThis(pool, external, which, port)) return Fate.PortElsewhere;
   if (!retakePort(pool, which, NONE, inside, external, port)) return Fate.PortTaken;
   remapped = makeShared(external, which, inside.protocol, port);
   if (remapped == NONE) {
@@ -142,12 +143,12 @@ function remapPortless(
 }
 
 /** Whether a port may be one of a host of this worker. */
-function isOfThis(pool: PoolRecord, external: u32, port: u32): bool {
+function isOfThis(pool: PoolRecord, external: u32, which: u32, port: u32): bool {
   if (arena.workers == 1) return true;
   const isSubscribers =
     pool.allocation == <u8>Allocation.Deterministic &&
     (pool.overflowLow == 0 || port < <u32>pool.overflowLow);
-  return isSubscribers || shareOf(External.at(external).address, port) == arena.worker;
+  return isSubscribers || ownerOfPort(External.at(external), which, port) == arena.worker;
 }
 
 function age(saved: usize, elapsed: u32): void {

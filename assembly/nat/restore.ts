@@ -173,7 +173,7 @@ function restorePort(at: usize, length: u32, elapsed: u32): u32 {
   const which: u32 = load<u8>(at, SavedPortAt.Which);
   const port: u32 = load<u16>(at, SavedPortAt.Port);
   if (which > 2) return nobodys(Fate.Unsound);
-  if (arena.workers > 1 && ownerOfPort(External.at(external), port) != arena.worker) {
+  if (arena.workers > 1 && ownerOfPort(External.at(external), which, port) != arena.worker) {
     return ELSEWHERE;
   }
   const rested = <u64>load<u32>(at, SavedPortAt.Rested) + elapsed;
@@ -224,7 +224,7 @@ function noteLost(saved: usize, protocol: u32): void {
   if (external == NONE || lost == 2 * workspaceEntries()) return;
   const port: u32 = load<u16>(saved, SavedMappingAt.ExternalPort);
   const address = External.at(external);
-  if (arena.workers > 1 && ownerOfPort(address, port) != arena.worker) return;
+  if (arena.workers > 1 && ownerOfPort(address, which, port) != arena.worker) return;
   if (address.bitmap(which).has(port)) return;
   const at = searchWorkspace + <usize>lost * LOST_BYTES;
   lost++;

@@ -326,7 +326,7 @@ export class Oracle {
       (asked) =>
         keyOf(asked.device.zone.id, asked.wire) === key &&
         asked.incarnation === this.incarnationOf(zone) &&
-        this.wayMeanwhile(asked, seen, origin.device.zone.id) !== undefined,
+        this.wayMeanwhile(asked, seen, origin.device.zone.id, origin.incarnation) !== undefined,
     );
   }
 
@@ -340,9 +340,18 @@ export class Oracle {
     return this.turn(origin, left, zone) ?? this.inward(origin, left, zone);
   }
 
-  /** The same under one of the configurations that there were while it was on its way: one of them decided. */
-  private wayMeanwhile(origin: Origin, left: Wire, zone: number): Way | undefined {
-    for (const { config, epoch } of this.meanwhile(origin)) {
+  /**
+   * The same under one of the configurations that there were while it was on its way: one of them decided. Only those
+   * count in which the zone was this incarnation's, where one is named.
+   */
+  private wayMeanwhile(
+    origin: Origin,
+    left: Wire,
+    zone: number,
+    incarnation?: number,
+  ): Way | undefined {
+    for (const { config, epoch, incarnations } of this.meanwhile(origin)) {
+      if (![undefined, incarnations.get(zone)?.incarnation].includes(incarnation)) continue;
       const way = this.way({ ...origin, config, epoch }, left, zone);
       if (way !== undefined) return way;
     }

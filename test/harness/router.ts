@@ -20,6 +20,7 @@ import { compileImage } from "../../host/config/compile.js";
 import { virtualMac } from "../../host/config/mac.js";
 import type { Config, Device } from "../../host/config/model.js";
 import { checkConfig } from "../../host/config/parse.js";
+import { shareShiftOf } from "../../host/config/shares.js";
 import type { Datapath } from "../../host/datapath.js";
 import { type ConnView, readConn } from "../../host/telemetry/conn.js";
 import { type Counters, rawCounters, readCounters } from "../../host/telemetry/counters.js";
@@ -31,6 +32,7 @@ import {
   readMapping,
 } from "../../host/telemetry/mapping.js";
 import { Board, makeBoard } from "../../host/workers/board.js";
+import { movedPorts } from "../../host/workers/moves.js";
 import { sumCounters } from "../../host/workers/sum.js";
 import { macText, readFrame, type Seen } from "./frame.js";
 import { type Input, Member, type MemberOptions } from "./member.js";
@@ -342,7 +344,11 @@ export class Router {
 
   /** Restores what another router has saved, which is the first thing that happens to this one. */
   restore(saved: readonly Uint8Array[], { elapsed = 0, old = false } = {}): Restored {
-    for (const { datapath } of this.members) datapath.beginRestore();
+    const ports = movedPorts(() => saved, this.config, shareShiftOf(this.config));
+    for (const { datapath } of this.members) {
+      datapath.movePorts(ports);
+      datapath.beginRestore();
+    }
     for (const records of saved) {
       for (const member of this.members) member.restore(records, elapsed, this.now, old);
     }

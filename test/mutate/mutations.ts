@@ -861,4 +861,18 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: "return index != NONE;",
     tests: RESTART,
   },
+  {
+    name: "a port that was left with another worker is that one's",
+    file: "nat/owner.ts",
+    find: "if (moved != NONE) return moved;",
+    replace: "",
+    tests: RESTART,
+  },
+  {
+    name: "and nobody gets it from the worker whose it would be",
+    file: "nat/external.ts",
+    find: "else if (!this.bitmap(which).has(port)) this.bitmap(which).exclude(port, port);",
+    replace: "",
+    tests: RESTART,
+  },
 ];

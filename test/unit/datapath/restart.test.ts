@@ -181,6 +181,62 @@ t.test("what the configuration would not make again does not go on", async (t) =
   t.equal(router.conns().length, 3, "a limit that workers share is one limit");
 });
 
+t.test("a flow that leads elsewhere now, or a filter that is stricter, ends it too", async (t) => {
+  const to = (port: number) => ({ zone: "b", address: TENANT, port });
+  const forwards = (port: number) => [
+    { protocol: "tcp", zone: "public", address: "203.0.113.2", port: 8080, to: to(port) },
+  ];
+  const route = ["priority=50,zone=a,udp,tp_dst=9 actions=route(zone=public)"];
+  const pools = (filtering: string) => [
+    { name: "p1", zone: "public", addresses: [EXTERNAL], filtering },
+  ];
+  const made = { forwards: forwards(80), flows: route, pools: pools("address-dependent") };
+  const first = new Router(edge(made));
+  const { a, server } = around(first);
+  server.tcp("203.0.113.2", 3000, 8080, Syn);
+  a.udp(SERVER, 701, 9);
+  const port = portOf(a.udp(SERVER, 700, 53));
+  t.equal(server.udp(EXTERNAL, 54, port).length, 1);
+  const fateUnder = (changes: Document) => restart(first, edge({ ...made, ...changes })).fates;
+  t.same(fateUnder({}).conns, { Restored: 4 });
+  t.same(fateUnder({ forwards: [] }).conns, { Restored: 3, Refused: 1 });
+  t.same(fateUnder({ forwards: forwards(81) }).conns, { Restored: 3, Refused: 1 });
+  t.same(fateUnder({ flows: [] }).conns, { Restored: 3, Refused: 1 });
+  const strict = fateUnder({ pools: pools("address-and-port-dependent") });
+  t.same(strict.conns, { Restored: 3, Refused: 1 }, "who came in by that filter");
+});
+
+t.test("one worker, then two, then three: each port stays its host's", async (t) => {
+  const document = (workers: number) => edge({ workers, neighbors: NEIGHBORS });
+  let router = new Router(document(1));
+  const ports = new Map<string, number>();
+  for (let i = 0; i < 40; i++) {
+    for (const [name, host] of Object.entries(around(router))) {
+      if (name !== "server") ports.set(`${name} ${i}`, portOf(host.udp(SERVER, 700 + i, 53)));
+    }
+  }
+  for (const workers of [2, 3, 1, 3]) {
+    const next = restart(router, document(workers));
+    t.same(next.fates.conns, { Restored: router.conns().length }, `${workers} workers`);
+    t.same(texts(next.router), texts(router));
+    const { a, b, server } = around(next.router);
+    for (const [name, port] of ports) {
+      const [which, i] = name.split(" ");
+      const host = which === "a" ? a : b;
+      if (portOf(host.udp(SERVER, 700 + Number(i), 53)) !== port) t.fail(`${name}: another port`);
+      if (portOf(host.udp(SECOND, 700 + Number(i), 53)) !== port) t.fail(`${name}: elsewhere`);
+      const [back] = server.udp(EXTERNAL, 53, port);
+      if (back?.device !== host.device) t.fail(`${name}: its answers`);
+      if (server.udp(EXTERNAL, 54, port)[0]?.device !== host.device) t.fail(`${name}: inwards`);
+    }
+    for (let i = 0; i < 200; i++) a.ping(SERVER, i);
+    next.router.wait(70_000);
+    router = next.router;
+  }
+  router.wait(3_600_000);
+  t.same(router.mappings(), []);
+});
+
 t.test("a block is its host's again, and nobody else's", async (t) => {
   const blocks = { allocation: "block", block: { ports: 64, perHost: 1 }, ports: "1024-1151" };
   const changes = { neighbors: NEIGHBORS, timeouts: { udp: 60, holdDown: 120 } };

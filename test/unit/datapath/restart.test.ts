@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import t from "tap";
-import { SavedAt, SavedConnAt, SavedKind } from "../../../assembly/abi.js";
+import { SavedAt, SavedConnAt, SavedKind, SavedMappingAt } from "../../../assembly/abi.js";
 import { formatConn } from "../../../host/telemetry/conn.js";
 import { raw, TcpFlags } from "../../harness/frame.js";
 import { around, EXTERNAL, edge, Host, SERVER, TENANT } from "../../harness/host.js";
@@ -397,14 +397,18 @@ function busy(): Router {
 const saved = Buffer.concat(busy().save());
 
 /** Where the records of conns begin, and how long they are. */
-function connRecords(): { at: number; length: number }[] {
+function findConns(records: Buffer): { at: number; length: number }[] {
   const found: { at: number; length: number }[] = [];
-  for (let at = 0; at < saved.length; ) {
-    const length = saved.readUInt16LE(at + SavedAt.Length);
-    if (saved[at] === SavedKind.Conn) found.push({ at, length });
+  for (let at = 0; at < records.length; ) {
+    const length = records.readUInt16LE(at + SavedAt.Length);
+    if (records[at] === SavedKind.Conn) found.push({ at, length });
     at += length;
   }
   return found;
+}
+
+function connRecords(): { at: number; length: number }[] {
+  return findConns(saved);
 }
 
 holds(
@@ -447,6 +451,24 @@ holds(
   ),
   400,
 );
+
+t.test("two endpoints with one external port: the first that is restored has it", async (t) => {
+  const first = new Router(edge({ neighbors: NEIGHBORS }));
+  const { a, b } = around(first);
+  const port = portOf(a.udp(SERVER, 700, 53));
+  b.udp(SECOND, 700, 53);
+  const records = Buffer.concat(first.save());
+  const ends = findConns(records).map(({ at }) => at);
+  const other = ends[1] ?? 0;
+  records.writeUInt16LE(port, other + SavedConnAt.Reply + 10);
+  records.writeUInt16LE(port, other + SavedConnAt.Bytes + SavedMappingAt.ExternalPort);
+  const router = new Router(edge({ neighbors: NEIGHBORS }));
+  t.same(router.restore([records]).conns, { Restored: 1, PortTaken: 1 });
+  t.same(
+    router.mappings().map(({ zone, externalPort }) => [zone, externalPort]),
+    [[10, port]],
+  );
+});
 
 t.test("the records of a conn are as long as their parts", async (t) => {
   t.ok(connRecords().length >= 8);

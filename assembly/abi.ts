@@ -967,6 +967,36 @@ export enum SearchKind {
   Mappings,
   /** Mappings: how many each zone has of each pool, from pool `SearchAt.Pool` on as far as there is room to count. */
   Uses,
+  /**
+   * Conns: those that the configuration which `rehearse` has staged would end, by Lapse and by zone. Rows: the first of
+   * them, SearchRowAt.Key their Lapse; then, with Key 0, LapseRowAt.
+   */
+  Lapses,
+}
+
+/** Why a configuration would not make a conn again (nat/allowed.ts). */
+export enum Lapse {
+  /** It would. */
+  None,
+  /** One of its zones is gone, or its number is another tenant's. */
+  ZoneGone,
+  OtherTenant,
+  /** No flow speaks for it, or one that drops, rejects or lets in answers only. */
+  NoFlow,
+  FlowDrop,
+  /** The flow that speaks for it leads to another zone, to another address, or translates otherwise. */
+  OtherWay,
+  /** It goes to an address of the router, or of a pool. */
+  OwnAddress,
+  /** It would not turn round at an external address any more. */
+  Hairpin,
+  /** Its external address is no longer the pool's. */
+  AddressGone,
+  /** Its external port is a forward's, or another host's. */
+  PortGone,
+  /** It came from outside, and the filter or the mapping by PCP that let it in does so no longer. */
+  Filtered,
+  Count,
 }
 
 /** By what rows are sorted. Equal ones stand in the order in which the table is looked through. */
@@ -1064,7 +1094,21 @@ export enum FoundAt {
   Rows = 4,
   /** u32, of Uses: how many pools were counted. */
   Pools = 8,
-  Bytes = 12,
+  /** u32, of Lapses: how many conns were looked at; 1 where another configuration was staged meanwhile: nothing counts. */
+  Looked = 12,
+  Void = 16,
+  /** u32 for each Lapse: how many conns would end so. */
+  Lapses = 20,
+  Bytes = 64,
+}
+
+/** A row of Lapses: how many conns of a zone would end. */
+export enum LapseRowAt {
+  /** u32 number of the zone of the original direction */
+  Zone = 0,
+  /** u32 */
+  Conns = 4,
+  Bytes = 8,
 }
 
 /** One row of `listSearch`. */
@@ -1072,7 +1116,7 @@ export enum SearchRowAt {
   /** u64 and u32, its rank. */
   Key = 0,
   RankIndex = 8,
-  /** ConnRowAt, HostRowAt with HostTrafficAt, MappingRowAt or UseRowAt, by the kind. */
+  /** ConnRowAt, HostRowAt with HostTrafficAt, MappingRowAt, UseRowAt or LapseRowAt, by the kind. */
   Row = 16,
   Bytes = 96,
 }

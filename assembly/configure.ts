@@ -20,6 +20,8 @@ import {
   active,
   Configuration,
   pairKey,
+  resume,
+  suppose,
   tagKey,
   ZoneState,
 } from "./config/configuration";
@@ -60,6 +62,24 @@ export function checkArena(bytes: u32): ImageStatus {
   return prepare(bytes, false);
 }
 
+/**
+ * As `checkArena`; an image that would be taken can be supposed to be in force, to ask what would become of conns, until
+ * another one is staged.
+ */
+export function rehearseArena(bytes: u32): ImageStatus {
+  const status = prepare(bytes, false);
+  if (status != ImageStatus.Ok || arena.configured == 0) return status;
+  const next = Configuration.slot(nextSlot());
+  // Nothing is of a tenant that is yet to come.
+  for (let i: u32 = 0; i < next.zoneCount; i++) next.zoneState(i).born = NONE;
+  carryZones(active, next);
+  suppose();
+  listExternals(next);
+  linkForwards(next);
+  resume();
+  return status;
+}
+
 /** Nothing in force changes; Externals begin anew where that is meant (`begins`). */
 function prepare(bytes: u32, begins: bool): ImageStatus {
   const status = prepareImage(bytes);
@@ -68,6 +88,7 @@ function prepare(bytes: u32, begins: bool): ImageStatus {
 
 /** Checks the image at `stagingAt` and builds what follows from it alone. */
 function prepareImage(bytes: u32): ImageStatus {
+  arena.stagings++;
   const which = nextSlot();
   const image = Configuration.imageOf(which);
   const next = Configuration.slot(which);
@@ -323,8 +344,9 @@ function listExternals(next: Configuration): void {
 
 /** An address of two pools counts for the first. */
 function listExternal(next: Configuration, pool: u32, external: External): void {
-  const isFirst = external.listed != arena.configured;
-  external.listed = arena.configured;
+  const isFirst = external.pool == None.Short;
+  // One that is only supposed keeps no address.
+  if (arena.configured != 0) external.listed = arena.configured;
   external.forwards = NONE;
   if (!isFirst) return;
   external.pool = <u16>pool;

@@ -9,7 +9,7 @@
 import { Abi, ImageStatus } from "./abi";
 import { faultAt } from "./config/check";
 import { activate, active } from "./config/configuration";
-import { checkArena, configureArena, stagingAt } from "./configure";
+import { checkArena, configureArena, rehearseArena, stagingAt } from "./configure";
 import { arena, arenaBytes as arenaBytesWanted, attachArena, reasons, startArena } from "./memory";
 import { announceAll } from "./net/announce";
 import { forgetNeighbors } from "./net/neighbor";
@@ -76,6 +76,11 @@ export function configure(bytes: u32, now: u32): ImageStatus {
 /** Says whether `configure` would take the image, now and later on; changes nothing. */
 export function check(bytes: u32): ImageStatus {
   return checkArena(bytes);
+}
+
+/** As `check`; then a search for Lapses (abi: SearchKind) can be begun, which asks what `configure` would end. */
+export function rehearse(bytes: u32): ImageStatus {
+  return rehearseArena(bytes);
 }
 
 /** Offset in the refused image of what was wrong, 0 where it is the image as a whole. */

@@ -93,8 +93,10 @@ export class ArenaHeader {
   activeSlot: u32;
   /** Raised by everything that makes cached verdicts and adjacencies old. Never 0. */
   generation: u32;
-  /** The generation of the configuration in force; 0 before the first. */
+  /** The generation of the configuration in force; 0 before the first, and while another one is supposed to be. */
   configured: u32;
+  /** Raised when another image comes into the slot that is not in force. */
+  stagings: u32;
   /** The next conn that the sweep after a configuration looks at, and the generation it is for. */
   sweepCursor: u32;
   sweepDone: u32;

@@ -8,6 +8,7 @@ import {
   ExternalRowAt,
   HostRowAt,
   HostTrafficAt,
+  LapseRowAt,
   Limit,
   MappingRowAt,
   NeighborRowAt,
@@ -38,7 +39,7 @@ import { Tuple } from "./nat/tuple";
 import { writeUsage } from "./nat/usage";
 import { Neighbor } from "./net/neighbor";
 import { Direction } from "./packet";
-import { Search, theSearch } from "./search";
+import { Search, theSearch, ZONE_PLACES } from "./search";
 import { NONE } from "./table/none";
 import { Slab } from "./table/slab";
 import { copyMac } from "./wire/bytes";
@@ -211,6 +212,9 @@ export function listSearchRows(first: u32, now: u32): u32 {
   if (!search.isDone) return 0;
   arena.now = now;
   if (search.kind == <u8>SearchKind.Uses) return listUses(search, first);
+  if (search.kind == <u8>SearchKind.Lapses && first >= search.best.count) {
+    return listLapses(search, first - search.best.count);
+  }
   const to = min(search.best.count, first + SEARCH_ROWS);
   let rows: u32 = 0;
   for (let i = first; i < to; i++) {
@@ -219,7 +223,7 @@ export function listSearchRows(first: u32, now: u32): u32 {
     store<u32>(at, search.best.index(i), SearchRowAt.RankIndex);
     if (writeFound(at + SearchRowAt.Row, search, i, now)) rows++;
   }
-  if (to < search.best.count) searchNext = to;
+  if (to < search.best.count || search.kind == <u8>SearchKind.Lapses) searchNext = to;
   return rows;
 }
 
@@ -271,6 +275,25 @@ function listUses(search: Search, first: u32): u32 {
     rows++;
   }
   if (i < count) searchNext = i;
+  return rows;
+}
+
+/** Zones of which a conn would end, from the one with this number on. */
+function listLapses(search: Search, first: u32): u32 {
+  const to = min(ZONE_PLACES, first + USES_A_CALL);
+  let rows: u32 = 0;
+  let zone = first;
+  for (; zone < to && rows < SEARCH_ROWS; zone++) {
+    const conns = load<u32>(search.place(zone));
+    if (conns == 0) continue;
+    const at = <usize>Exchange.Rows + <usize>rows * SearchRowAt.Bytes;
+    store<u64>(at, 0, SearchRowAt.Key);
+    store<u32>(at, zone, SearchRowAt.RankIndex);
+    store<u32>(at + SearchRowAt.Row, zone, LapseRowAt.Zone);
+    store<u32>(at + SearchRowAt.Row, conns, LapseRowAt.Conns);
+    rows++;
+  }
+  if (zone < ZONE_PLACES) searchNext = search.best.count + zone;
   return rows;
 }
 

@@ -9,6 +9,8 @@
  *     Hosts      empties the sums of all hosts, adds up the traffic of all conns by host, then as Conns over the hosts
  *     Mappings   in the order of the table, until there are enough rows
  *     Uses       empties the counts of pools by zone, then adds up all mappings
+ *     Lapses     empties the counts of zones, then asks each conn whether the staged configuration would make it again,
+ *                at most LOOKS a slice: that configuration is supposed to be in force for the length of one
  *
  * Tables change between slices. A record that is there throughout is looked at once; one that comes or goes may be
  * missed. What has ended by the time rows are read is left out (readout.ts).
@@ -18,8 +20,8 @@
  * do not change.
  */
 
-import { Exchange, FoundAt, Limit, None, SearchAt, SearchKind, SearchSort } from "./abi";
-import { active } from "./config/configuration";
+import { Exchange, FoundAt, Lapse, Limit, None, SearchAt, SearchKind, SearchSort } from "./abi";
+import { active, resume, suppose } from "./config/configuration";
 import {
   arena,
   connSlab,
@@ -30,6 +32,7 @@ import {
   searchWorkspace,
   workspaceEntries,
 } from "./memory";
+import { lapseOf } from "./nat/allowed";
 import { Conn } from "./nat/conn";
 import { Host } from "./nat/host";
 import { endConn } from "./nat/lifetime";
@@ -43,10 +46,16 @@ import { NONE } from "./table/none";
 /** Conns that a slice ends: each may make three events, and a batch has room for them before they are told. */
 const ENDS: u32 = 128;
 
+/** One place for each number that a zone may have. */
+export const ZONE_PLACES: u32 = Limit.Zones + 1;
+
+/** Conns that a slice asks the flows about: as many as the sweep after a configuration does (host/loop.ts). */
+const LOOKS: u32 = 256;
+
 /** Keys of times begin here, so that they are never below zero. */
 const MIDDLE: i64 = 1 << 32;
 
-/** What Hosts and Uses go through. */
+/** What Hosts, Uses and Lapses go through. */
 enum Phase {
   Empty,
   Sum,
@@ -81,6 +90,8 @@ export class Search {
   pools: u32;
   zones: u32;
   configured: u32;
+  /** Of Lapses: the configuration that is supposed, by `arena.stagings`. */
+  staged: u32;
 
   get match(): Match {
     return Match.view(changetype<usize>(this) + offsetof<Search>());
@@ -94,7 +105,7 @@ export class Search {
     return this.configured == arena.configured;
   }
 
-  /** Hosts and Uses count in places of 16 bytes. */
+  /** Hosts, Uses and Lapses count in places of 16 bytes. */
   place(i: u32): usize {
     return searchWorkspace + ((<usize>i) << 4);
   }
@@ -142,7 +153,11 @@ export function startSearch(): void {
   search.fromKey = load<u64>(record, SearchAt.FromKey);
   search.reference = match.word(SearchAt.Reference);
   search.rows = min<u32>(match.word(SearchAt.Rows), Limit.SearchRows);
-  if (search.kind == <u8>SearchKind.Mappings) search.sort = <u8>SearchSort.Table;
+  search.staged = arena.stagings;
+  memory.fill(Exchange.Search + SearchAt.Bytes, 0, FoundAt.Bytes);
+  if (search.kind == <u8>SearchKind.Mappings || search.kind == <u8>SearchKind.Lapses) {
+    search.sort = <u8>SearchSort.Table;
+  }
   if (search.sort == <u8>SearchSort.Table) search.descending = false;
   Best.create(changetype<usize>(search.best), search.rows);
   enter(search, Phase.Empty);
@@ -161,6 +176,8 @@ function enter(search: Search, phase: Phase): void {
   } else if (kind == <u8>SearchKind.Uses) {
     if (phase == Phase.Empty) choosePools(search);
     search.end = phase == Phase.Empty ? search.pools * search.zones : mappingSlab.fresh;
+  } else if (kind == <u8>SearchKind.Lapses) {
+    search.end = phase == Phase.Empty ? ZONE_PLACES : connSlab.fresh;
   } else {
     search.phase = <u8>Phase.Choose;
     search.end = kind == <u8>SearchKind.Mappings ? mappingSlab.fresh : connSlab.fresh;
@@ -193,6 +210,7 @@ export function continueSearch(limit: u32, now: u32): bool {
   const to = <u32>min<u64>(<u64>first + limit, search.end);
   if (kind == <u8>SearchKind.Hosts) continueHosts(search, first, to);
   else if (kind == <u8>SearchKind.Uses) continueUses(search, first, to);
+  else if (kind == <u8>SearchKind.Lapses) continueLapses(search, first, to);
   else if (kind == <u8>SearchKind.Mappings) findMappings(search, first, to);
   else if (kind == <u8>SearchKind.Delete) endConns(search, first, to);
   else if (kind == <u8>SearchKind.Count) countConns(search, first, to);
@@ -378,5 +396,44 @@ function addUse(search: Search, mapping: Mapping): void {
   search.matched++;
   const which: u32 = mapping.which == <u16>None.Short ? 3 : mapping.which;
   const at = search.place(pool * search.zones + zone) + ((<usize>which) << 2);
+  store<u32>(at, load<u32>(at) + 1);
+}
+
+function continueLapses(search: Search, first: u32, to: u32): void {
+  if (search.staged != arena.stagings) {
+    store<u32>(Exchange.Search + SearchAt.Bytes, 1, FoundAt.Void);
+    finish(search);
+  } else if (search.phase == <u8>Phase.Empty) {
+    memory.fill(search.place(first), 0, (<usize>(to - first)) << 4);
+    advance(search, to);
+  } else {
+    suppose();
+    const next = findLapses(search, first, to);
+    resume();
+    advance(search, next);
+  }
+}
+
+/** Where to go on: it looks at so many conns, and any number of places without one. */
+function findLapses(search: Search, first: u32, to: u32): u32 {
+  const found = <usize>Exchange.Search + SearchAt.Bytes;
+  let index = first;
+  let looked: u32 = 0;
+  for (; index < to && looked < LOOKS; index++) {
+    if (!connSlab.holds(index)) continue;
+    looked++;
+    const conn = Conn.at(index);
+    const lapse = lapseOf(conn);
+    if (lapse == Lapse.None) continue;
+    search.matched++;
+    addOne(search.place(conn.original.zone));
+    addOne(found + FoundAt.Lapses + ((<usize>lapse) << 2));
+    if (search.best.count < search.rows) search.best.add(lapse, index, conn.created);
+  }
+  store<u32>(found, load<u32>(found, FoundAt.Looked) + looked, FoundAt.Looked);
+  return index;
+}
+
+function addOne(at: usize): void {
   store<u32>(at, load<u32>(at) + 1);
 }

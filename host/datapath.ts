@@ -18,9 +18,10 @@ import {
   ExternalRowAt,
   Fate,
   FlowCounterAt,
-  type FoundAt,
+  FoundAt,
   HostRowAt,
   ImageStatus,
+  Lapse,
   Limit,
   MappingRowAt,
   MovedPortAt,
@@ -45,6 +46,7 @@ export interface Exports extends Record<string, unknown> {
   imageAt(): number;
   configure(bytes: number, now: number): ImageStatus;
   check(bytes: number): ImageStatus;
+  rehearse(bytes: number): ImageStatus;
   imageFault(): number;
   zoneConns(index: number): number;
   allow(index: number, conns: number, elsewhere: number): void;
@@ -199,6 +201,15 @@ export class Datapath implements Offload {
    */
   check(image: Uint8Array): void {
     const status = this.exports.check(this.stage(image));
+    if (status !== ImageStatus.Ok) throw new ImageRefused(status, this.exports.imageFault());
+  }
+
+  /**
+   * As `check`; a search for Lapses that is begun at once, before another image comes, asks what `configure` would end.
+   * @throws ImageRefused
+   */
+  rehearse(image: Uint8Array): void {
+    const status = this.exports.rehearse(this.stage(image));
     if (status !== ImageStatus.Ok) throw new ImageRefused(status, this.exports.imageFault());
   }
 
@@ -377,6 +388,13 @@ export class Datapath implements Offload {
   /** What the search has come to: a field of abi's FoundAt. */
   searchFound(field: FoundAt): number {
     return this.view.getUint32(Exchange.Search + SearchAt.Bytes + field, true);
+  }
+
+  /** Of a search for Lapses: how many conns would end, by Lapse. */
+  searchLapses(): number[] {
+    return Array.from({ length: Lapse.Count }, (_, lapse) =>
+      this.searchFound(FoundAt.Lapses + lapse * 4),
+    );
   }
 
   /**

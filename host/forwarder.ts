@@ -10,10 +10,19 @@ import type { Config } from "./config/model.js";
 import { Shares } from "./config/shares.js";
 import { WakeUp } from "./device/libc.js";
 import { type InterfaceOrder, kernelMac, slotsFor } from "./device/open.js";
+import { type Examination, FIRST_CONNS, sumExamined } from "./examination.js";
 import { type RestoreReport, restoreAll, saveAll } from "./handover.js";
 import type { ConfigurationOrder, WorkerStart } from "./orders.js";
 import type { Snapshot } from "./snapshot.js";
-import { type FlowView, type FoundConn, type HostTraffic, type Page, Tables } from "./tables.js";
+import {
+  Busy,
+  type FlowView,
+  type FoundConn,
+  type HostTraffic,
+  type Page,
+  Tables,
+  TRIES,
+} from "./tables.js";
 import { type ConnView, readConn } from "./telemetry/conn.js";
 import { type Counters, type Readings, readCounters } from "./telemetry/counters.js";
 import { type EventView, hostEvent, readEvents } from "./telemetry/event.js";
@@ -154,16 +163,40 @@ export class Forwarder extends EventEmitter<Events> {
     }
   }
 
+  /**
+   * What a switch to a configuration would do to live conns, without switching: opens no interface. Of conns that begin
+   * or end while it looks some are missed. A switch that comes meanwhile goes first.
+   * @throws as `reconfigure` where the configuration cannot be switched to whatever interfaces say, and Busy
+   */
+  async examine(config: Config): Promise<Examination> {
+    for (let tries = 0; tries < TRIES; tries++) {
+      await this.switching;
+      const image = compileImage(config, { macOf: macsOf(config) });
+      this.refuse(config, image);
+      const answers = await this.tables.examine(image, FIRST_CONNS);
+      const error = answers.find((each) => each.error !== undefined)?.error;
+      if (error !== undefined) throw new Error(error);
+      if (answers.some(({ isVoid }) => isVoid)) continue;
+      return sumExamined(answers, this.config);
+    }
+    throw new Busy("configurations follow each other too fast");
+  }
+
+  /** Throws where a configuration does not fit into what was set aside and shared out at the start. */
+  private refuse(config: Config, image: Uint8Array): void {
+    const present = [...this.configs.values()].filter((each) => each !== config);
+    const wrong = [
+      ...outgrown(config, image.length, this.capacity, present),
+      ...this.shares.refuse(config),
+    ];
+    if (wrong.length > 0) throw new Error(wrong.join("\n"));
+  }
+
   private async switchTo(config: Config): Promise<void> {
     const next = this.order(config);
     const { number } = next;
     try {
-      const present = [...this.configs.values()].filter((each) => each !== config);
-      const wrong = [
-        ...outgrown(config, next.image.length, this.capacity, present),
-        ...this.shares.refuse(config),
-      ];
-      if (wrong.length > 0) throw new Error(wrong.join("\n"));
+      this.refuse(config, next.image);
       await this.prepare(next);
     } catch (error) {
       this.configs.delete(number);
@@ -234,6 +267,11 @@ export class Forwarder extends EventEmitter<Events> {
       const { tables, work, eventsLost } = raw;
       return { config, counters: readCounters(raw, config), tables, work, eventsLost };
     }
+  }
+
+  /** Has events of these classes noted (bits of abi's EventClass), besides those that the configuration asks for. */
+  watch(classes: number): void {
+    for (const worker of this.workers) worker.send({ kind: "watch", classes });
   }
 
   private askCounters() {
@@ -407,11 +445,16 @@ function splitRows(rows: Uint8Array): DataView[] {
 
 /** The image, and the interfaces to open for it: both with the same look at the kernel's MACs. */
 function compile(config: Config, steerer: Steerer) {
-  const macs = new Map(config.interfaces.map(({ name }) => [name, kernelMac(name)]));
-  refuseKernelMacs(config, macs);
-  const macOf = (name: string) => macs.get(name);
+  const macOf = macsOf(config);
   const interfaces = ordersOf(config, macOf, steerer);
   return { image: compileImage(config, { macOf }), interfaces };
+}
+
+/** The kernel's MACs of the interfaces, none of which a device has. */
+function macsOf(config: Config): MacOf {
+  const macs = new Map(config.interfaces.map(({ name }) => [name, kernelMac(name)]));
+  refuseKernelMacs(config, macs);
+  return (name) => macs.get(name);
 }
 
 /** On a MAC that the kernel has too, both would answer: the kernel with resets. */

@@ -50,9 +50,12 @@ export type Order =
   | { kind: "prepare"; id: number; next: ConfigurationOrder }
   | { kind: "commit"; id: number }
   | { kind: "abandon"; id: number }
+  /** Notes events of these classes (bits of abi's EventClass), too, whatever the configuration asks for. */
+  | { kind: "watch"; classes: number }
   | { kind: "counters"; id: number }
   | { kind: "conns"; id: number; first: number }
   | SearchOrder
+  | ExamineOrder
   | ExternalsOrder
   | NeighborsOrder
   | SaveOrder
@@ -108,6 +111,15 @@ export interface SearchOrder {
   readonly reference: number;
 }
 
+/** Which conns an image would end, see abi's SearchKind.Lapses; answered by `examined`. */
+export interface ExamineOrder {
+  readonly kind: "examine";
+  readonly id: number;
+  readonly image: Uint8Array;
+  /** Of abi's SearchAt. */
+  readonly record: Uint8Array;
+}
+
 /** Rows of counters as they stand in the arena, see abi.ts. */
 export interface RawCounters {
   readonly reasons: readonly bigint[];
@@ -143,6 +155,7 @@ export type Answer =
   | { kind: "counters"; id: number; configuration: number; counters: RawCounters }
   | { kind: "conns"; id: number; rows: Uint8Array[] }
   | Found
+  | Examined
   /** Pages of abi's ExternalRowAt, NeighborRowAt rows, and the number of the configuration that they are of. */
   | { kind: "externals"; id: number; configuration: number; rows: Uint8Array[] }
   | { kind: "neighbors"; id: number; configuration: number; rows: Uint8Array[] }
@@ -173,6 +186,21 @@ export interface Found {
   readonly matched: number;
   readonly count: number;
   readonly pools: number;
+  /** Pages of abi's SearchRowAt rows. */
+  readonly rows: readonly Uint8Array[];
+}
+
+/** What an image would do to a worker's conns. */
+export interface Examined {
+  readonly kind: "examined";
+  readonly id: number;
+  /** Why the image is refused; then nothing else counts. */
+  readonly error: string | undefined;
+  /** Whether another image came meanwhile, be it by a switch: then nothing else counts either. */
+  readonly isVoid: boolean;
+  readonly looked: number;
+  /** By abi's Lapse. */
+  readonly lapses: readonly number[];
   /** Pages of abi's SearchRowAt rows. */
   readonly rows: readonly Uint8Array[];
 }

@@ -14,7 +14,7 @@ import {
   SearchSort,
 } from "../assembly/abi.js";
 import type { Config } from "./config/model.js";
-import type { Answer, Found, Order } from "./orders.js";
+import type { Answer, Examined, Found, Order } from "./orders.js";
 import { type ConnView, readConn } from "./telemetry/conn.js";
 import type { Counters } from "./telemetry/counters.js";
 import { behind, type Cursor, placeOf, writeCursor } from "./telemetry/cursor.js";
@@ -42,7 +42,7 @@ const MORE_MS = 60_000;
 const EXTERNALS = 256;
 
 /** Times that something is asked again because the configuration was switched meanwhile. */
-const TRIES = 8;
+export const TRIES = 8;
 
 /** A page, and where the next one begins: undefined behind the last. It may have fewer rows than were wanted. */
 export interface Page<Row> {
@@ -55,6 +55,12 @@ export interface Page<Row> {
 /** A conn with a name of its own, which no other one has while this process lives. */
 export interface FoundConn extends ConnView {
   readonly id: string;
+}
+
+export function readFoundConn(row: DataView, worker: number): FoundConn {
+  const index = row.getUint32(ConnRowAt.Index, true);
+  const id = `${worker}.${index}.${row.getUint32(ConnRowAt.Created, true)}`;
+  return { id, ...readConn(row) };
 }
 
 /** Of all its conns, both directions. */
@@ -116,11 +122,7 @@ export class Tables {
   ) {}
 
   async queryConns(query: TableQuery): Promise<Page<FoundConn>> {
-    return this.page(query, ({ row, worker }) => {
-      const index = row.getUint32(ConnRowAt.Index, true);
-      const id = `${worker}.${index}.${row.getUint32(ConnRowAt.Created, true)}`;
-      return { id, ...readConn(row) };
-    });
+    return this.page(query, ({ row, worker }) => readFoundConn(row, worker));
   }
 
   async listMappings(query: TableQuery): Promise<Page<MappingView>> {
@@ -226,6 +228,25 @@ export class Tables {
       });
       return pageOf(rows, first, flows.length, number);
     });
+  }
+
+  /** Which conns an image would end, by each worker. The first `rows` of each come with why. */
+  examine(image: Uint8Array, rows: number): Promise<Examined[]> {
+    const query = {
+      kind: SearchKind.Lapses,
+      filter: {},
+      sort: SearchSort.Table,
+      descending: false,
+    };
+    const record = writeSearch({ ...query, limit: rows });
+    return this.queued(() =>
+      Promise.all(
+        this.workers.map((worker) => {
+          const make = (id: number): Order => ({ kind: "examine", id, image, record });
+          return worker.ask("examined", make, MORE_MS);
+        }),
+      ),
+    );
   }
 
   private async page<Row>(query: TableQuery, read: (each: Ranked) => Row): Promise<Page<Row>> {
@@ -360,7 +381,7 @@ export class Tables {
 }
 
 /** The record inside a row of abi's SearchRowAt. */
-function inner(row: DataView): DataView {
+export function inner(row: DataView): DataView {
   const bytes = SearchRowAt.Bytes - SearchRowAt.Row;
   return new DataView(row.buffer, row.byteOffset + SearchRowAt.Row, bytes);
 }

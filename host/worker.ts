@@ -88,6 +88,8 @@ class Forwarding {
   private gone: Opened[] = [];
   private closedAt = 0;
   private checkedAt = clock();
+  /** Classes of events that somebody listens to. */
+  private watched = 0;
   /** Events that were lost, as far as that has been told. */
   private lostEvents = 0;
   /** What makes the kernel wait: one after each turn, so that no ring is full behind it. */
@@ -283,6 +285,10 @@ class Forwarding {
       case "abandon":
         this.done(order.id, () => this.abandon());
         return;
+      case "watch":
+        this.watched = order.classes;
+        this.datapath.watchEvents(this.inForce.events | this.watched);
+        return;
       case "counters":
         this.answer({
           kind: "counters",
@@ -415,7 +421,7 @@ class Forwarding {
       this.abandon();
       throw error;
     }
-    this.datapath.watchEvents(order.events);
+    this.datapath.watchEvents(order.events | this.watched);
     // The switch is made. First what forwarding needs, then what may fail.
     const gone = this.opened.filter(({ device }) => !opened.some((each) => each.device === device));
     this.prepared = undefined;

@@ -492,3 +492,24 @@ export let active: Configuration = changetype<Configuration>(0);
 export function activate(): void {
   active = Configuration.slot(arena.activeSlot);
 }
+
+/** What is in force while another configuration is supposed to be. */
+let suspended: u32 = 0;
+
+/**
+ * Until `resume`, within the same call: the configuration of the other slot as if it were in force (configure.ts:
+ * `rehearseArena`). `arena.configured` is 0 meanwhile, which nothing that is remembered is good for.
+ */
+export function suppose(): void {
+  suspended = arena.configured;
+  arena.configured = 0;
+  arena.activeSlot ^= 1;
+  activate();
+}
+
+/** Ends what `suppose` began. */
+export function resume(): void {
+  arena.configured = suspended;
+  arena.activeSlot ^= 1;
+  activate();
+}

@@ -3,7 +3,7 @@
  * next packet or by the sweep (nat/sweep.ts), and of one that is about to begin from outside.
  */
 
-import { ConnState, FlowAction, None } from "../abi";
+import { ConnState, FlowAction, Lapse, None } from "../abi";
 import { active, pairKey } from "../config/configuration";
 import { FlowRecord, PoolRecord } from "../config/records";
 import { arena, scratch } from "../memory";
@@ -17,43 +17,52 @@ import { isGood } from "./grant";
 import { Mapping, mayKeep } from "./mapping";
 import { requestType } from "./query";
 
+export function stillAllowed(conn: Conn): bool {
+  return lapseOf(conn) == Lapse.None;
+}
+
 /**
  * The same tenants' zones, a flow that leads its original direction where it went, and the external address
- * and port still its own to have.
+ * and port still its own to have: or what of this is missing.
  */
-export function stillAllowed(conn: Conn): bool {
-  if (!isSameTenant(conn.original.zone, conn) || !isSameTenant(conn.reply.zone, conn)) return false;
+export function lapseOf(conn: Conn): Lapse {
+  if (!isSameTenant(conn.original.zone, conn)) return zoneLapse(conn.original.zone);
+  if (!isSameTenant(conn.reply.zone, conn)) return zoneLapse(conn.reply.zone);
   const index = originalFlow(conn);
-  if (index == NONE) return false;
+  if (index == NONE) return Lapse.NoFlow;
   const flow = active.flow(index);
   switch (<u32>flow.action) {
-    case FlowAction.Masquerade:
-      return (
-        conn.mapping != NONE && leads(flow, conn) && hasItsEndpoint(conn, active.pool(flow.pool))
-      );
-    case FlowAction.Source:
-      return (
+    case FlowAction.Masquerade: {
+      const way: Lapse = conn.mapping == NONE ? Lapse.OtherWay : wayLapse(flow, conn);
+      return way == Lapse.None ? endpointLapse(conn, active.pool(flow.pool)) : way;
+    }
+    case FlowAction.Source: {
+      const isItsOwn =
         conn.mapping == NONE &&
         conn.has(ConnFlag.Snat) &&
-        flow.targetAddress == conn.reply.destination &&
-        leads(flow, conn)
-      );
-    case FlowAction.Destination:
-      return (
+        flow.targetAddress == conn.reply.destination;
+      return isItsOwn ? wayLapse(flow, conn) : Lapse.OtherWay;
+    }
+    case FlowAction.Destination: {
+      const isItsOwn =
         conn.has(ConnFlag.Dnat) &&
         !conn.has(ConnFlag.Snat) &&
         namesZonesOf(flow, conn, Direction.Original) &&
         flow.targetAddress == conn.reply.source &&
-        targetPort(flow, conn.original) == <u32>conn.reply.sourcePort
-      );
-    case FlowAction.Route:
-      return (
+        targetPort(flow, conn.original) == <u32>conn.reply.sourcePort;
+      return isItsOwn ? Lapse.None : Lapse.OtherWay;
+    }
+    case FlowAction.Route: {
+      const isItsOwn =
         !conn.has(ConnFlag.Snat) &&
         !conn.has(ConnFlag.Dnat) &&
-        namesZonesOf(flow, conn, Direction.Original)
-      );
+        namesZonesOf(flow, conn, Direction.Original);
+      return isItsOwn ? Lapse.None : Lapse.OtherWay;
+    }
+    case FlowAction.Reverse:
+      return Lapse.NoFlow;
     default:
-      return false;
+      return Lapse.FlowDrop;
   }
 }
 
@@ -76,11 +85,14 @@ export function mayAdmit(conn: Conn): bool {
 }
 
 /** Whether a flow that changes the source leads where the conn goes: on, or round and back in. */
-function leads(flow: FlowRecord, conn: Conn): bool {
-  if (!namesZonesOf(flow, conn, Direction.Original)) return false;
-  if (conn.has(ConnFlag.Hairpin)) return stillTurns(conn, flow.targetZone);
+function wayLapse(flow: FlowRecord, conn: Conn): Lapse {
+  if (!namesZonesOf(flow, conn, Direction.Original)) return Lapse.OtherWay;
+  if (conn.has(ConnFlag.Hairpin)) {
+    return stillTurns(conn, flow.targetZone) ? Lapse.None : Lapse.Hairpin;
+  }
   // Where there are other workers, one of them goes on with what is ours.
-  return arena.workers > 1 || !active.isOurs(flow.targetZone, conn.reply.source);
+  const leadsOn = arena.workers > 1 || !active.isOurs(flow.targetZone, conn.reply.source);
+  return leadsOn ? Lapse.None : Lapse.OwnAddress;
 }
 
 /** Whether the configuration in force would turn a hairpinned conn round in the same way again. */
@@ -112,10 +124,14 @@ function stillLetsIn(mapping: Mapping): bool {
 }
 
 /** Whether the pool would let a conn have its external endpoint. */
-function hasItsEndpoint(conn: Conn, pool: PoolRecord): bool {
+function endpointLapse(conn: Conn, pool: PoolRecord): Lapse {
   const mapping = Mapping.at(conn.mapping);
-  if (conn.has(ConnFlag.Inward) && !letsIn(pool, mapping, conn.isGranted)) return false;
-  return mayKeep(mapping, pool, active.zoneIndex(conn.original.zone), conn.original.source);
+  if (conn.has(ConnFlag.Inward) && !letsIn(pool, mapping, conn.isGranted)) return Lapse.Filtered;
+  const zone = active.zoneIndex(conn.original.zone);
+  if (mayKeep(mapping, pool, zone, conn.original.source)) return Lapse.None;
+  const external = mapping.external;
+  const isThere = active.hasExternal(pool, external, mapping.externalAddress.address);
+  return isThere ? Lapse.PortGone : Lapse.AddressGone;
 }
 
 /** Whether who came in may still: by a grant, or, unless only that let it in, by a filtering no stricter now. */
@@ -150,6 +166,10 @@ function leadsBetween(flow: FlowRecord, destination: u32): bool {
 function isSameTenant(zone: u16, conn: Conn): bool {
   const index = active.zoneIndex(zone);
   return index != NONE && active.zoneState(index).born <= conn.born;
+}
+
+function zoneLapse(zone: u16): Lapse {
+  return active.zoneIndex(zone) == NONE ? Lapse.ZoneGone : Lapse.OtherTenant;
 }
 
 /** The flow that would speak for the first packet of this conn now. */

@@ -41,18 +41,40 @@ export class External {
   blockPorts: u32;
   /** The last configuration that lists it, 0 for none yet. */
   listed: u32;
-  /** Index of the first of its forwards in the configuration in force, NONE for none (nat/forward.ts). */
-  forwards: u32;
+  /** By slot of the configuration, see `forwards` and `pool`. */
+  private forwards0: u32;
+  private forwards1: u32;
+  private pool0: u16;
+  private pool1: u16;
   /** Number of its zone. */
   zone: u16;
-  /** The first pool in force that has it: its use counts there. None.Short where none has it. */
-  pool: u16;
+  private pad0: u16;
   private resting0: u32;
   private resting1: u32;
   private resting2: u32;
 
   static at(index: u32): External {
     return changetype<External>(externals + <usize>index * EXTERNAL_BYTES);
+  }
+
+  /** Index of the first of its forwards in the configuration in force, NONE for none (nat/forward.ts). */
+  get forwards(): u32 {
+    const at = changetype<usize>(this) + ((<usize>arena.activeSlot) << 2);
+    return load<u32>(at, offsetof<External>("forwards0"));
+  }
+  set forwards(forwards: u32) {
+    const at = changetype<usize>(this) + ((<usize>arena.activeSlot) << 2);
+    store<u32>(at, forwards, offsetof<External>("forwards0"));
+  }
+
+  /** The first pool in force that has it: its use counts there. None.Short where none has it. */
+  get pool(): u16 {
+    const at = changetype<usize>(this) + ((<usize>arena.activeSlot) << 1);
+    return load<u16>(at, offsetof<External>("pool0"));
+  }
+  set pool(pool: u16) {
+    const at = changetype<usize>(this) + ((<usize>arena.activeSlot) << 1);
+    store<u16>(at, pool, offsetof<External>("pool0"));
   }
 
   /** Nothing but ports that rest refers to it any more. */
@@ -64,14 +86,16 @@ export class External {
   begin(zone: u32, address: u32, pool: PoolRecord): void {
     this.address = address;
     this.zone = <u16>zone;
-    this.pool = <u16>None.Short;
+    this.pool0 = <u16>None.Short;
+    this.pool1 = <u16>None.Short;
     this.used = 0;
     this.resting = 0;
     this.resting0 = 0;
     this.resting1 = 0;
     this.resting2 = 0;
     this.blockPorts = 0;
-    this.forwards = NONE;
+    this.forwards0 = NONE;
+    this.forwards1 = NONE;
     for (let which: u32 = 0; which < EXTERNAL_BITMAPS; which++) {
       this.bitmap(which).clear();
       if (arena.workers > 1) excludeOthers(this.bitmap(which), address, pool);

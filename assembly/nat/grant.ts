@@ -112,7 +112,8 @@ export function isGood(index: u32): bool {
   const grant = Grant.at(index);
   if (grant.validated == arena.configured) return true;
   if (!stillGranted(grant, Mapping.at(grant.mapping))) return false;
-  grant.validated = arena.configured;
+  // What is only supposed (config/configuration.ts) is not remembered.
+  if (arena.configured != 0) grant.validated = arena.configured;
   return true;
 }
 

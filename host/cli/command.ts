@@ -29,12 +29,17 @@ export class UsageError extends Error {
 type Options = NonNullable<ParseArgsConfig["options"]>;
 
 /** Parses a command's arguments; anything unknown or missing is a UsageError. */
-export function readArgs<T extends Options>(args: string[], options: T, positionals: string[]) {
+export function readArgs<T extends Options>(
+  args: string[],
+  options: T,
+  positionals: readonly string[],
+  optional: readonly string[] = [],
+) {
   try {
     const parsed = parseArgs({ args, options, allowPositionals: true, strict: true });
     const missing = positionals[parsed.positionals.length];
     if (missing !== undefined) throw new UsageError(`${missing} is missing`);
-    const surplus = parsed.positionals[positionals.length];
+    const surplus = parsed.positionals[positionals.length + optional.length];
     if (surplus !== undefined) throw new UsageError(`unexpected argument '${surplus}'`);
     return parsed;
   } catch (error) {

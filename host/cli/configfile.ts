@@ -10,13 +10,18 @@ export class ConfigFileError extends Error {
   override readonly name = "ConfigFileError";
 }
 
-/** `-` reads standard input. Throws ConfigFileError, or ConfigError with all that is wrong. */
-export function loadConfig(path: string): Config {
-  let text: string;
+/** `-` reads standard input. Throws ConfigFileError. */
+export function readSource(path: string): { readonly text: string; readonly name: string } {
   try {
-    text = readFileSync(path === "-" ? 0 : path, "utf8");
+    const text = readFileSync(path === "-" ? 0 : path, "utf8");
+    return { text, name: path === "-" ? "standard input" : path };
   } catch (error) {
     throw new ConfigFileError(`${path}: ${messageOf(error)}`);
   }
-  return parseConfig(text, path === "-" ? "standard input" : path);
+}
+
+/** As readSource; throws ConfigError with all that is wrong, too. */
+export function loadConfig(path: string): Config {
+  const { text, name } = readSource(path);
+  return parseConfig(text, name);
 }

@@ -1,39 +1,63 @@
 import { randomBytes } from "node:crypto";
 import { EventClass, EventKind } from "../../assembly/abi.js";
-import type { Config } from "../config/model.js";
-import { Forwarder } from "../forwarder.js";
+import { Control } from "../control/control.js";
+import { Logbook } from "../control/logbook.js";
+import { LEVELS, type Level } from "../control/protocol/status.js";
+import { Router, type Source } from "../control/router.js";
+import { Snapshots } from "../control/snapshots.js";
+import type { Forwarder } from "../forwarder.js";
+import type { Now } from "../state/deadline.js";
 import { StateDirectory } from "../state/files.js";
+import { Store } from "../state/revisions.js";
+import { Tokens } from "../state/tokens.js";
+import { volatileDisk } from "../state/volatile.js";
 import type { Counters } from "../telemetry/counters.js";
 import { classOf, describeEvent, type EventView } from "../telemetry/event.js";
-import { EventLog } from "../telemetry/eventlog.js";
+import { packageVersion } from "../version.js";
 import { type Command, Exit, log, messageOf, print, readArgs, UsageError } from "./command.js";
-import { loadConfig } from "./configfile.js";
-import { Snapshots } from "./snapshots.js";
+import { readSource } from "./configfile.js";
+import { becomeUser } from "./privileges.js";
+import {
+  CONTROL_HELP,
+  CONTROL_OPTIONS,
+  type ControlValues,
+  SOCKET_FOLDER,
+  serveOptions,
+} from "./serveoptions.js";
 
 const STATS_MS = 1000;
 
 export const run: Command = {
   name: "run",
   summary: "forward packets",
-  help: `crosszone run CONFIG [--stats] [--state DIR [--snapshot SECONDS]]
+  help: `crosszone run [CONFIG] [--state DIR [--snapshot SECONDS]] [--stats] [--log LEVEL] [--user NAME]
+              [options of the control plane]
 
 Opens the interfaces of the configuration and forwards until it is stopped. Needs CAP_NET_RAW; for
 driver afxdp CAP_BPF, CAP_NET_ADMIN and CAP_IPC_LOCK, too. CONFIG is a JSON file, or - for standard input.
 
-  --stats              print a line of counters every second
-  --state DIR          keep conns and mappings in DIR when it stops, and go on with them at the next start
-  --snapshot SECONDS   keep them every so often, too, for the case that it does not stop by itself; 0 for never, 30
-                       if not given
+  --state DIR  keep revisions of the configuration, tokens and conns in DIR. The revision that was confirmed last
+               runs, and CONFIG only while there is none; conns that it still allows go on from one process to
+               the next. Without it revisions and conns are gone with the process
+  --snapshot SECONDS
+               keep conns every so often, and not only when it stops; 0 for never, 30 if not given
+  --stats      print a line of counters every second
+  --user NAME  become this user, who owns DIR and can read CONFIG, and keep no more rights than interfaces need
+  --log LEVEL  say what is as urgent as this: error, notice, info (if not given), debug
+
+${CONTROL_HELP}
 
 Signals:
-  SIGHUP           read CONFIG again and switch to it; conns that it still allows go on; opens log files anew
+  SIGHUP           read CONFIG again and switch to it, as a new revision; conns that it still allows go on;
+                   opens log files anew
   SIGUSR2          print the conn table as one line of JSON
   SIGINT, SIGTERM  stop
 
 One that comes while it is still starting is answered when it has started.
 
-Example:
-  sudo crosszone run edge.json --stats`,
+Examples:
+  sudo crosszone run edge.json --stats
+  sudo crosszone run edge.json --state /var/lib/crosszone`,
 
   keepsOn: true,
 
@@ -42,76 +66,134 @@ Example:
       stats: { type: "boolean", default: false },
       state: { type: "string" },
       snapshot: { type: "string", default: "30" },
+      log: { type: "string", default: "info" },
+      user: { type: "string" },
+      ...CONTROL_OPTIONS,
     } as const;
-    const { values, positionals } = readArgs(args, options, ["CONFIG"]);
-    const path = positionals[0] ?? "";
+    const { values, positionals } = readArgs(args, options, [], ["CONFIG"]);
+    const [path] = positionals;
+    if (path === undefined && values.state === undefined) {
+      throw new UsageError("CONFIG is missing, and so is --state DIR");
+    }
+    if (values.user !== undefined) {
+      const { user, state, socket } = values;
+      becomeUser(
+        user,
+        state === undefined ? [] : [state],
+        socket === undefined ? [SOCKET_FOLDER] : [],
+      );
+    }
     // A signal that nobody listens to ends the process: the handlers stand before there is anything to ask.
     let running: Promise<Running>;
     onSignals(path, () => running);
-    const config = loadConfig(path);
+    const logbook = new Logbook(log, () => Date.now());
+    logbook.level = levelOf(values.log);
     const stop = stopSignal();
-    const state = openState(values.state, values.snapshot);
-    running = start(config, state?.snapshots);
-    const { forwarder, events } = await running;
-    const stats = values.stats ? printStats(forwarder) : undefined;
-    const failure = await untilTheEnd(forwarder, stop);
+    running = start(path, values, logbook);
+    const { router, control, state } = await running;
+    const stats = values.stats ? printStats(router.forwarder) : undefined;
+    const failure = await untilTheEnd(router, stop);
     clearInterval(stats);
-    if (failure !== undefined) {
-      log(failure.message);
-      await events.stop();
-      return Exit.Failure;
-    }
-    await state?.snapshots.end(forwarder);
-    await forwarder.stop();
-    await events.stop();
-    state?.directory.release();
-    log("stopped");
-    return Exit.Ok;
+    await control.stop();
+    await router.stop();
+    state.release();
+    log(failure === undefined ? "stopped" : failure.message);
+    return failure === undefined ? Exit.Ok : Exit.Failure;
   },
 };
 
 interface Running {
-  readonly forwarder: Forwarder;
-  readonly events: EventLog;
-  /** The configuration in force. */
-  config: Config;
+  readonly router: Router;
+  readonly control: Control;
+  readonly logbook: Logbook;
+  readonly state: { release(): void };
 }
 
-/** The state directory, where there is one, and what is kept in it from one process to the next. */
-function openState(path: string | undefined, snapshot: string) {
-  const seconds = /^\d{1,6}$/.test(snapshot) ? Number(snapshot) : undefined;
-  if (seconds === undefined) {
+interface Values extends ControlValues {
+  readonly state?: string | undefined;
+  readonly snapshot: string;
+}
+
+function clock(): Now {
+  return { wallMs: Date.now(), monotonicMs: performance.now() };
+}
+
+async function start(path: string | undefined, values: Values, logbook: Logbook): Promise<Running> {
+  const tokens = values.state === undefined ? undefined : Tokens.open(values.state);
+  const serve = serveOptions(values, tokens);
+  const directory =
+    values.state === undefined
+      ? StateDirectory.hold("/", volatileDisk())
+      : StateDirectory.hold(values.state);
+  const state = {
+    release() {
+      tokens?.close();
+      directory.release();
+    },
+  };
+  try {
+    const store = Store.open(directory, clock());
+    for (const notice of store.notices) logbook.notice(notice);
+    const first = firstSource(path, store, logbook);
+    const seed = randomBytes(16);
+    const snapshots = snapshotsIn(directory, values, logbook);
+    const router = await Router.start({ store, first, seed, logbook, clock, snapshots });
+    router.on("event", (event) => printEvent(event, router));
+    try {
+      const control = await Control.start({
+        router,
+        logbook,
+        tokens,
+        version: packageVersion(),
+        startedAt: performance.timeOrigin,
+        isKept: values.state !== undefined,
+        clock,
+        serve,
+      });
+      logbook.info("running");
+      const { listening } = control;
+      if (listening.length > 0) logbook.info(`control: listening on ${listening.join(", ")}`);
+      return { router, control, logbook, state };
+    } catch (error) {
+      await router.stop();
+      throw error;
+    }
+  } catch (error) {
+    state.release();
+    throw error;
+  }
+}
+
+/** What is kept in the state directory, where there is one, of conns. */
+function snapshotsIn(
+  { folder }: StateDirectory,
+  { state, snapshot }: Values,
+  logbook: Logbook,
+): Snapshots | undefined {
+  if (!/^\d{1,6}$/.test(snapshot)) {
     throw new UsageError(`--snapshot: a number of seconds expected, found '${snapshot}'`);
   }
-  if (path === undefined) return undefined;
-  const directory = StateDirectory.hold(path);
-  return { directory, snapshots: new Snapshots(directory.folder, seconds, log) };
+  if (state === undefined) return undefined;
+  return new Snapshots(folder, Number(snapshot), (line) => logbook.notice(line));
 }
 
-async function start(config: Config, snapshots: Snapshots | undefined): Promise<Running> {
-  const restore = snapshots?.find();
-  const restored = () => snapshots?.restored();
-  const forwarder = await Forwarder.start(config, randomBytes(16), { restore, restored });
-  snapshots?.begin(forwarder);
-  const events = new EventLog(config, {
-    wall: () => Date.now(),
-    monotonic: () => performance.now(),
-    notice: log,
-    heard: (event) => printEvent(event, running.config),
-  });
-  const running: Running = { forwarder, events, config };
-  forwarder.on("notice", (text) => log(text));
-  forwarder.on("event", (event) => events.tell(event));
-  forwarder.on("link", (name, event) => {
-    log(`interface ${name}: ${event}`);
-    events.tellLink(name, event);
-  });
-  log("running");
-  return running;
+/** What runs while the store is empty. */
+function firstSource(path: string | undefined, store: Store, logbook: Logbook): Source | undefined {
+  const { current } = store;
+  if (current === undefined) return path === undefined ? undefined : readSource(path);
+  const file = path === undefined ? "" : `; ${path} is read at SIGHUP only`;
+  logbook.notice(`revision ${current.number} is in force${file}`);
+  return undefined;
+}
+
+function levelOf(text: string): Level {
+  const level = LEVELS.find((each) => each === text);
+  if (level !== undefined) return level;
+  throw new UsageError(`--log: one of ${LEVELS.join(", ")} expected, found '${text}'`);
 }
 
 /** Alarms always; blocks where no log takes them. An interface's have been printed in its own words. */
-function printEvent(event: EventView, { telemetry }: Config): void {
+function printEvent(event: EventView, { running: { telemetry } }: Router): void {
   const { kind } = event;
   if (kind === EventKind.InterfaceLost || kind === EventKind.InterfaceBack) return;
   const wanted = EventClass.Alarms | (telemetry.logs.length === 0 ? EventClass.Blocks : 0);
@@ -127,15 +209,15 @@ function stopSignal(): Promise<void> {
 }
 
 /** Resolves with what went wrong, or with nothing when a signal says stop. */
-function untilTheEnd(forwarder: Forwarder, stop: Promise<void>): Promise<Error | undefined> {
+function untilTheEnd(router: Router, stop: Promise<void>): Promise<Error | undefined> {
   return new Promise((resolve) => {
-    forwarder.once("failure", resolve);
+    router.once("failure", resolve);
     stop.then(() => resolve(undefined));
   });
 }
 
 /** @param running  settles when the forwarder has started, or cannot: then there is nobody to ask */
-function onSignals(path: string, running: () => Promise<Running>): void {
+function onSignals(path: string | undefined, running: () => Promise<Running>): void {
   const ask = (answer: (running: Running) => Promise<void>) => () =>
     void running().then(answer, () => {});
   process.on(
@@ -147,21 +229,22 @@ function onSignals(path: string, running: () => Promise<Running>): void {
   process.on("SIGUSR1", () => log("SIGUSR1 does nothing; SIGUSR2 prints the conn table"));
 }
 
-async function reload(running: Running, path: string): Promise<void> {
+async function reload({ router, logbook }: Running, path: string | undefined): Promise<void> {
   try {
-    const config = loadConfig(path);
-    await running.forwarder.reconfigure(config);
-    running.config = config;
-    running.events.reconfigure(config);
-    log("configuration reloaded");
+    const source = path === undefined ? router.revision : readSource(path);
+    const { number } = await router.reload(
+      { text: source.text, name: path ?? "the same again" },
+      "SIGHUP",
+    );
+    logbook.info(`configuration reloaded: revision ${number}`);
   } catch (error) {
-    log(`configuration refused, the one in force stays:\n${messageOf(error)}`);
+    logbook.error(`configuration refused, the one in force stays:\n${messageOf(error)}`);
   }
 }
 
-async function printConns({ forwarder }: Running): Promise<void> {
+async function printConns({ router }: Running): Promise<void> {
   try {
-    print(JSON.stringify({ conns: await forwarder.conns() }));
+    print(JSON.stringify({ conns: await router.forwarder.conns() }));
   } catch (error) {
     log(messageOf(error));
   }

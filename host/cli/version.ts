@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { Abi } from "../../assembly/abi.js";
+import { packageVersion } from "../version.js";
 import { type Command, Exit, print, readArgs } from "./command.js";
 
 export const version: Command = {
@@ -14,9 +14,7 @@ Example:
 
   async run(args) {
     readArgs(args, {}, []);
-    const url = new URL("../../../package.json", import.meta.url);
-    const pack = JSON.parse(readFileSync(url, "utf8")) as { version: string };
-    print(`crosszone ${pack.version} (datapath interface ${Abi.Version})`);
+    print(`crosszone ${packageVersion()} (datapath interface ${Abi.Version})`);
     return Exit.Ok;
   },
 };

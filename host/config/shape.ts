@@ -26,6 +26,18 @@ export function reportShape(shape: v.GenericSchema, value: unknown, problems: Pr
   reportUnknownKeys(shape as Shape, value, [], problems);
 }
 
+/** The value as the schema makes it; undefined, and problems added, where something is wrong with its shape. */
+export function readShape<const S extends v.GenericSchema>(
+  shape: S,
+  value: unknown,
+  problems: Problems,
+): v.InferOutput<S> | undefined {
+  const before = problems.list.length;
+  // valibot takes an array for an object whose keys are all optional, so it alone does not decide.
+  reportShape(shape, value, problems);
+  return problems.list.length > before ? undefined : v.parse(shape, value);
+}
+
 /** Where a value may be an object or something simpler, what is wrong inside the object that it is. */
 function inside(issue: v.BaseIssue<unknown>): v.BaseIssue<unknown>[] {
   if (issue.type !== "union" || !isRecord(issue.input)) return [issue];

@@ -4,10 +4,8 @@
  */
 import { STATUS_CODES } from "node:http";
 import type { Names } from "./admission.js";
+import { CHANNEL_PATH, PROTOCOL } from "./protocol/names.js";
 import type { Answer, Method, Peer, Request } from "./server.js";
-
-export const PROTOCOL = "crosszone.v1";
-export const CHANNEL_PATH = "/rpc";
 
 /** What came in, before anything of it is believed. */
 export interface Head {

@@ -9,6 +9,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { endpointText, ipBytes, ipText, isLoopback } from "./address.js";
 import { hostName, LIMITS, type Limits, Names, originText } from "./admission.js";
+import { textOf } from "./channel.js";
 import { ListenError, listenFailure } from "./listenerror.js";
 import { type Counters, Reception } from "./reception.js";
 import { SocketFile } from "./socketfile.js";
@@ -31,6 +32,8 @@ export type Listen = { readonly host: string; readonly port: number } | { readon
 export interface ServeOptions {
   /** Default: DEFAULT_LISTEN. */
   readonly listen?: readonly Listen[];
+  /** Listened on besides where that works; a notice says where it does not. Default: nothing. */
+  readonly optional?: readonly Listen[];
   /** For TCP; a unix socket is plain. */
   readonly tls?: TlsFiles | undefined;
   /** Names that a Host header may have, besides localhost and the addresses listened on. */
@@ -150,9 +153,11 @@ export async function serve(options: ServeOptions, handlers: Handlers): Promise<
     now = () => performance.now(),
   } = options;
   const limits = { ...LIMITS, ...options.limits };
-  const wanted = listen.map((each) => checked(each, options.hasAccessControl === true));
+  const check = (each: Listen) => checked(each, options.hasAccessControl === true);
+  const wanted = listen.map(check);
+  const optional = (options.optional ?? []).map(check);
   if (tls !== undefined) checkTls(tls);
-  const addresses = wanted.flatMap((each) => ("host" in each ? each.host : []));
+  const addresses = [...wanted, ...optional].flatMap((each) => ("host" in each ? each.host : []));
   const names = new Names(addresses, hostsOf(options), originsOf(options));
   const reception = new Reception(handlers, names, limits, now, onNotice);
   const transport = await choose(options, reception, limits, onNotice);
@@ -170,6 +175,13 @@ export async function serve(options: ServeOptions, handlers: Handlers): Promise<
     transport.stopAccepting();
     await end();
     throw error;
+  }
+  for (const at of optional) {
+    try {
+      listening.push(await open(transport, at, tls, files));
+    } catch (error) {
+      onNotice(`control: ${textOf(error)}; not listening there`);
+    }
   }
   let closing: Promise<void> | undefined;
   const close = async () => {

@@ -15,8 +15,9 @@ import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Limits } from "./admission.js";
 import type { Link, Wire } from "./channel.js";
+import { CHANNEL_PATH, PROTOCOL } from "./protocol/names.js";
 import { type Guest, guestOf, type Reception } from "./reception.js";
-import { CHANNEL_PATH, type Head, headerMap, PROTOCOL, type Reply } from "./request.js";
+import { type Head, headerMap, type Reply } from "./request.js";
 import type { Listener, Transport } from "./server.js";
 import type {
   ListenToken,

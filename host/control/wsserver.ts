@@ -10,8 +10,9 @@ import { type ServerOptions, type WebSocket, WebSocketServer } from "ws";
 import { ipBytes } from "./address.js";
 import type { Limits } from "./admission.js";
 import type { Link, Wire } from "./channel.js";
+import { PROTOCOL } from "./protocol/names.js";
 import { type Guest, guestOf, type Reception } from "./reception.js";
-import { type Head, headerMap, PROTOCOL, type Reply } from "./request.js";
+import { type Head, headerMap, type Reply } from "./request.js";
 import type { Listener, Transport } from "./server.js";
 import { readTls, type TlsFiles } from "./tls.js";
 

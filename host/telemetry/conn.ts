@@ -2,6 +2,7 @@
 
 import { ConnPhase, ConnRowAt } from "../../assembly/abi.js";
 import { formatAddress } from "../config/address.js";
+import { word } from "./words.js";
 
 export interface TupleView {
   /** The zone's number. */
@@ -42,7 +43,7 @@ export function protocolName(protocol: number): string {
 export function readConn(row: DataView): ConnView {
   return {
     protocol: protocolName(row.getUint8(ConnRowAt.Protocol)),
-    phase: (ConnPhase[row.getUint8(ConnRowAt.Phase)] ?? "").toLowerCase(),
+    phase: word(ConnPhase[row.getUint8(ConnRowAt.Phase)]),
     original: readTuple(
       row,
       ConnRowAt.OriginalZone,

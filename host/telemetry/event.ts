@@ -5,6 +5,7 @@ import { formatAddress } from "../config/address.js";
 import { tableCapacity } from "../config/compile.js";
 import type { Config, PerProtocol, Zone } from "../config/model.js";
 import { protocolName } from "./conn.js";
+import { word } from "./words.js";
 
 /** Two clocks, read at one moment: the datapath's milliseconds, which wrap, and the wall's since 1970. */
 export interface ClockSample {
@@ -205,8 +206,7 @@ export function classOf(kind: EventKind): EventClass {
 
 /** SessionCreated → session-created: its name wherever events are written. */
 export function kindName(kind: EventKind): string {
-  const member = EventKind[kind] ?? `event${kind}`;
-  return member.replace(/(?<=.)[A-Z]/g, (letter) => `-${letter}`).toLowerCase();
+  return word(EventKind[kind] ?? `event${kind}`);
 }
 
 /** One line for a log. */

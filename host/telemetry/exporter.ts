@@ -203,9 +203,10 @@ export class Exporter {
       return;
     }
     this.isBusy = true;
-    link.send(message.bytes, (error) => {
+    link.send(message.bytes, (error, wasBefore) => {
       this.isBusy = false;
       if (this.isStopped) return;
+      if (wasBefore === true) this.loseLast();
       if (error === undefined) this.succeed(message.events, message.bytes.length);
       else if (isTooLong(error) && message.events > 0) this.skip(message.events, error);
       else this.fail(error);
@@ -282,7 +283,11 @@ export class Exporter {
     clearTimeout(this.timer);
     this.timer = undefined;
     this.fail(error);
-    if (!isLost) return;
+    if (isLost) this.loseLast();
+  }
+
+  /** The message that went last, as it seemed. */
+  private loseLast(): void {
     this.lostOnTheWay += this.lastEvents;
     this.lose(this.lastEvents);
     this.lastEvents = 0;

@@ -15,9 +15,10 @@ import {
 } from "../config/address.js";
 import { describe, type Problem, Problems, pathText } from "../config/error.js";
 import type { Config } from "../config/model.js";
-import { reportShape } from "../config/shape.js";
+import { readShape } from "../config/shape.js";
 import { listed, oneOf, text, whole, zoneReference } from "../config/shapes.js";
 import { type Cursor, readCursor } from "./cursor.js";
+import { word } from "./words.js";
 
 /** A query that is refused. Its message has one line per problem. */
 export class QueryError extends Error {
@@ -30,7 +31,7 @@ export class QueryError extends Error {
 
 const PHASES = Object.values(ConnPhase)
   .filter((each) => typeof each === "string")
-  .map((each) => each.toLowerCase());
+  .map((each) => word(each));
 
 /** IANA's numbers of the names that conns are shown with. */
 const PROTOCOLS: ReadonlyMap<string, number> = new Map([
@@ -452,12 +453,9 @@ function reading<S extends v.GenericSchema, Result>(
   config: Config,
 ): Result {
   const problems = new Problems();
-  const parsed = v.safeParse(schema, value);
-  if (!parsed.success) {
-    reportShape(schema, value, problems);
-    throw new QueryError(problems.list);
-  }
-  const result = read(parsed.output, new Reader(config, problems));
+  const parsed = readShape(schema, value, problems);
+  if (parsed === undefined) throw new QueryError(problems.list);
+  const result = read(parsed, new Reader(config, problems));
   if (problems.list.length > 0) throw new QueryError(problems.list);
   return result;
 }

@@ -9,7 +9,8 @@ import { connect, isIPv6, type Socket as TcpSocket } from "node:net";
 import { errno, libc, SystemError } from "../device/libc.js";
 import { Socket } from "../device/packet.js";
 
-export type Done = (error?: Error) => void;
+/** @param wasBefore  the error is about the message before, which was taken for sent: it is lost */
+export type Done = (error?: Error, wasBefore?: boolean) => void;
 
 export interface Link {
   readonly name: string;
@@ -51,6 +52,8 @@ export class UdpLink implements Link {
   /** The last attempt failed: success is believed when no error has come for a while. */
   private isUnsure = false;
   private waiting: Done | undefined;
+  /** The kernel has taken the one that waits. */
+  private isSent = false;
 
   constructor(
     private readonly server: string,
@@ -90,21 +93,24 @@ export class UdpLink implements Link {
   private hear(error: Error): void {
     this.isUnsure = true;
     if (this.waiting === undefined) this.onBreak(error, true);
-    else this.finish(error);
+    else this.finish(error, !this.isSent);
   }
 
-  private finish(error?: Error): void {
+  private finish(error?: Error, wasBefore = false): void {
     const done = this.waiting;
     this.waiting = undefined;
     this.isUnsure = error !== undefined;
-    done?.(error);
+    done?.(error, wasBefore);
   }
 
   send(message: Uint8Array, done: Done): void {
     this.waiting = done;
+    this.isSent = false;
     this.socket?.send(message, (error) => {
       if (this.waiting !== done) return;
-      if (error) this.finish(error);
+      this.isSent = true;
+      // The kernel tells of an answer to the message before in place of sending this one (udp(7)).
+      if (error) this.finish(error, !isTooLong(error));
       else if (!this.isUnsure) this.finish();
       else {
         setTimeout(() => {

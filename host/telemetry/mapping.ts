@@ -8,6 +8,7 @@ import {
 } from "../../assembly/abi.js";
 import { formatAddress } from "../config/address.js";
 import { protocolName } from "./conn.js";
+import { word } from "./words.js";
 
 export interface MappingView {
   readonly protocol: string;
@@ -30,8 +31,8 @@ export interface MappingView {
 export function readMapping(row: DataView): MappingView {
   return {
     protocol: protocolName(row.getUint8(MappingRowAt.Protocol)),
-    mapping: behaviourName(MappingBehaviour[row.getUint8(MappingRowAt.Mapping)]),
-    filtering: behaviourName(FilteringBehaviour[row.getUint8(MappingRowAt.Filtering)]),
+    mapping: word(MappingBehaviour[row.getUint8(MappingRowAt.Mapping)]),
+    filtering: word(FilteringBehaviour[row.getUint8(MappingRowAt.Filtering)]),
     shared: row.getUint8(MappingRowAt.Shared) !== 0,
     zone: row.getUint16(MappingRowAt.Zone, true),
     address: formatAddress(row.getUint32(MappingRowAt.Address, true)),
@@ -42,11 +43,6 @@ export function readMapping(row: DataView): MappingView {
     conns: row.getUint32(MappingRowAt.Conns, true),
     ageMs: row.getUint32(MappingRowAt.Age, true),
   };
-}
-
-/** EndpointIndependent → endpoint-independent, as the configuration writes it. */
-function behaviourName(member = ""): string {
-  return member.replace(/(?<=.)[A-Z]/g, (letter) => `-${letter}`).toLowerCase();
 }
 
 export interface HostView {

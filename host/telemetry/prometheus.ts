@@ -10,6 +10,7 @@ import { Reason, Table } from "../../assembly/abi.js";
 import type { Readings, Traffic } from "./counters.js";
 import type { LogStatus } from "./eventlog.js";
 import { Exposition, type Labels } from "./exposition.js";
+import { word } from "./words.js";
 
 /** Values of each label. */
 export const SERIES_MAX = {
@@ -162,7 +163,7 @@ class Metrics {
   }
 
   tables({ tables }: Readings): void {
-    const rows = tables.map((use, table): Row<typeof use> => [snake(Table[table] ?? ""), use]);
+    const rows = tables.map((use, table): Row<typeof use> => [word(Table[table], "_"), use]);
     this.gauge(
       "table_entries",
       "Entries in use.",
@@ -307,9 +308,4 @@ function added<T extends object>(one: T, other: T): T {
     value + ((other as Numbers)[key] ?? 0),
   ]);
   return Object.fromEntries(sums) as T;
-}
-
-/** RestingPorts → resting_ports */
-function snake(member: string): string {
-  return member.replace(/(?<=.)[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
 }

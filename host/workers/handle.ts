@@ -109,7 +109,8 @@ export class WorkerHandle extends EventEmitter<Events> {
     clearTimeout(timer);
   }
 
-  private send(order: Order): void {
+  /** Says something that has no answer. */
+  send(order: Order): void {
     this.thread.postMessage(order);
     this.board.order(this.start.share.worker);
     this.wake.signal();

@@ -1,11 +1,21 @@
 /**
  * What a worker looks up in its tables, a slice between two turns: searches, addresses of pools and neighbors for an
- * operator, and what is to be saved for another process. One after the other; the main thread lets only so many wait (host/tables.ts).
+ * operator, and what is to be saved for another process. One after the other; the main thread lets only so many wait
+ * (host/tables.ts).
  */
 
 import { ExternalRowAt, FoundAt, NeighborRowAt } from "../../assembly/abi.js";
-import { type Datapath, RECORDS_BYTES } from "../datapath.js";
-import type { Answer, ExternalsOrder, NeighborsOrder, SaveOrder, SearchOrder } from "../orders.js";
+import { type Datapath, ImageRefused, RECORDS_BYTES } from "../datapath.js";
+import type {
+  Answer,
+  Examined,
+  ExamineOrder,
+  ExternalsOrder,
+  Found,
+  NeighborsOrder,
+  SaveOrder,
+  SearchOrder,
+} from "../orders.js";
 
 /**
  * Records that one slice looks at: 30 to 60 µs, about as long as a batch takes. A million conns are 245 slices, so that
@@ -16,7 +26,7 @@ export const SLICE = 4096;
 /** Bytes of records in one answer: some slices' worth, since each answer is copied for another thread. */
 const SAVED_BYTES = 3 * RECORDS_BYTES;
 
-export type JobOrder = SearchOrder | ExternalsOrder | NeighborsOrder | SaveOrder;
+export type JobOrder = SearchOrder | ExamineOrder | ExternalsOrder | NeighborsOrder | SaveOrder;
 
 /** Goes on with something; the answer when it is done. */
 interface Job {
@@ -55,6 +65,7 @@ export class Jobs {
     const { datapath, configuration, slice } = this;
     if (order.kind === "search") return new SearchJob(order, datapath, configuration, slice);
     if (order.kind === "save") return new SaveJob(order, datapath, slice);
+    if (order.kind === "examine") return new ExamineJob(order, datapath, slice);
     return new PageJob(order, datapath, configuration);
   }
 }
@@ -75,7 +86,7 @@ class SearchJob implements Job {
     datapath.beginSearch(order.record, Math.floor(order.reference - performance.timeOrigin));
   }
 
-  step(now: number): Answer | undefined {
+  step(now: number): Found | undefined {
     const { datapath } = this;
     if (!this.isFound) {
       this.isFound = datapath.search(this.slice, now);
@@ -87,7 +98,7 @@ class SearchJob implements Job {
     return next === undefined ? this.found() : undefined;
   }
 
-  private found(): Answer {
+  private found(): Found {
     const { datapath, rows } = this;
     return {
       kind: "found",
@@ -121,6 +132,55 @@ class SaveJob implements Job {
     if (!isSaved && this.length + RECORDS_BYTES <= SAVED_BYTES) return undefined;
     const records = bytes.slice(0, this.length);
     return { kind: "saved", id: order.id, records, wall: Date.now(), isDone: isSaved };
+  }
+}
+
+/** Checks an image, then asks of each conn whether it would go on under it. */
+class ExamineJob implements Job {
+  private search: SearchJob | undefined;
+
+  constructor(
+    private readonly order: ExamineOrder,
+    private readonly datapath: Datapath,
+    private readonly slice: number,
+  ) {}
+
+  step(now: number): Answer | undefined {
+    const { datapath } = this;
+    if (this.search === undefined) return this.begin();
+    const found = this.search.step(now);
+    if (found === undefined) return undefined;
+    return this.examined({
+      isVoid: datapath.searchFound(FoundAt.Void) !== 0,
+      looked: datapath.searchFound(FoundAt.Looked),
+      lapses: datapath.searchLapses(),
+      rows: found.rows,
+    });
+  }
+
+  /** Both in one step: the search is of the image that is staged now. */
+  private begin(): Answer | undefined {
+    const { order, datapath, slice } = this;
+    try {
+      datapath.rehearse(order.image);
+    } catch (error) {
+      if (error instanceof ImageRefused) return this.examined({ error: error.message });
+      throw error;
+    }
+    const search: SearchOrder = {
+      kind: "search",
+      id: order.id,
+      record: order.record,
+      reference: performance.timeOrigin,
+    };
+    // Which configuration is in force meanwhile does not matter: a switch makes it void.
+    this.search = new SearchJob(search, datapath, () => 0, slice);
+    return undefined;
+  }
+
+  private examined(said: Partial<Examined>): Examined {
+    const nothing = { error: undefined, isVoid: false, looked: 0, lapses: [], rows: [] };
+    return { kind: "examined", id: this.order.id, ...nothing, ...said };
   }
 }
 

@@ -8,6 +8,9 @@ import type { ArenaCapacity } from "../../host/datapath.js";
 import { type Internals, internals } from "../harness/internals.js";
 import { round } from "./measure.js";
 
+/** What does not grow with the conns. */
+const FIXED = "";
+
 /** In the order of the arena, each with the regions of test/unit/internals.ts that it has. */
 const PARTS = [
   { name: "the conn", regions: 1 },
@@ -20,6 +23,8 @@ const PARTS = [
   { name: "an eighth of a grant, slab, index and wheel", regions: 4 },
   { name: "a host, slab and index", regions: 3 },
   { name: "a resting port", regions: 1 },
+  { name: FIXED, regions: 1 },
+  { name: "a place in a search", regions: 1 },
 ] as const;
 
 export interface ConnPart {
@@ -34,7 +39,7 @@ export async function connParts(fewer: ArenaCapacity, more: ArenaCapacity): Prom
   return PARTS.map(({ name }, i) => {
     const grown = (large[i] ?? Number.NaN) - (small[i] ?? Number.NaN);
     return { name, bytes: round(grown / (more.conns - fewer.conns)) };
-  });
+  }).filter(({ name }) => name !== FIXED);
 }
 
 /** Bytes of each part in an arena of this capacity. */

@@ -100,7 +100,7 @@ t.test(
     }
     t.same(talk.state, ["established", ESTABLISHED]);
     talk.inside(Fin | Ack);
-    t.same(talk.state, ["finoriginal", ESTABLISHED]);
+    t.same(talk.state, ["fin-original", ESTABLISHED]);
     talk.outside(Fin | Ack);
     t.same(talk.state, ["closing", TRANSITORY]);
     talk.inside(Ack);
@@ -154,7 +154,7 @@ t.test("RFC 5382 R2: a conn that the outside opens, by a forward", async (t) => 
   server.tcp(EXTERNAL, 700, 8080, Ack, { data: 10 });
   t.same(router.ended, FORWARDED);
   server.tcp(EXTERNAL, 700, 8080, Fin | Ack);
-  t.equal(phase(), "finoriginal");
+  t.equal(phase(), "fin-original");
   a.tcp(SERVER, 80, 700, Fin | Ack);
   t.equal(phase(), "closing");
 });
@@ -285,7 +285,7 @@ t.test("RFC 5382 R2: nothing is judged by its window where the policy is liberal
     t.same(talk.ended, FORWARDED);
   }
   talk.outside(Fin | Ack, { sequence: 99 });
-  t.equal(talk.phase, "finreply");
+  t.equal(talk.phase, "fin-reply");
   talk.outside(Rst, { sequence: 12345 });
   t.same([talk.ended, talk.state], [FORWARDED, ["reset", TRANSITORY]], "any RST");
 });
@@ -465,7 +465,7 @@ t.test("RFC 7857 S1: half-closed, the other side goes on for as long as it likes
   for (let hour = 0; hour < 10; hour++) {
     talk.router.wait(3_600_000);
     talk.outside(Ack, { data: 1000 });
-    t.same([talk.ended, talk.state], [FORWARDED, ["finoriginal", ESTABLISHED]]);
+    t.same([talk.ended, talk.state], [FORWARDED, ["fin-original", ESTABLISHED]]);
     talk.inside(Ack);
     t.same(talk.ended, FORWARDED);
   }
@@ -582,7 +582,7 @@ t.test("peers P19: a FIN that is sent again closes one side only", async (t) => 
   const talk = new Talk().open();
   for (let n = 0; n < 3; n++) {
     talk.outside(Fin | Ack, { sequence: OUTSIDE + 1 });
-    t.same([talk.ended, talk.phase], [FORWARDED, "finreply"]);
+    t.same([talk.ended, talk.phase], [FORWARDED, "fin-reply"]);
   }
 });
 

@@ -1,9 +1,12 @@
 /** What an operator may ask of a Router's workers, answered in slices as small as a test likes. */
 
-import type { Answer } from "../../host/orders.js";
+import { compileImage } from "../../host/config/compile.js";
+import { checkConfig } from "../../host/config/parse.js";
+import { type Examination, FIRST_CONNS, sumExamined } from "../../host/examination.js";
+import type { Answer, Examined } from "../../host/orders.js";
 import { type Asked, Tables } from "../../host/tables.js";
 import { type JobOrder, Jobs } from "../../host/workers/jobs.js";
-import type { Router } from "./router.js";
+import type { Document, Router } from "./router.js";
 
 export interface TablesOptions {
   /** Records that one slice looks at. */
@@ -44,4 +47,23 @@ export function tablesOf(
     configOf: () => router.config,
     counters: () => Promise.resolve(router.counters()),
   });
+}
+
+/** What each worker says that a switch to another configuration would end. */
+export function examined(
+  router: Router,
+  document: Document,
+  options: TablesOptions = {},
+): Promise<Examined[]> {
+  const image = compileImage(checkConfig(document));
+  return tablesOf(router, options).examine(image, FIRST_CONNS);
+}
+
+/** The same, added up. */
+export async function examination(
+  router: Router,
+  document: Document,
+  options: TablesOptions = {},
+): Promise<Examination> {
+  return sumExamined(await examined(router, document, options), router.config);
 }

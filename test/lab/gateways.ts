@@ -2,6 +2,7 @@
  * What stands between the tenants and the server: crosszone by its `nat` shorthand, crosszone by the two
  * flows that started the project, or the kernel as its own zone selftest sets it up (nft_nat_zones.sh).
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { Gateway } from "../../host/demo/gateway.js";
 import type { ConnView } from "../../host/telemetry/conn.js";
 import type { DriverName } from "../harness/interface.js";
@@ -133,9 +134,10 @@ function interfaceOf(device: { interface: string }): string {
 
 /** Every interface works by AF_XDP, none as afpacket instead. */
 async function throughXdp(gateway: Gateway, interfaces: number): Promise<void> {
-  const notice = /^crosszone: afxdp \S+: by the driver's own XDP/;
-  // Behind the line that says it runs; nothing else is said at the start.
-  await gateway.child.line("stderr", notice, 5000, interfaces);
+  const notice = /^crosszone: afxdp \S+: by the driver's own XDP/gm;
+  const said = () => gateway.child.stderr.match(notice)?.length ?? 0;
+  for (let tries = 0; tries < 500 && said() < interfaces; tries++) await sleep(10);
+  if (said() !== interfaces) throw new Error(`${said()} of ${interfaces}: ${gateway.child.stderr}`);
   if (gateway.child.stderr.includes("works as afpacket")) throw new Error(gateway.child.stderr);
 }
 

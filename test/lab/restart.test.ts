@@ -118,6 +118,8 @@ function stateOf(site: Site): string {
 async function run(site: Site, config: object, snapshot = 0): Promise<Child> {
   const path = join(site.folder, "config.json");
   writeFileSync(path, JSON.stringify(config));
+  // The revision that was confirmed last would be asked for instead.
+  rmSync(join(stateOf(site), "revisions"), { recursive: true, force: true });
   const options = ["--state", stateOf(site), "--snapshot", `${snapshot}`];
   const child = site.router.spawn(process.execPath, [MAIN, "run", path, ...options]);
   await child.line("stderr", /^crosszone: running/, 20_000);

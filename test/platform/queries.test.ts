@@ -21,7 +21,8 @@ const reason = labSupport();
 const SEED = new Uint8Array(16);
 const HOSTS = 1500;
 
-function configuration(workers: number) {
+/** @param changes  what is otherwise than usual */
+function configuration(workers: number, changes: object = {}) {
   const lan = { name: "lan", port: 1, zone: "a", interface: "eth0", mac: "02:00:00:00:00:01" };
   const wan = { name: "wan", port: 2, zone: "public", interface: "eth1" };
   return parseConfig(
@@ -41,6 +42,7 @@ function configuration(workers: number) {
       pools: [{ name: "p1", zone: "public", addresses: ["203.0.113.64-203.0.113.67"] }],
       nat: [{ from: ["a"], to: "public", pool: "p1" }],
       capacity: { conns: 8192 },
+      ...changes,
     }),
     "test",
   );
@@ -111,6 +113,26 @@ t.test("queries of a running forwarder", { skip: reason ?? false }, async (t) =>
       const settled = await Promise.allSettled(many);
       t.equal(settled.filter(({ status }) => status === "rejected").length, 1, "one too many");
       t.ok(settled.every((each) => each.status === "rejected" || each.value === HOSTS));
+
+      const said = await forwarder.examine(configuration(workers, { nat: [] }));
+      t.match(said, {
+        conns: HOSTS,
+        ending: HOSTS,
+        reasons: [{ reason: "NoFlow", conns: HOSTS }],
+        zones: [{ zone: 10, name: "a", conns: HOSTS }],
+      });
+      t.equal(said.first.length, 20);
+      t.match(await forwarder.examine(config), { conns: HOSTS, ending: 0, reasons: [] });
+      const large = configuration(workers, { capacity: { conns: 100_000 } });
+      await t.rejects(forwarder.examine(large), /capacity\.conns: 100000 wanted/);
+      await t.rejects(forwarder.examine(configuration(3)), /workers: 3 wanted/);
+      // A switch that comes meanwhile goes first; what was there before it is looked at behind it.
+      const [under] = await Promise.all([
+        forwarder.examine(configuration(workers, { nat: [] })),
+        forwarder.reconfigure(configuration(workers, { timeouts: { udp: 299 } })),
+      ]);
+      t.match(under, { conns: HOSTS, ending: HOSTS });
+      t.equal(await count({ zone: "a" }), HOSTS, "nothing has ended");
 
       const ended: number[] = [];
       forwarder.on("event", ({ kind }) => ended.push(kind));

@@ -28,6 +28,7 @@ import {
   serve,
 } from "../../host/control/server.js";
 import { loadUws } from "../../host/control/uws.js";
+import { pythonWith } from "../harness/python.js";
 import { frame, Opcode, RawClient, requestText, upgradeText } from "../harness/rawclient.js";
 import {
   certificates,
@@ -54,12 +55,8 @@ export async function loadReason(): Promise<string | false> {
   }
 }
 
-async function pythonReason(): Promise<string | false> {
-  const found = await run("python3", ["-c", "import websockets"]).catch(() => undefined);
-  return found === undefined && "python3-websockets is not installed";
-}
-
-const noPython = await pythonReason();
+const python = pythonWith("websockets");
+const noPython = python === undefined && "python3-websockets is not installed";
 
 const hasIpv6 = Object.values(networkInterfaces())
   .flat()
@@ -875,7 +872,7 @@ export function transportSuite(name: ImplementationName): void {
     const path = join(at, "control.sock");
     const running = await begin(t, { listen: [{ host: "127.0.0.1", port: 0 }, { path }] });
     for (const where of [`ws://127.0.0.1:${running.to.port}/rpc`, path]) {
-      const { stdout } = await run("python3", [PYTHON_PROGRAM, where]);
+      const { stdout } = await run(python ?? "python3", [PYTHON_PROGRAM, where]);
       t.same(stdout.trim().split("\n"), [
         "subprotocol crosszone.v1",
         "echo 5 True",

@@ -17,7 +17,7 @@ import { tablesOf } from "../harness/tables.js";
 const CONNS = 1200;
 const PORTS = [1000, 1001, 2000, 40_000];
 const SOURCES = Array.from({ length: 40 }, (_, i) => `10.0.${i >> 3}.${(i & 7) + 1}`);
-const PHASES = ["new", "established", "finoriginal", "finreply", "closing", "reset"];
+const PHASES = ["new", "established", "fin-original", "fin-reply", "closing", "reset"];
 
 /** A generator that gives the same numbers every time. */
 function numbers(seed: number): (below: number) => number {

@@ -219,7 +219,7 @@ t.test("telemetry knows configurations, and of devices the system calls", async 
   const types = ["host/datapath", "host/device/device", "host/orders"];
   const allowed = ({ to }: Import) =>
     to.startsWith("node:") ||
-    to === "assembly/abi" ||
+    ["assembly/abi", "valibot"].includes(to) ||
     inside("host/telemetry")(to) ||
     inside("host/config")(to) ||
     ["host/device/libc", "host/device/packet", ...types].includes(to);

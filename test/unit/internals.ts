@@ -5,6 +5,7 @@
  */
 
 import {
+  arenaBytes,
   connIndex,
   connSlab,
   conns,
@@ -22,6 +23,7 @@ import {
   mappingSlab,
   mappings,
   restingPorts,
+  searchWorkspace,
   windows,
 } from "../../assembly/memory";
 import { Best } from "../../assembly/table/best";
@@ -43,7 +45,6 @@ import { Tcp } from "../../assembly/wire/tcp";
 import { Udp } from "../../assembly/wire/udp";
 import { Vlan } from "../../assembly/wire/vlan";
 
-export { arenaBytes } from "../../assembly/memory";
 export { expandSeed, mix64, sipHash, tupleHash } from "../../assembly/table/hash";
 export { copyMac, isZeroMac, macWord } from "../../assembly/wire/bytes";
 export {
@@ -58,6 +59,7 @@ export {
   update32,
 } from "../../assembly/wire/checksum";
 export { completeChecksum, segment } from "../../assembly/wire/offload";
+export { arenaBytes };
 
 export function unsureComplete(packet: usize): void {
   completeUnsure(Ipv4.view(packet));
@@ -105,8 +107,12 @@ export function arenaRegion(i: u32): usize {
       return changetype<usize>(hostIndex);
     case 16:
       return restingPorts;
-    default:
+    case 17:
       return events;
+    case 18:
+      return searchWorkspace;
+    default:
+      return <usize>arenaBytes();
   }
 }
 

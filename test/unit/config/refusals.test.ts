@@ -46,7 +46,7 @@ refusals("shape", example, [
     changes: { "a b": 1 },
     lines: [
       '["a b"]: expected one of the keys $schema, version, zones, devices, routes, neighbors, ' +
-        'pools, nat, forwards, flows, timeouts, tcp, icmp, gateways, capacity, workers, busyPoll, found "a b"',
+        'pools, nat, forwards, flows, timeouts, tcp, icmp, gateways, capacity, workers, busyPoll, telemetry, found "a b"',
     ],
   },
   {

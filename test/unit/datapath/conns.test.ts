@@ -205,7 +205,7 @@ t.test("RFC 7857 2: timers of TCP follow its phases", async (t) => {
       ["server", Syn | Ack],
       ["a", Fin | Ack],
     ]),
-    ["finoriginal", 1000],
+    ["fin-original", 1000],
     "FIN from inside: half-closed",
   );
   t.same(
@@ -213,7 +213,7 @@ t.test("RFC 7857 2: timers of TCP follow its phases", async (t) => {
       ["server", Syn | Ack],
       ["server", Fin | Ack],
     ]),
-    ["finreply", 1000],
+    ["fin-reply", 1000],
     "from outside",
   );
   t.same(
@@ -230,7 +230,7 @@ t.test("RFC 7857 2: timers of TCP follow its phases", async (t) => {
       ["a", Fin | Ack],
       ["server", Ack],
     ]),
-    ["finoriginal", 1000],
+    ["fin-original", 1000],
     "the other side may go on",
   );
   t.same(

@@ -146,6 +146,30 @@ t.test("UDP: nobody there, then somebody", async (t) => {
   server.close();
 });
 
+t.test("UDP: an error that meets the next message is about the one before", async (t) => {
+  const probe = createSocket("udp4");
+  await new Promise<void>((resolve) => probe.bind(0, "127.0.0.1", resolve));
+  const { port } = probe.address();
+  await new Promise<void>((resolve) => probe.close(() => resolve()));
+  const link = new UdpLink("127.0.0.1", port, 1500);
+  await new Promise<void>((resolve) => link.open(() => resolve()));
+  let broken = 0;
+  link.onBreak = () => broken++;
+  const ends: unknown[] = [];
+  await new Promise<void>((resolve) => {
+    link.send(Buffer.from("first"), (error) => {
+      ends.push(error?.message);
+      // At once: nobody has looked whether an answer has come.
+      link.send(Buffer.from("second"), (second, wasBefore) => {
+        ends.push([(second as NodeJS.ErrnoException | undefined)?.code, wasBefore]);
+        resolve();
+      });
+    });
+  });
+  link.close();
+  t.same([ends, broken], [[undefined, ["ECONNREFUSED", true]], 0]);
+});
+
 async function listen(
   port: number,
   heard: (text: string, socket: Socket) => void,

@@ -1,6 +1,6 @@
 /**
- * `crosszone run` from one process to the next: what the one before saved is found and restored, what this one has is saved
- * every now and then, and once more when it stops. Nothing of this ends the forwarding: what goes wrong is told.
+ * From one process to the next: what the one before saved is found and restored, what this one has is saved every now and
+ * then, and once more when it stops. Nothing of this ends the forwarding: what goes wrong is told.
  */
 
 import type { Forwarder } from "../forwarder.js";
@@ -8,7 +8,7 @@ import type { Fates, RestoreReport } from "../handover.js";
 import { Snapshot, SnapshotRefused } from "../snapshot.js";
 import type { Folder } from "../state/files.js";
 import { type FoundSnapshot, SnapshotFile, type SnapshotWriter } from "../state/snapshotfile.js";
-import { messageOf } from "./command.js";
+import { textOf } from "./channel.js";
 
 export class Snapshots {
   private readonly file: SnapshotFile;
@@ -37,7 +37,7 @@ export class Snapshots {
       this.found = found;
       return this.read(found);
     } catch (error) {
-      this.log(`${messageOf(error)}; nothing is restored`);
+      this.log(`${textOf(error)}; nothing is restored`);
       return undefined;
     }
   }
@@ -72,10 +72,10 @@ export class Snapshots {
     this.timer = setInterval(() => void this.save(forwarder, false), this.seconds * 1000);
   }
 
-  /** For the last time, before the forwarder is stopped: it forwards nothing any more. */
-  async end(forwarder: Forwarder): Promise<void> {
+  /** For the last time, before the forwarder is stopped: it forwards nothing any more. Undefined where it has failed. */
+  async end(forwarder: Forwarder | undefined): Promise<void> {
     clearInterval(this.timer);
-    await this.save(forwarder, true);
+    if (forwarder !== undefined) await this.save(forwarder, true);
   }
 
   private async save(forwarder: Forwarder, halt: boolean): Promise<void> {
@@ -94,7 +94,7 @@ export class Snapshots {
       writer?.finish();
     } catch (error) {
       writer?.abandon();
-      this.log(`no snapshot: ${messageOf(error)}`);
+      this.log(`no snapshot: ${textOf(error)}`);
     } finally {
       this.isSaving = false;
     }
@@ -104,7 +104,7 @@ export class Snapshots {
     try {
       act();
     } catch (error) {
-      this.log(messageOf(error));
+      this.log(textOf(error));
     }
   }
 }

@@ -1,0 +1,226 @@
+/**
+ * The control plane of a running router: it listens, opens a session for each channel, and hands sessions what they share.
+ */
+
+import { ConnPhase, EventClass } from "../../assembly/abi.js";
+import type { Now } from "../state/deadline.js";
+import type { Tokens } from "../state/tokens.js";
+import { formatMetrics, type PoolUse } from "../telemetry/prometheus.js";
+import { word } from "../telemetry/words.js";
+import { Access } from "./access.js";
+import { Pages } from "./http.js";
+import type { Logbook } from "./logbook.js";
+import { configMethods } from "./methods/config.js";
+import type { Handlers, House, Sample } from "./methods/handlers.js";
+import { listenText, statusMethods, tableName } from "./methods/status.js";
+import { tableMethods } from "./methods/tables.js";
+import type { Router } from "./router.js";
+import { type Channel, type ServeOptions, type Server, serve } from "./server.js";
+import { Session } from "./session.js";
+
+/** Milliseconds between looks at whether sessions may still be there. */
+const RENEW_MS = 2000;
+
+/** Milliseconds for which a sample, and what was counted for metrics, is good for others who ask. */
+const SAMPLE_MS = 100;
+const METRICS_MS = 1000;
+
+/** What the datapath may be asked to note for subscribers. */
+const CLASSES = [
+  EventClass.Sessions,
+  EventClass.Mappings,
+  EventClass.Blocks,
+  EventClass.Alarms,
+] as const;
+
+const METHODS: Handlers = { ...statusMethods, ...configMethods, ...tableMethods };
+
+export interface ControlOptions {
+  readonly router: Router;
+  readonly logbook: Logbook;
+  readonly tokens: Tokens | undefined;
+  readonly version: string;
+  /** Milliseconds since 1970 at which the process began. */
+  readonly startedAt: number;
+  readonly isKept: boolean;
+  readonly clock: () => Now;
+  readonly serve: Omit<ServeOptions, "onNotice">;
+}
+
+export class Control implements House {
+  readonly version: string;
+  readonly startedAt: number;
+  readonly router: Router;
+  readonly logbook: Logbook;
+  readonly isKept: boolean;
+  readonly clock: () => Now;
+  private readonly sessions = new Set<Session>();
+  private readonly access: Access;
+  private readonly pages: Pages;
+  /** How many ask for each of CLASSES. */
+  private readonly watchers = CLASSES.map(() => 0);
+  private readonly samples = new Shared(SAMPLE_MS, () => this.takeSample());
+  private readonly metrics = new Shared(METRICS_MS, () => this.writeMetrics());
+  private running: Server | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private lastSession = 0;
+
+  private constructor({ router, logbook, tokens, ...options }: ControlOptions) {
+    this.router = router;
+    this.logbook = logbook;
+    this.version = options.version;
+    this.startedAt = options.startedAt;
+    this.isKept = options.isKept;
+    this.clock = options.clock;
+    this.access = new Access(tokens, options.serve.hasAccessControl === true);
+    this.pages = new Pages(this, this.access, () => this.metrics.get(this.clock()));
+  }
+
+  /** @throws ListenError: then nothing is listened on */
+  static async start(options: ControlOptions): Promise<Control> {
+    const control = new Control(options);
+    const { logbook } = options;
+    control.running = await serve(
+      { ...options.serve, onNotice: (text) => logbook.notice(text) },
+      {
+        answer: (request) => control.pages.answer(request),
+        open: (channel) => control.open(channel),
+      },
+    );
+    control.timer = setInterval(() => control.renew(), RENEW_MS);
+    control.timer.unref();
+    return control;
+  }
+
+  /** Addresses and paths. */
+  get listening(): string[] {
+    return (this.running?.listening ?? []).map(listenText);
+  }
+
+  server(): Server | undefined {
+    return this.running;
+  }
+
+  sample(): Promise<Sample> {
+    return this.samples.get(this.clock());
+  }
+
+  watch(classes: number): { end(): void } {
+    this.count(classes, 1);
+    let isOver = false;
+    return {
+      end: () => {
+        if (isOver) return;
+        isOver = true;
+        this.count(classes, -1);
+      },
+    };
+  }
+
+  forget(session: Session): void {
+    this.sessions.delete(session);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.timer);
+    await this.running?.close();
+  }
+
+  private open(channel: Channel): Session {
+    const id = `${++this.lastSession}`;
+    const openedMs = this.clock().monotonicMs;
+    const session = new Session({ id, openedMs }, channel, this.access, METHODS, this);
+    this.sessions.add(session);
+    this.logbook.debug(`control: connection ${id} from ${channel.peer.address}`);
+    return session;
+  }
+
+  private renew(): void {
+    for (const session of this.sessions) void session.renew();
+  }
+
+  private count(classes: number, more: number): void {
+    const before = this.watched();
+    for (const [i, bit] of CLASSES.entries()) {
+      if ((classes & bit) !== 0) this.watchers[i] = (this.watchers[i] ?? 0) + more;
+    }
+    const after = this.watched();
+    if (after !== before) this.router.forwarder.watch(after);
+  }
+
+  private watched(): number {
+    return CLASSES.reduce((mask, bit, i) => mask | ((this.watchers[i] ?? 0) > 0 ? bit : 0), 0);
+  }
+
+  private async takeSample(): Promise<Sample> {
+    const { counters, tables, work } = await this.router.forwarder.readings();
+    const devices = Object.entries(counters.devices).map(([name, { rxDropped, ...traffic }]) => {
+      return [name, { ...traffic, dropped: rxDropped }] as const;
+    });
+    return {
+      time: this.clock().wallMs,
+      revision: this.router.revision.number,
+      reasons: counters.reasons,
+      devices: Object.fromEntries(devices),
+      zones: counters.zones,
+      tables: Object.fromEntries(tables.map((use, table) => [tableName(table), use])),
+      busyMs: work.map(({ busyMs }) => busyMs),
+    };
+  }
+
+  private async writeMetrics(): Promise<string> {
+    const { forwarder } = this.router;
+    const [readings, phases, pools] = await Promise.all([
+      forwarder.readings(),
+      this.countPhases(),
+      forwarder.listPools(),
+    ]);
+    return formatMetrics({
+      version: this.version,
+      startedAt: this.startedAt,
+      readings,
+      logs: this.router.logs,
+      phases,
+      pools: pools.flatMap(({ name, ports, blocks }): PoolUse[] => {
+        const uses = Object.entries(ports).map(([protocol, { used, resting, free }]) => {
+          return { pool: name, protocol, used, capacity: used + resting + free };
+        });
+        if (blocks === undefined) return uses;
+        const { used, free } = blocks;
+        return [...uses, { pool: name, protocol: "block", used, capacity: used + free }];
+      }),
+    });
+  }
+
+  /** Phase after phase: each is one search through the conns. */
+  private async countPhases(): Promise<Record<string, number>> {
+    const phases: Record<string, number> = {};
+    for (const [name, phase] of Object.entries(ConnPhase)) {
+      if (typeof phase !== "number") continue;
+      phases[word(name)] = await this.router.forwarder.countConns({ phases: [phase] });
+    }
+    return phases;
+  }
+}
+
+/** Something that costs, made once for all who ask within a while. */
+class Shared<T> {
+  private made: { readonly at: number; readonly value: Promise<T> } | undefined;
+
+  constructor(
+    private readonly ms: number,
+    private readonly make: () => Promise<T>,
+  ) {}
+
+  get({ monotonicMs }: Now): Promise<T> {
+    const { made } = this;
+    if (made !== undefined && monotonicMs - made.at < this.ms) return made.value;
+    const value = this.make();
+    this.made = { at: monotonicMs, value };
+    // What failed is tried again by the next who asks.
+    value.catch(() => {
+      if (this.made?.value === value) this.made = undefined;
+    });
+    return value;
+  }
+}

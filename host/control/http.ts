@@ -1,0 +1,116 @@
+/** What is answered by HTTP: whether the router is well, metrics, and the files of the dashboard. */
+
+import { readdirSync, readFileSync } from "node:fs";
+import { extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Access } from "./access.js";
+import { bearerOf } from "./access.js";
+import { textOf } from "./channel.js";
+import type { House } from "./methods/handlers.js";
+import type { Answer, Request } from "./server.js";
+
+/** Where `npm run build` puts them. */
+const FILES = fileURLToPath(new URL("../dashboard/", import.meta.url));
+
+/** Bytes of all of them, which are kept in memory. */
+const FILES_BYTES_MAX = 8 * 1024 * 1024;
+
+const TYPES: ReadonlyMap<string, string> = new Map([
+  [".html", "text/html; charset=utf-8"],
+  [".css", "text/css; charset=utf-8"],
+  [".js", "text/javascript; charset=utf-8"],
+  [".svg", "image/svg+xml"],
+  [".woff2", "font/woff2"],
+]);
+
+const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
+interface File {
+  readonly type: string;
+  readonly body: Uint8Array;
+}
+
+export class Pages {
+  private readonly files: ReadonlyMap<string, File>;
+
+  constructor(
+    private readonly house: House,
+    private readonly access: Access,
+    /** Prometheus' text. */
+    private readonly metrics: () => Promise<string>,
+  ) {
+    this.files = readFiles(FILES);
+  }
+
+  async answer(request: Request): Promise<Answer> {
+    const { path } = request;
+    if (path === "/healthz") return await this.health();
+    if (path === "/metrics") return await this.guarded(request, () => this.writeMetrics());
+    const file = this.files.get(path === "/" ? "/index.html" : path);
+    return file === undefined ? { status: 404, body: "there is nothing here\n" } : found(file);
+  }
+
+  /** 200 when all workers answer. Nothing else is told, since nobody is asked who they are. */
+  private async health(): Promise<Answer> {
+    try {
+      await this.house.router.forwarder.counters();
+      return { status: 200, body: "ok\n" };
+    } catch (error) {
+      this.house.logbook.debug(`control: not well: ${textOf(error)}`);
+      return { status: 503, body: "the workers do not answer\n" };
+    }
+  }
+
+  private async writeMetrics(): Promise<Answer> {
+    return { status: 200, type: METRICS_TYPE, body: await this.metrics() };
+  }
+
+  private async guarded(
+    { peer, headers }: Request,
+    answer: () => Promise<Answer>,
+  ): Promise<Answer> {
+    if (this.access.identify(peer) !== undefined) return await answer();
+    const token = bearerOf(headers);
+    if (token === undefined) return unauthorized("a token is needed");
+    const admission = await this.access.admit(token, this.house.clock());
+    if (admission.identity !== undefined) return await answer();
+    return admission.isBusy
+      ? { status: 503, body: `${admission.why}\n` }
+      : unauthorized(admission.why);
+  }
+}
+
+/** RFC 6750 section 3. */
+function unauthorized(why: string): Answer {
+  const headers = { "WWW-Authenticate": 'Bearer realm="crosszone"' };
+  return { status: 401, body: `${why}\n`, headers };
+}
+
+function found({ type, body }: File): Answer {
+  return { status: 200, type, body };
+}
+
+/** All files of a directory by their path; none where there is no such directory. */
+function readFiles(directory: string): ReadonlyMap<string, File> {
+  const files = new Map<string, File>();
+  let bytes = 0;
+  for (const name of namesIn(directory)) {
+    const type = TYPES.get(extname(name));
+    if (type === undefined) continue;
+    const body = readFileSync(join(directory, name));
+    bytes += body.length;
+    if (bytes > FILES_BYTES_MAX)
+      throw new Error(`${directory}: more than ${FILES_BYTES_MAX} bytes`);
+    files.set(`/${name}`, { type, body });
+  }
+  return files;
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory, { recursive: true, encoding: "utf8" });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+}

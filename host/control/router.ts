@@ -1,0 +1,299 @@
+/**
+ * The running router as its operators know it: a forwarder, the log of its events, and the revisions of its
+ * configuration. Whatever changes the configuration goes through here, whether it comes by the protocol, by a signal, or
+ * because nobody confirmed in time.
+ */
+
+import { EventEmitter } from "node:events";
+import type { Config } from "../config/model.js";
+import { parseConfig } from "../config/parse.js";
+import type { Examination } from "../examination.js";
+import { Forwarder } from "../forwarder.js";
+import { Diverged, type Target } from "../state/change.js";
+import type { Now } from "../state/deadline.js";
+import { NothingPending, Unchanged } from "../state/refusal.js";
+import type { ApplyRequest, ConfirmRequest, RollbackRequest } from "../state/request.js";
+import type { Revision, Store } from "../state/revisions.js";
+import type { EventView } from "../telemetry/event.js";
+import { EventLog } from "../telemetry/eventlog.js";
+import { textOf } from "./channel.js";
+import type { Logbook } from "./logbook.js";
+import type { Snapshots } from "./snapshots.js";
+
+/** Milliseconds between looks at a revision that waits to be confirmed, and between attempts to take it back. */
+const LOOK_MS = 1000;
+
+/** A configuration's text, and what it is called in errors. */
+export interface Source {
+  readonly text: string;
+  readonly name: string;
+}
+
+export interface RouterOptions {
+  readonly store: Store;
+  /** What runs while the store holds no configuration. */
+  readonly first: Source | undefined;
+  readonly seed: Uint8Array;
+  readonly logbook: Logbook;
+  readonly clock: () => Now;
+  /** By which conns go on from one process to the next; without it they end with this one. */
+  readonly snapshots?: Snapshots | undefined;
+}
+
+interface Events {
+  /** The host's own events included. */
+  event: [event: EventView];
+  /** What became of a revision. */
+  revision: [revision: Revision, what: string];
+  /** The forwarder ended without being told to. */
+  failure: [error: Error];
+}
+
+/** The configuration is sound, and yet the router cannot run it: an interface is missing, a table too small. */
+export class SwitchError extends Error {
+  override readonly name = "SwitchError";
+}
+
+export class Router extends EventEmitter<Events> {
+  private readonly events: EventLog;
+  /** By name: interfaces that are lost or down. */
+  private readonly down = new Set<string>();
+  private timer: NodeJS.Timeout | undefined;
+  private isStopping = false;
+  private hasFailed = false;
+
+  private constructor(
+    readonly forwarder: Forwarder,
+    private config: Config,
+    private readonly store: Store,
+    private readonly logbook: Logbook,
+    private readonly clock: () => Now,
+    private readonly snapshots: Snapshots | undefined,
+  ) {
+    super();
+    // Every session may listen.
+    this.setMaxListeners(0);
+    this.events = new EventLog(config, {
+      wall: () => this.clock().wallMs,
+      monotonic: () => this.clock().monotonicMs,
+      notice: (text) => logbook.notice(text),
+      heard: (event) => this.emit("event", event),
+    });
+    forwarder.on("notice", (text) => logbook.notice(text));
+    forwarder.on("event", (event) => this.events.tell(event));
+    forwarder.on("link", (name, event) => this.hearLink(name, event));
+    forwarder.once("failure", (error) => {
+      this.hasFailed = true;
+      this.emit("failure", error);
+    });
+  }
+
+  /**
+   * Forwards by the configuration that was confirmed last, or by the first one, which becomes a revision once it runs.
+   * @throws ConfigError, Refusal, or why the interfaces cannot be opened
+   */
+  static async start(options: RouterOptions): Promise<Router> {
+    const { store, first, seed, logbook, clock, snapshots } = options;
+    const { current } = store;
+    const source = current === undefined ? first : sourceOf(current);
+    if (source === undefined) throw new Error("there is no configuration to run");
+    const config = parseConfig(source.text, source.name);
+    const restore = snapshots?.find();
+    const restored = () => snapshots?.restored();
+    const forwarder = await Forwarder.start(config, seed, { restore, restored });
+    const router = new Router(forwarder, config, store, logbook, clock, snapshots);
+    snapshots?.begin(forwarder);
+    if (current !== undefined) return router;
+    const words = { who: "crosszone", note: source.name, connection: "start" };
+    const request = { base: 0, text: source.text, confirmWithinSec: undefined, ...words };
+    try {
+      await store.apply(request, clock, async () => {});
+    } catch (error) {
+      await router.stop();
+      throw error;
+    }
+    return router;
+  }
+
+  /** What the forwarder runs. */
+  get revision(): Revision {
+    const { current } = this.store;
+    if (current === undefined) throw new Error("no revision is in force");
+    return current;
+  }
+
+  get running(): Config {
+    return this.config;
+  }
+
+  get logs() {
+    return this.events.status;
+  }
+
+  /** @throws UnknownRevision, UnusableRevision */
+  revisionOf(number: number, path?: string): Revision {
+    return this.store.get(number, path);
+  }
+
+  history() {
+    return this.store.history();
+  }
+
+  diff(from: number, to: number) {
+    return this.store.diff(from, to);
+  }
+
+  /** The revision that is in force again when the pending one is taken back. @throws NothingPending */
+  revisionBefore(): number {
+    const { current, lastConfirmed } = this.store;
+    const before = lastConfirmed?.number;
+    if (current === undefined || before === undefined || before === current.number) {
+      throw new NothingPending(current?.number ?? 0, undefined);
+    }
+    return before;
+  }
+
+  /** What becomes of the conns when a configuration is switched to. @throws SwitchError */
+  async examineConfig(config: Config): Promise<Examination> {
+    return await this.attempt(() => this.forwarder.examine(config));
+  }
+
+  /** What somebody did, for the log. */
+  note(text: string): void {
+    this.logbook.notice(`control: ${text}`);
+  }
+
+  isDown(name: string): boolean {
+    return this.down.has(name);
+  }
+
+  /** Whether `apply` would begin it now. @throws Refusal */
+  examine(request: ApplyRequest): void {
+    this.store.examine(request);
+  }
+
+  /** @throws Refusal, ConfigError, SwitchError; then what was in force is in force */
+  async apply(request: ApplyRequest): Promise<Revision> {
+    // Who is told of a problem should hear of all at once, and before anything is written.
+    parseConfig(request.text, "config");
+    const applied = await this.changing(
+      this.store.apply(request, this.clock, (target) => this.switchTo(target)),
+    );
+    this.tell(applied, applied.state === "pending" ? "waits to be confirmed" : "is in force");
+    this.lookLater();
+    return applied;
+  }
+
+  /** @throws Refusal, SwitchError */
+  async rollback(request: RollbackRequest): Promise<Revision> {
+    const now = await this.changing(
+      this.store.rollback(request, this.clock, (target) => this.switchTo(target)),
+    );
+    this.tell(now, now.state === "pending" ? "waits to be confirmed" : "is in force");
+    this.lookLater();
+    return now;
+  }
+
+  /** @throws Refusal */
+  confirm(request: ConfirmRequest): Revision {
+    const confirmed = this.store.confirm(request, this.clock());
+    clearTimeout(this.timer);
+    this.tell(confirmed, "is confirmed");
+    return confirmed;
+  }
+
+  /**
+   * Takes a text over at once, as a signal asks for it. One that is in force already is switched to all the same: an
+   * interface may have another MAC now, and log files are opened anew.
+   */
+  async reload({ text, name }: Source, who: string): Promise<Revision> {
+    const base = this.revision.number;
+    const request = { base, text, note: name, who, connection: who, confirmWithinSec: undefined };
+    parseConfig(text, name);
+    try {
+      return await this.apply(request);
+    } catch (error) {
+      if (!(error instanceof Unchanged)) throw error;
+      await this.switchTo(this.revision);
+      return this.revision;
+    }
+  }
+
+  /** Resolves when all interfaces are closed and what waits for collectors is sent, or given up. */
+  async stop(): Promise<void> {
+    this.isStopping = true;
+    clearTimeout(this.timer);
+    await this.snapshots?.end(this.hasFailed ? undefined : this.forwarder);
+    await this.forwarder.stop();
+    await this.events.stop();
+  }
+
+  private async switchTo({ text, number }: Pick<Target, "text" | "number">): Promise<void> {
+    const config = parseConfig(text, `revision ${number}`);
+    await this.attempt(() => this.forwarder.reconfigure(config));
+    this.config = config;
+    this.events.reconfigure(config);
+  }
+
+  private async attempt<T>(act: () => Promise<T>): Promise<T> {
+    try {
+      return await act();
+    } catch (error) {
+      throw new SwitchError(textOf(error));
+    }
+  }
+
+  private async changing<T>(change: Promise<T>): Promise<T> {
+    try {
+      return await change;
+    } catch (error) {
+      if (error instanceof Diverged) this.logbook.error(error.message);
+      throw error;
+    }
+  }
+
+  /** While a revision waits to be confirmed. */
+  private lookLater(): void {
+    clearTimeout(this.timer);
+    const due = this.store.due(this.clock());
+    if (due === undefined || this.isStopping) return;
+    if (due.jumpMs !== 0) {
+      this.tell(this.revision, "waits to be confirmed; the clock was set meanwhile");
+    }
+    const ms = Math.min(LOOK_MS, Math.max(10, due.leftMs));
+    this.timer = setTimeout(() => void this.look(), ms);
+  }
+
+  private async look(): Promise<void> {
+    const pending = this.revision;
+    try {
+      const back = await this.store.expire(this.clock, (target) => this.switchTo(target));
+      if (back !== undefined) {
+        const why = `revision ${pending.number} was not confirmed in time`;
+        this.tell(back, `is in force again: ${why}`);
+        return;
+      }
+    } catch (error) {
+      this.logbook.error(`revision ${pending.number} cannot be taken back: ${textOf(error)}`);
+      this.timer = setTimeout(() => void this.look(), LOOK_MS);
+      return;
+    }
+    this.lookLater();
+  }
+
+  private tell(revision: Revision, what: string): void {
+    this.logbook.notice(`revision ${revision.number} ${what}`);
+    this.emit("revision", revision, what);
+  }
+
+  private hearLink(name: string, event: string): void {
+    if (event === "up" || event === "returned") this.down.delete(name);
+    else this.down.add(name);
+    this.logbook.notice(`interface ${name}: ${event}`);
+    this.events.tellLink(name, event);
+  }
+}
+
+function sourceOf({ number, text }: Revision): Source {
+  return { text, name: `revision ${number}` };
+}

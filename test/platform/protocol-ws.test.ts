@@ -1,0 +1,3 @@
+import { protocolSuite } from "./protocolsuite.js";
+
+protocolSuite("ws");

@@ -286,7 +286,7 @@ t.test("windows that are exact judge at once, those that are old catch up", asyn
   t.equal(server.tcp(EXTERNAL, 80, port, Ack, back).length, 1);
   const next = { sequence: 50_000_003, acknowledgment: 70_000_004 };
   t.equal(a.tcp(SERVER, 4562, 80, Fin | Ack, next).length, 1);
-  t.equal(router.conns()[0]?.phase, "finoriginal", "they are followed again");
+  t.match(router.conns()[0]?.phase, /^fin.?original$/i, "they are followed again");
   router.wait(240_000);
   server.tcp(EXTERNAL, 80, port, Ack, { ...back, sequence: 1_000_000_000 });
   t.same(router.ended, { TcpOutOfWindow: 1 }, "and judge when it is long ago");

@@ -46,6 +46,11 @@ interface Events {
   failure: [error: Error];
 }
 
+/** It could forward, but what was saved could not be restored, and now it does not. */
+export class RestoreFailed extends Error {
+  override readonly name = "RestoreFailed";
+}
+
 export interface StartOptions {
   /** What another process has saved: what of it the configuration still allows goes on. */
   readonly restore?: Snapshot | undefined;
@@ -124,8 +129,8 @@ export class Forwarder extends EventEmitter<Events> {
   }
 
   /**
-   * Resolves when frames are being forwarded; rejects with why they cannot be, and then nothing of it is
-   * left. Events of the start itself come after that, when there has been time to listen to them.
+   * Resolves when frames are being forwarded; rejects with why they cannot be, RestoreFailed included, and then nothing of
+   * it is left. Events of the start itself come after that, when there has been time to listen to them.
    */
   static async start(
     config: Config,
@@ -135,10 +140,7 @@ export class Forwarder extends EventEmitter<Events> {
     const forwarder = new Forwarder(config, seed, restore !== undefined);
     try {
       await Promise.all(forwarder.workers.map(({ ready }) => ready));
-      if (restore !== undefined) {
-        const beginning = { config, shareShift: forwarder.shares.shift };
-        forwarder.restored = await restoreAll(forwarder.workers, restore, beginning, restored);
-      }
+      if (restore !== undefined) forwarder.restored = await forwarder.restore(restore, restored);
     } catch (error) {
       forwarder.board.giveUpTurns();
       await forwarder.stop();
@@ -146,6 +148,15 @@ export class Forwarder extends EventEmitter<Events> {
     }
     setImmediate(() => forwarder.tellEarly());
     return forwarder;
+  }
+
+  private async restore(snapshot: Snapshot, restored?: () => void): Promise<RestoreReport> {
+    const { workers, config, shares } = this;
+    try {
+      return await restoreAll(workers, snapshot, { config, shareShift: shares.shift }, restored);
+    } catch (error) {
+      throw new RestoreFailed(error instanceof Error ? error.message : String(error));
+    }
   }
 
   /** Switches to another configuration, or rejects and goes on with the one in force. */

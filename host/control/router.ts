@@ -8,7 +8,7 @@ import { EventEmitter } from "node:events";
 import type { Config } from "../config/model.js";
 import { parseConfig } from "../config/parse.js";
 import type { Examination } from "../examination.js";
-import { Forwarder } from "../forwarder.js";
+import { Forwarder, RestoreFailed } from "../forwarder.js";
 import { Diverged, type Target } from "../state/change.js";
 import type { Now } from "../state/deadline.js";
 import { NothingPending, Unchanged } from "../state/refusal.js";
@@ -98,9 +98,7 @@ export class Router extends EventEmitter<Events> {
     const source = current === undefined ? first : sourceOf(current);
     if (source === undefined) throw new Error("there is no configuration to run");
     const config = parseConfig(source.text, source.name);
-    const restore = snapshots?.find();
-    const restored = () => snapshots?.restored();
-    const forwarder = await Forwarder.start(config, seed, { restore, restored });
+    const forwarder = await startForwarder(config, seed, snapshots);
     const router = new Router(forwarder, config, store, logbook, clock, snapshots);
     snapshots?.begin(forwarder);
     if (current !== undefined) return router;
@@ -291,6 +289,23 @@ export class Router extends EventEmitter<Events> {
     else this.down.add(name);
     this.logbook.notice(`interface ${name}: ${event}`);
     this.events.tellLink(name, event);
+  }
+}
+
+/** With what was saved; where that cannot be restored, without. */
+async function startForwarder(
+  config: Config,
+  seed: Uint8Array,
+  snapshots: Snapshots | undefined,
+): Promise<Forwarder> {
+  const restore = snapshots?.find();
+  const restored = () => snapshots?.restored();
+  try {
+    return await Forwarder.start(config, seed, { restore, restored });
+  } catch (error) {
+    if (!(error instanceof RestoreFailed)) throw error;
+    snapshots?.refuse(error.message);
+    return await Forwarder.start(config, seed);
   }
 }
 

@@ -34,8 +34,9 @@ export class Snapshots {
     try {
       const found = this.file.find();
       if (found === undefined) return undefined;
+      const snapshot = this.read(found);
       this.found = found;
-      return this.read(found);
+      return snapshot;
     } catch (error) {
       this.log(`${textOf(error)}; nothing is restored`);
       return undefined;
@@ -51,6 +52,17 @@ export class Snapshots {
       const { fault, detail, at } = error;
       throw this.file.refuse(found, fault, `${detail}, at byte ${at} of its content`);
     }
+  }
+
+  /** What was found could not be restored: the next start must not fail by it. */
+  refuse(why: string): void {
+    const { found } = this;
+    if (found === undefined) return;
+    found.close();
+    this.found = undefined;
+    this.attempt(() => {
+      throw this.file.refuse(found, "content", `${why}; nothing is restored`);
+    });
   }
 
   /** All of what was found is restored, and nothing has been forwarded since. */

@@ -35,6 +35,8 @@ interface Job {
 
 export class Jobs {
   private readonly waiting: JobOrder[] = [];
+  /** Where records are put together: the same place each time, since a million conns are thousands of orders. */
+  private readonly records = new Uint8Array(SAVED_BYTES);
   private current: Job | undefined;
 
   /** @param configuration  gives the number of the one in force */
@@ -64,7 +66,7 @@ export class Jobs {
     if (order === undefined) return undefined;
     const { datapath, configuration, slice } = this;
     if (order.kind === "search") return new SearchJob(order, datapath, configuration, slice);
-    if (order.kind === "save") return new SaveJob(order, datapath, slice);
+    if (order.kind === "save") return new SaveJob(order, datapath, slice, this.records);
     if (order.kind === "examine") return new ExamineJob(order, datapath, slice);
     return new PageJob(order, datapath, configuration);
   }
@@ -114,13 +116,13 @@ class SearchJob implements Job {
 
 /** Records up to the size of an answer; the next order goes on behind them. */
 class SaveJob implements Job {
-  private readonly bytes = new Uint8Array(SAVED_BYTES);
   private length = 0;
 
   constructor(
     private readonly order: SaveOrder,
     private readonly datapath: Datapath,
     private readonly slice: number,
+    private readonly bytes: Uint8Array,
   ) {
     if (order.begins) datapath.beginSave();
   }

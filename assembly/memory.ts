@@ -119,6 +119,9 @@ export class ArenaHeader {
   restoredAt: u32;
   /** External ports of other workers than whose they would be (nat/moved.ts). */
   movedPorts: u32;
+  /** While what was saved is restored: ports that are to rest, and seconds of the PCP server (nat/restore.ts). */
+  lostPorts: u32;
+  savedEpoch: u32;
   /** The time of the call under way, milliseconds. */
   now: u32;
   /** Ports that rest, a ring: the oldest, and how many. */

@@ -57,9 +57,6 @@ import { Tuple } from "./tuple";
 /** Index of the zone because of whose limit `restoreRecords` has stopped, NONE where it has not. */
 export let stoppedFor: u32 = NONE;
 
-/** Seconds of the PCP server, as the records say. */
-let epoch: u32 = 0;
-
 /**
  * Restores the records at Exchange.Rows, which were written `elapsed` milliseconds ago; with `old` packets may have been
  * forwarded since. Returns how many bytes it is through with: less where the last record is not whole, or where it
@@ -87,14 +84,14 @@ export function restoreRecords(bytes: u32, elapsed: u32, now: u32, old: bool, in
 
 /** The time of the PCP server goes on from what was saved `elapsed` seconds ago: no grant of it was lost. */
 export function continueEpoch(elapsed: u32): void {
-  arena.continueEpoch(epoch + elapsed);
+  arena.continueEpoch(arena.savedEpoch + elapsed);
 }
 
 /** False where it stops for a limit that is lent. */
 function restoreRecord(at: usize, length: u32, elapsed: u32, old: bool, mayAsk: bool): bool {
   switch (<u32>load<u8>(at)) {
     case SavedKind.Begin:
-      if (length == SavedBeginAt.Bytes) epoch = load<u32>(at, SavedBeginAt.Epoch);
+      if (length == SavedBeginAt.Bytes) arena.savedEpoch = load<u32>(at, SavedBeginAt.Epoch);
       forgetZones();
       return true;
     case SavedKind.Zone:
@@ -204,14 +201,13 @@ function takeBlockOf(at: usize, pool: PoolRecord, external: u32, port: u32, whic
 // ---------------------------------------------------------------------------------------------------
 // Ports of what does not go on
 
-/** So many ports are noted, where a search would count: u32 external address, u16 port, u16 bitmap. */
-let lost: u32 = 0;
+/** Of a port that is noted, where a search would count: u32 external address, u16 port, u16 bitmap. */
 const LOST_BYTES: usize = 8;
 
 /** Nothing has been restored yet. */
 export function startRestoring(): void {
   startCounting();
-  lost = 0;
+  arena.lostPorts = 0;
 }
 
 /**
@@ -221,13 +217,13 @@ export function startRestoring(): void {
 function noteLost(saved: usize, protocol: u32): void {
   const which = bitmapOf(protocol);
   const external = which == NONE ? NONE : externalOf(saved);
-  if (external == NONE || lost == 2 * workspaceEntries()) return;
+  if (external == NONE || arena.lostPorts == 2 * workspaceEntries()) return;
   const port: u32 = load<u16>(saved, SavedMappingAt.ExternalPort);
   const address = External.at(external);
   if (arena.workers > 1 && ownerOfPort(address, which, port) != arena.worker) return;
   if (address.bitmap(which).has(port)) return;
-  const at = searchWorkspace + <usize>lost * LOST_BYTES;
-  lost++;
+  const at = searchWorkspace + <usize>arena.lostPorts * LOST_BYTES;
+  arena.lostPorts++;
   store<u32>(at, external);
   store<u16>(at, <u16>port, 4);
   store<u16>(at, <u16>which, 6);
@@ -236,7 +232,7 @@ function noteLost(saved: usize, protocol: u32): void {
 /** All has been restored: what nobody has got of the ports noted rests from now on. */
 export function finishRestoring(now: u32): void {
   arena.now = now;
-  for (let i: u32 = 0; i < lost; i++) {
+  for (let i: u32 = 0; i < arena.lostPorts; i++) {
     const at = searchWorkspace + <usize>i * LOST_BYTES;
     const external = load<u32>(at);
     const port: u32 = load<u16>(at, 4);
@@ -245,5 +241,5 @@ export function finishRestoring(now: u32): void {
     External.at(external).countUse(which, 1);
     restSince(external, which, port, now);
   }
-  lost = 0;
+  arena.lostPorts = 0;
 }

@@ -11,13 +11,15 @@
 /** What both sides must agree on before anything else is believed. */
 export enum Abi {
   /** Of the exports and the records below. */
-  Version = 5,
+  Version = 6,
   /** "CZIM", the first word of a config image. */
   ImageMagic = 0x4d495a43,
   /** "CZAR", the first word of an arena. */
   ArenaMagic = 0x52415a43,
   /** Of the arena's layout: a module attaches only to an arena of its own version. */
-  ArenaVersion = 4,
+  ArenaVersion = 5,
+  /** Of a snapshot's records. */
+  SnapshotVersion = 1,
 }
 
 /** Every bound that host and datapath share. */
@@ -96,6 +98,8 @@ export enum Limit {
   Workers = 16,
   /** Rows that one search finds. */
   SearchRows = 500,
+  /** External ports that a restart leaves with other workers than whose they would be. */
+  MovedPorts = 65536,
 }
 
 /** "None" where an index is meant, of 16 and of 32 bits. */
@@ -1151,6 +1155,163 @@ export enum NeighborState {
   Permanent,
 }
 
+// ---------------------------------------------------------------------------------------------------
+// Snapshots: what goes on in another process, as meanings. Nothing in them depends on seed, addresses or workers.
+
+/** What a record of a snapshot is about. */
+export enum SavedKind {
+  /** Zone numbers mean from here on what the zones behind it say. */
+  Begin = 1,
+  Zone,
+  Grant,
+  Conn,
+  RestingPort,
+}
+
+/** How each begins. */
+export enum SavedAt {
+  /** u8 SavedKind; u8 bits of SavedPart; u16 bytes of the record, a multiple of 4. */
+  Kind = 0,
+  Parts = 1,
+  Length = 2,
+  Bytes = 4,
+}
+
+/** What stands behind a conn's record, in this order; the last says something of the conn itself. */
+export enum SavedPart {
+  /** 32 bytes: the windows of TCP (nat/window.ts). */
+  Windows = 1,
+  /** SavedMappingAt: its mapping; the one that it is hairpinned to. */
+  Mapping = 2,
+  Target = 4,
+  /** 64 bytes: how a gateway has shifted its numbers (nat/shift.ts). */
+  Shift = 8,
+  /** It came in by a grant. */
+  Granted = 16,
+}
+
+export enum SavedBeginAt {
+  /** u32 seconds that the PCP server has been there. */
+  Epoch = 4,
+  Bytes = 8,
+}
+
+/** A zone of the configuration at that time. */
+export enum SavedZoneAt {
+  /** u16 number; u16 bytes of the name, which follows. */
+  Number = 4,
+  NameBytes = 6,
+  Name = 8,
+}
+
+export enum SavedConnAt {
+  /** u32 milliseconds: until it ends, since it was made. */
+  ExpiresIn = 4,
+  Age = 8,
+  /** u16 number of the device of its original direction; u16 Conn.gateway. */
+  Ingress = 12,
+  Gateway = 14,
+  /** Tuples (nat/tuple.ts), whose tags are the ConnPhase and bits of ConnFlag. */
+  Original = 16,
+  Reply = 32,
+  /** u64 each: packets of both directions, then bytes. */
+  Traffic = 48,
+  Bytes = 80,
+}
+
+/** A mapping; its inside endpoint is the conn's, or the grant's. */
+export enum SavedMappingAt {
+  /** u32 */
+  External = 0,
+  /** u32, u16: what of a destination it is good for. */
+  Destination = 4,
+  /** u16 each */
+  ExternalZone = 8,
+  ExternalPort = 10,
+  DestinationPort = 12,
+  /** u8 each: MappingBehaviour, FilteringBehaviour */
+  Mapping = 14,
+  Filtering = 15,
+  /** u32 milliseconds since it was made */
+  Age = 16,
+  /** u8, 1 where conns of several endpoints share the port. */
+  Shared = 20,
+  Bytes = 24,
+}
+
+export enum SavedGrantAt {
+  ExpiresIn = 4,
+  /** u64, u32 */
+  NonceLow = 8,
+  NonceHigh = 16,
+  /** u16 number of the device */
+  Ingress = 20,
+  /** A Tuple, of which the source counts. */
+  Inside = 24,
+  /** SavedMappingAt */
+  Mapping = 40,
+  Bytes = 64,
+}
+
+export enum SavedPortAt {
+  /** u32 */
+  External = 4,
+  /** u16 each */
+  ExternalZone = 8,
+  Port = 10,
+  /** u32 milliseconds */
+  Rested = 12,
+  /** u32, u16: the host that has its block, where the next but one is 1. */
+  Host = 16,
+  HostZone = 20,
+  /** u8 each: which bitmap; whether the port is of a block. */
+  Which = 22,
+  InBlock = 23,
+  Bytes = 24,
+}
+
+/** External ports of one number that are other workers' than whose they would be (nat/moved.ts). */
+export enum MovedPortAt {
+  /** u32 */
+  External = 0,
+  /** u16 each */
+  ExternalZone = 4,
+  Port = 6,
+  /** u8 each: the worker of TCP, UDP, ICMP; 255 where it is whose it would be. The fourth is 0. */
+  Workers = 8,
+  Bytes = 12,
+}
+
+/** What became of a record of a snapshot. */
+export enum Fate {
+  Restored,
+  /** Its time came before it was restored. */
+  Expired,
+  /** A zone of it is gone, or another tenant's. */
+  ZoneGone,
+  /** The configuration in force would not make it again. */
+  Refused,
+  /** Its external port is somebody else's, or kept for a forward, or not its host's to have. */
+  PortTaken,
+  /** Its external port is one of another worker than its host. */
+  PortElsewhere,
+  /** It says otherwise than what was restored before it. */
+  Contradicted,
+  /** A limit of its zone or host is reached. */
+  OverLimit,
+  TableFull,
+  /** No such record can have been saved. */
+  Unsound,
+  Count,
+}
+
+/** Where the fates of records are counted, u32 for each Fate, of three kinds. */
+export enum RestoredAt {
+  Conns = 0,
+  Grants = 64,
+  Ports = 128,
+}
+
 /** `start`'s record of what the arena must hold and how it begins. */
 export enum StartAt {
   /** u32 each */
@@ -1260,6 +1421,8 @@ export enum Exchange {
   Rows = 40960,
   /** SearchAt record, and the FoundAt record behind it. */
   Search = 64512,
+  /** RestoredAt records. */
+  Restored = 65024,
   /** Where the arena begins. */
   Arena = 65536,
 }

@@ -27,6 +27,17 @@ import {
   takeEventRows,
 } from "./readout";
 import { continueSearch, startSearch } from "./search";
+import {
+  continueEpoch,
+  continueSaving,
+  finishRestoring,
+  isSaved,
+  movePorts as moveAll,
+  restoreRecords,
+  startRestoring,
+  startSaving,
+  stoppedFor,
+} from "./snapshot";
 import { expireTimers, startQueues, timerWait } from "./timers";
 import { completeChecksum as complete, segment as cut } from "./wire/offload";
 
@@ -166,6 +177,47 @@ export function listSearch(first: u32, now: u32): u32 {
 /** Where the next call of `listSearch` goes on; 0xffffffff behind the last row. */
 export function searchGoesOn(): u32 {
   return searchNext;
+}
+
+/** Begins to save what can go on in another process, see nat/save.ts; there is one such at a time. */
+export function beginSave(): void {
+  startSaving();
+}
+/** Writes records (abi: SavedAt) of at most `limit` places of a table to Exchange.Rows; returns how many bytes. */
+export function save(limit: u32, now: u32): u32 {
+  return continueSaving(limit, now);
+}
+/** Whether all has been written. */
+export function saved(): bool {
+  return isSaved();
+}
+
+/** Leaves ports with other workers than whose they would be, `count` records at Exchange.Rows (abi: MovedPortAt). */
+export function movePorts(count: u32): void {
+  moveAll(count);
+}
+/** Begins to restore what another process has saved, before the first frame, see nat/restore.ts. */
+export function beginRestore(): void {
+  startRestoring();
+}
+/**
+ * Restores records at Exchange.Rows that were written `elapsed` milliseconds ago, and counts what became of them (abi:
+ * RestoredAt). Returns how many bytes it is through with; with `old`, frames may have been forwarded since.
+ */
+export function restore(bytes: u32, elapsed: u32, now: u32, old: bool, insists: bool): u32 {
+  return restoreRecords(bytes, elapsed, now, old, insists);
+}
+/** Index of the zone that may have more conns only if the host allows it, and for which `restore` has stopped; else 0xffffffff. */
+export function restoreAsks(): u32 {
+  return stoppedFor;
+}
+/** All has been restored. */
+export function endRestore(now: u32): void {
+  finishRestoring(now);
+}
+/** The PCP server's time goes on: all was restored that was saved so many seconds ago. */
+export function keepEpoch(elapsed: u32): void {
+  continueEpoch(elapsed);
 }
 
 /** How full each Table is. */

@@ -14,16 +14,17 @@
  *       datagrams · datagram slab · datagram index · waiting fragments · identification counters ·
  *       neighbors · neighbor slab · neighbor index · neighbor wheel ·
  *       externals (pool addresses with their bitmaps and blocks) · config slot 0 · config slot 1 ·
- *       search · its workspace
+ *       saving · moved ports · their index · search · its workspace
  *
  * State lives here and never in module globals: the globals below are addresses that `attach` derives
  * from the header, so a new module takes over an arena by attaching to it. Sizes are fixed by `start`.
  */
 
-import { Abi, EventAt, EventClass, Exchange, Limit, Reason, StartAt } from "./abi";
+import { Abi, EventAt, EventClass, Exchange, Limit, MovedPortAt, Reason, StartAt } from "./abi";
 import { BITMAP_BYTES } from "./table/bitmap";
 import { expandSeed } from "./table/hash";
 import { Index } from "./table/index";
+import { Map64 } from "./table/map";
 import { NONE } from "./table/none";
 import { Slab } from "./table/slab";
 import { Wheel } from "./table/wheel";
@@ -50,6 +51,7 @@ export enum RecordBytes {
   /** With its rows. */
   Search = 8512,
   Alarm = 16,
+  Saving = 32,
 }
 
 /** Places of 16 bytes that a search counts in: one for each host, and for each zone. */
@@ -113,6 +115,13 @@ export class ArenaHeader {
   neighborHand: u32;
   /** Raised when a tuple enters or leaves the index. */
   connChanges: u32;
+  /** Milliseconds of the clock when what was saved had been restored. */
+  restoredAt: u32;
+  /** External ports of other workers than whose they would be (nat/moved.ts). */
+  movedPorts: u32;
+  /** While what was saved is restored: ports that are to rest, and seconds of the PCP server (nat/restore.ts). */
+  lostPorts: u32;
+  savedEpoch: u32;
   /** The time of the call under way, milliseconds. */
   now: u32;
   /** Ports that rest, a ring: the oldest, and how many. */
@@ -177,6 +186,11 @@ export class ArenaHeader {
   startEpoch(now: u32): void {
     this.epochAt = now;
   }
+  /** The time since another process's start, so many seconds ago. */
+  continueEpoch(seconds: u32): void {
+    this.epochSeconds = seconds;
+    this.epochAt = this.now;
+  }
 
   get tupleKey(): usize {
     return changetype<usize>(this) + offsetof<ArenaHeader>("secret0");
@@ -238,6 +252,9 @@ export let identifications: usize = 0;
 export let externals: usize = 0;
 export let slot0: usize = 0;
 export let slotBytes: usize = 0;
+export let saving: usize = 0;
+export let movedPorts: usize = 0;
+export let movedIndex: Map64 = changetype<Map64>(0);
 export let searching: usize = 0;
 export let searchWorkspace: usize = 0;
 let end: usize = 0;
@@ -249,6 +266,7 @@ export function arenaBytes(): u32 {
     load<u32>(Exchange.Start + StartAt.NeighborCapacity),
     load<u32>(Exchange.Start + StartAt.PoolAddressCapacity),
     load<u32>(Exchange.Start + StartAt.ImageCapacity),
+    load<u32>(Exchange.Start + StartAt.Workers),
   );
 }
 
@@ -292,6 +310,9 @@ export function startArena(now: u32): void {
   Slab.create(changetype<usize>(neighborSlab), arena.neighborCapacity);
   Index.create(changetype<usize>(neighborIndex), arena.neighborCapacity);
   Wheel.create(changetype<usize>(neighborWheel), arena.neighborCapacity, NEIGHBOR_TICK_MS, now);
+  if (arena.workers > 1) {
+    Map64.create(changetype<usize>(movedIndex), Limit.MovedPorts, arena.mapSecret);
+  }
   Slab.create(changetype<usize>(datagramSlab), Limit.Datagrams);
   Index.create(changetype<usize>(datagramIndex), Limit.Datagrams);
 }
@@ -304,18 +325,25 @@ export function attachArena(): bool {
     arena.neighborCapacity,
     arena.poolAddressCapacity,
     arena.imageCapacity,
+    arena.workers,
   );
   return bytes == arena.bytes;
 }
 
 /** Gives each region its place; returns where the last one ends, 0 when that is beyond 4 GiB. */
-function plan(connCount: u32, neighborCount: u32, poolAddresses: u32, imageBytes: u32): u32 {
+function plan(
+  connCount: u32,
+  neighborCount: u32,
+  poolAddresses: u32,
+  imageBytes: u32,
+  workers: u32,
+): u32 {
   const wanted =
     <u64>connCount * 512 +
     <u64>neighborCount * 256 +
     <u64>poolAddresses * (EXTERNAL_BYTES + 2 * DERIVED_PER_POOL_ADDRESS) +
     <u64>imageBytes * 2 * (1 + DERIVED_PER_IMAGE_BYTE) +
-    (10 << 20);
+    (16 << 20);
   if (wanted > 0xf0000000) return 0;
   end = Exchange.Arena;
   region(HEADER_BYTES);
@@ -372,6 +400,11 @@ function plan(connCount: u32, neighborCount: u32, poolAddresses: u32, imageBytes
     65536;
   slot0 = region(slotBytes);
   region(slotBytes);
+  saving = region(RecordBytes.Saving);
+  // One alone has all ports.
+  const moved: u32 = workers > 1 ? Limit.MovedPorts : 0;
+  movedPorts = region(<usize>moved * MovedPortAt.Bytes);
+  movedIndex = Map64.view(region(moved > 0 ? Map64.bytes(moved) : 0));
   searching = region(RecordBytes.Search);
   searchWorkspace = region((<usize>workspaceFor(connCount)) << 4);
   return <u32>end;

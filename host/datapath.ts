@@ -17,6 +17,7 @@ import {
   EventAt,
   Exchange,
   ExternalRowAt,
+  Fate,
   FlowCounterAt,
   FoundAt,
   HostRowAt,
@@ -24,9 +25,11 @@ import {
   Lapse,
   Limit,
   MappingRowAt,
+  MovedPortAt,
   NeighborRowAt,
   None,
   Reason,
+  type RestoredAt,
   SearchAt,
   SearchRowAt,
   StartAt,
@@ -68,6 +71,15 @@ export interface Exports extends Record<string, unknown> {
   search(limit: number, now: number): number;
   listSearch(first: number, now: number): number;
   searchGoesOn(): number;
+  beginSave(): void;
+  save(limit: number, now: number): number;
+  saved(): number;
+  movePorts(count: number): void;
+  beginRestore(): void;
+  restore(bytes: number, elapsed: number, now: number, old: number, insists: number): number;
+  restoreAsks(): number;
+  endRestore(now: number): void;
+  keepEpoch(elapsed: number): void;
   listTables(): void;
   takeEvents(): number;
   lostEvents(): number;
@@ -130,6 +142,9 @@ export class ImageRefused extends Error {
 
 const NO_ROWS = new Uint8Array();
 
+/** Bytes of records that one call of `save` writes at most, or of `restore` takes. */
+export const RECORDS_BYTES = Exchange.Search - Exchange.Rows;
+
 /** Compiles the datapath's release build. */
 export function loadModule(): WebAssembly.Module {
   return new WebAssembly.Module(readFileSync(new URL("../datapath.wasm", import.meta.url)));
@@ -185,7 +200,7 @@ export class Datapath implements Offload {
 
   constructor(options: DatapathOptions, now: number) {
     const instantiate = options.instantiate ?? instantiatorOf(options.module ?? loadModule());
-    const arenaBytes = measureArena(instantiate, options.capacity);
+    const arenaBytes = measureArena(instantiate, options.capacity, options.share);
     const windowsAt = roundUp(arenaBytes, PAGE_BYTES);
     const pages = (windowsAt + roundUp(options.windowBytes, PAGE_BYTES)) / PAGE_BYTES;
     if (pages > 65536) throw new RangeError("capacity: needs more than 4 GiB of memory");
@@ -433,6 +448,76 @@ export class Datapath implements Offload {
     return { rows, next: next === None.Word ? undefined : next >>> 0 };
   }
 
+  /** Begins to save; what was begun before is forgotten. */
+  beginSave(): void {
+    this.exports.beginSave();
+  }
+
+  /** Writes records of no more than `limit` places of a table behind `at` of a buffer; returns how many bytes. */
+  save(limit: number, now: number, into: Uint8Array, at: number): number {
+    const bytes = this.exports.save(limit, now);
+    if (bytes > 0) into.set(new Uint8Array(this.memory.buffer, Exchange.Rows, bytes), at);
+    return bytes;
+  }
+
+  get isSaved(): boolean {
+    return this.exports.saved() !== 0;
+  }
+
+  /** Leaves external ports with other workers: records of abi's MovedPortAt, before anything is restored. */
+  movePorts(records: Uint8Array): void {
+    const most = Math.floor(RECORDS_BYTES / MovedPortAt.Bytes) * MovedPortAt.Bytes;
+    for (let at = 0; at < records.length; at += most) {
+      const some = records.subarray(at, at + most);
+      new Uint8Array(this.memory.buffer, Exchange.Rows, some.length).set(some);
+      this.exports.movePorts(some.length / MovedPortAt.Bytes);
+    }
+  }
+
+  /** Begins to restore: before the first frame, behind the first `configure`. */
+  beginRestore(): void {
+    this.exports.beginRestore();
+  }
+
+  /**
+   * Restores whole records, no more than `RECORDS_BYTES` of them.
+   * @param elapsed  milliseconds since they were written
+   * @param old  whether frames may have been forwarded since
+   * @param insists  whether the first record is not to ask for what is lent
+   * @returns how far it came, and the index of the zone that it asks more conns for, if it does
+   */
+  restore(
+    records: Uint8Array,
+    elapsed: number,
+    now: number,
+    old: boolean,
+    insists: boolean,
+  ): { bytes: number; zone: number | undefined } {
+    new Uint8Array(this.memory.buffer, Exchange.Rows, records.length).set(records);
+    const { length } = records;
+    const bytes = this.exports.restore(length, elapsed, now, Number(old), Number(insists));
+    const zone = this.exports.restoreAsks();
+    return { bytes: bytes >>> 0, zone: zone === None.Word ? undefined : zone >>> 0 };
+  }
+
+  /** All has been restored; frames may come now. */
+  endRestore(now: number): void {
+    this.exports.endRestore(now);
+  }
+
+  /** How many records of a kind had which Fate, in its order. */
+  restored(kind: RestoredAt): number[] {
+    const at = Exchange.Restored + kind;
+    return Array.from({ length: Fate.Count }, (_, fate) =>
+      this.view.getUint32(at + fate * 4, true),
+    );
+  }
+
+  /** The PCP server's time goes on from what was restored, which was saved so many seconds ago. */
+  keepEpoch(elapsed: number): void {
+    this.exports.keepEpoch(elapsed);
+  }
+
   private copy(bytes: number): Uint8Array {
     return new Uint8Array(this.memory.buffer, Exchange.Rows, bytes).slice();
   }
@@ -562,10 +647,14 @@ function writeStart(
  * Bytes of the exchange area and an arena of this capacity: asks the datapath itself, in a memory of one page.
  * @throws RangeError when that is more than a linear memory has
  */
-export function measureArena(instantiate: Instantiate, capacity: ArenaCapacity): number {
+export function measureArena(
+  instantiate: Instantiate,
+  capacity: ArenaCapacity,
+  share?: WorkerShare,
+): number {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
   const { arenaBytes } = speakingOurs(instantiate(memory));
-  writeStart(memory, capacity);
+  writeStart(memory, capacity, undefined, share);
   const bytes = arenaBytes() >>> 0;
   if (bytes === 0) throw new RangeError("capacity: needs more than 4 GiB of memory");
   return bytes;

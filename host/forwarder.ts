@@ -12,7 +12,9 @@ import { loadTraceModule, type TraceModule } from "./datapath.js";
 import { WakeUp } from "./device/libc.js";
 import { type InterfaceOrder, kernelMac, slotsFor } from "./device/open.js";
 import { type Examination, FIRST_CONNS, sumExamined } from "./examination.js";
+import { type RestoreReport, restoreAll, saveAll } from "./handover.js";
 import type { ConfigurationOrder, WorkerStart } from "./orders.js";
+import type { Snapshot } from "./snapshot.js";
 import {
   Busy,
   type FlowView,
@@ -47,6 +49,18 @@ interface Events {
   failure: [error: Error];
 }
 
+/** It could forward, but what was saved could not be restored, and now it does not. */
+export class RestoreFailed extends Error {
+  override readonly name = "RestoreFailed";
+}
+
+export interface StartOptions {
+  /** What another process has saved: what of it the configuration still allows goes on. */
+  readonly restore?: Snapshot | undefined;
+  /** Is called when that is done, before the first frame: from then on it is not what the process has. */
+  readonly restored?: () => void;
+}
+
 /** Milliseconds that a worker may take to open one interface. */
 const OPEN_MS = 200;
 
@@ -69,12 +83,16 @@ export class Forwarder extends EventEmitter<Events> {
   /** The configuration that is being switched to, if any: they come one after the other. */
   private switching: Promise<void> = Promise.resolve();
   private stopping = false;
+  /** The saving that goes on, if any: they come one after the other. */
+  private saving: Promise<unknown> = Promise.resolve();
+  /** What became of what was to be restored at the start. */
+  restored: RestoreReport | undefined;
   /** Which worker has said a notice. */
   private readonly noticed = new Map<string, number>();
   /** Events from before anyone could listen; undefined when they have been told. */
   private early: (() => void)[] | undefined = [];
 
-  private constructor(config: Config, seed: Uint8Array) {
+  private constructor(config: Config, seed: Uint8Array, awaits: boolean) {
     super();
     const workers = config.workers;
     this.capacity = capacityOf(config);
@@ -95,6 +113,7 @@ export class Forwarder extends EventEmitter<Events> {
           wakeFds: this.wakes.map(({ fd }) => fd),
           board: buffers,
           first,
+          awaits,
         };
         return new WorkerHandle(start, wake, this.board);
       });
@@ -114,13 +133,18 @@ export class Forwarder extends EventEmitter<Events> {
   }
 
   /**
-   * Resolves when frames are being forwarded; rejects with why they cannot be, and then nothing of it is
-   * left. Events of the start itself come after that, when there has been time to listen to them.
+   * Resolves when frames are being forwarded; rejects with why they cannot be, RestoreFailed included, and then nothing of
+   * it is left. Events of the start itself come after that, when there has been time to listen to them.
    */
-  static async start(config: Config, seed: Uint8Array): Promise<Forwarder> {
-    const forwarder = new Forwarder(config, seed);
+  static async start(
+    config: Config,
+    seed: Uint8Array,
+    { restore, restored }: StartOptions = {},
+  ): Promise<Forwarder> {
+    const forwarder = new Forwarder(config, seed, restore !== undefined);
     try {
       await Promise.all(forwarder.workers.map(({ ready }) => ready));
+      if (restore !== undefined) forwarder.restored = await forwarder.restore(restore, restored);
     } catch (error) {
       forwarder.board.giveUpTurns();
       await forwarder.stop();
@@ -128,6 +152,15 @@ export class Forwarder extends EventEmitter<Events> {
     }
     setImmediate(() => forwarder.tellEarly());
     return forwarder;
+  }
+
+  private async restore(snapshot: Snapshot, restored?: () => void): Promise<RestoreReport> {
+    const { workers, config, shares } = this;
+    try {
+      return await restoreAll(workers, snapshot, { config, shareShift: shares.shift }, restored);
+    } catch (error) {
+      throw new RestoreFailed(error instanceof Error ? error.message : String(error));
+    }
   }
 
   /** Switches to another configuration, or rejects and goes on with the one in force. */
@@ -345,6 +378,18 @@ export class Forwarder extends EventEmitter<Events> {
       if (input === undefined) throw new Error(`device ${request.device} is gone`);
       return input;
     });
+  }
+
+  /**
+   * Saves what can go on in another process (host/snapshot.ts).
+   * @param write  is given the snapshot's bytes, piece by piece
+   * @param halt  to forward nothing any more: the last thing before `stop`
+   * @returns how many bytes
+   */
+  save(write: (bytes: Uint8Array) => void, { halt = false } = {}): Promise<number> {
+    const saving = this.saving.then(() => saveAll(this.workers, write, halt));
+    this.saving = saving.catch(() => {});
+    return saving;
   }
 
   /** Resolves when all interfaces are closed, or workers were ended because they did not close them. */

@@ -19,6 +19,8 @@ export interface WorkerStart {
   readonly wakeFds: readonly number[];
   readonly board: BoardBuffers;
   readonly first: ConfigurationOrder;
+  /** It forwards nothing before it is told to: what another process has saved comes first. */
+  readonly awaits: boolean;
 }
 
 /** A configuration as a worker takes it. */
@@ -58,7 +60,34 @@ export type Order =
   | ExamineOrder
   | TraceOrder
   | ExternalsOrder
-  | NeighborsOrder;
+  | NeighborsOrder
+  | SaveOrder
+  | RestoreOrder
+  /** External ports that stay with the workers of their hosts: records of abi's MovedPortAt. */
+  | { kind: "movePorts"; id: number; ports: Uint8Array }
+  /** Forwards from now on; the PCP server's time goes on from so many seconds ago, or begins. */
+  | { kind: "begin"; id: number; epoch: number | undefined }
+  /** Forwards nothing any more. What it knows can still be asked for. */
+  | { kind: "halt"; id: number };
+
+/** What is to go on in another process, a piece at a time. */
+export interface SaveOrder {
+  readonly kind: "save";
+  readonly id: number;
+  /** From the beginning. */
+  readonly begins: boolean;
+}
+
+/** Whole records that were saved, in their order. */
+export interface RestoreOrder {
+  readonly kind: "restore";
+  readonly id: number;
+  readonly records: Uint8Array;
+  /** Milliseconds since they were written. */
+  readonly elapsed: number;
+  /** Frames may have been forwarded since. */
+  readonly old: boolean;
+}
 
 /** At least `count` addresses, from the `first`-th on, of the pool with this index in the configuration in force. */
 export interface ExternalsOrder {
@@ -143,12 +172,23 @@ export type Answer =
   /** Pages of abi's ExternalRowAt, NeighborRowAt rows, and the number of the configuration that they are of. */
   | { kind: "externals"; id: number; configuration: number; rows: Uint8Array[] }
   | { kind: "neighbors"; id: number; configuration: number; rows: Uint8Array[] }
+  /** Records that were written just before `wall`, milliseconds since 1970. */
+  | { kind: "saved"; id: number; records: Uint8Array; wall: number; isDone: boolean }
+  /** What has become of all records so far: by abi's Fate. */
+  | { kind: "restored"; id: number; fates: RawFates }
   /** Rows of abi's EventAt, the number of the configuration whose pools they name, and both clocks behind them. */
   | { kind: "events"; configuration: number; rows: Uint8Array; sample: ClockSample }
   /** So many events found no place. */
   | { kind: "eventsLost"; events: number }
   | { kind: "link"; interface: string; event: LinkEvent }
   | { kind: "notice"; text: string };
+
+/** How many records of each kind had which Fate. */
+export interface RawFates {
+  readonly conns: readonly number[];
+  readonly grants: readonly number[];
+  readonly ports: readonly number[];
+}
 
 /** What a search has found. */
 export interface Found {

@@ -15,12 +15,21 @@ import type { Interface } from "./device/device.js";
 import { poll, ready, WakeUp } from "./device/libc.js";
 import { type InterfaceOrder, type Opened, Opener, windowBytes } from "./device/open.js";
 import { Loop } from "./loop.js";
-import type { Answer, ConfigurationOrder, Order, RawCounters, WorkerStart } from "./orders.js";
+import type {
+  Answer,
+  ConfigurationOrder,
+  Order,
+  RawCounters,
+  RawFates,
+  RestoreOrder,
+  WorkerStart,
+} from "./orders.js";
 import { Patience } from "./patience.js";
 import { Allowances } from "./workers/allowances.js";
 import { Board } from "./workers/board.js";
 import { HandOff, handOffWindowBytes } from "./workers/handoff.js";
 import { Jobs, SLICE } from "./workers/jobs.js";
+import { fatesOf, restoreRecords } from "./workers/restoring.js";
 import { Workload } from "./workload.js";
 
 /** Looks after links, and ends a sleep, at least this often. */
@@ -88,6 +97,8 @@ class Forwarding {
   /** What is left of a preparation. */
   private preparing: Iterator<void> | undefined;
   private stopped = false;
+  /** It takes orders but no frames: what was saved is still to come, or it is to be saved. */
+  private isHalted: boolean;
 
   constructor(
     start: WorkerStart,
@@ -106,6 +117,8 @@ class Forwarding {
     this.loop = new Loop(this.datapath, [], this.handOff);
     this.opener = new Opener(this.datapath, first.interfaces, worker, (text) => this.notice(text));
     this.inForce = first;
+    this.isHalted = start.awaits;
+    this.datapath.beginRestore();
     this.jobs = new Jobs(
       this.datapath,
       () => this.inForce.number,
@@ -144,7 +157,7 @@ class Forwarding {
         if (emptyTurns % CLOCK_TURNS === 0) nowMs = performance.now();
         const now = Math.floor(nowMs);
         this.workload.begin(nowMs);
-        const received = this.loop.turn(now);
+        const received = this.isHalted ? 0 : this.loop.turn(now);
         this.workload.end(received);
         emptyTurns = received > 0 ? 0 : emptyTurns + 1;
         // A batch makes fewer events than find a place, so none is lost while each is told after its turn.
@@ -189,6 +202,10 @@ class Forwarding {
   }
 
   private sleep(now: number): void {
+    if (this.isHalted) {
+      this.sleepHalted();
+      return;
+    }
     const closing = this.gone.length > 0 ? this.closedAt + CLOSE_MS : Number.POSITIVE_INFINITY;
     const due = Math.min(this.loop.wait(now), this.checkedAt + CHECK_MS - now, closing - now);
     if (due <= 0) return;
@@ -204,6 +221,12 @@ class Forwarding {
     const wake = this.wakes[this.worker] as WakeUp;
     const fds = this.opened.flatMap(({ device }) => device.fds);
     if (poll([wake.fd, ...fds], ms) > 0 && ready(0)) wake.drain();
+  }
+
+  /** Frames wait in the kernel, and wake nobody. */
+  private sleepHalted(): void {
+    const wake = this.wakes[this.worker] as WakeUp;
+    if (poll([wake.fd], CHECK_MS) > 0 && ready(0)) wake.drain();
   }
 
   private check(now: number): void {
@@ -283,6 +306,20 @@ class Forwarding {
           id: order.id,
           configuration: this.inForce.number,
           counters: this.counters(),
+        });
+        return;
+      case "restore":
+        this.answer({ kind: "restored", id: order.id, fates: this.restore(order) });
+        return;
+      case "movePorts":
+        this.done(order.id, () => this.datapath.movePorts(order.ports));
+        return;
+      case "begin":
+        this.done(order.id, () => this.beginForwarding(order.epoch));
+        return;
+      case "halt":
+        this.done(order.id, () => {
+          this.isHalted = true;
         });
         return;
       case "conns":
@@ -444,6 +481,19 @@ class Forwarding {
       work: [this.workload.read()],
       eventsLost: this.datapath.lostEvents,
     };
+  }
+
+  private restore(order: RestoreOrder): RawFates {
+    const { datapath, allowances } = this;
+    restoreRecords(datapath, order, clock(), (zone) => allowances.lend(zone));
+    this.tellEvents();
+    return fatesOf(datapath);
+  }
+
+  private beginForwarding(epoch: number | undefined): void {
+    this.datapath.endRestore(clock());
+    if (epoch !== undefined) this.datapath.keepEpoch(epoch);
+    this.isHalted = false;
   }
 
   private connRows(first: number): Uint8Array[] {

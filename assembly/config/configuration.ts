@@ -74,6 +74,11 @@ export class ZoneState {
   allowance: u32;
   /** What of the limit the other workers have, when the host last said so. */
   elsewhere: u32;
+  /** Whether the snapshot that is being restored means the same tenant by the number (nat/restore.ts). */
+  isSaved: bool;
+  private pad0: u8;
+  private pad1: u16;
+  private pad2: u32;
 
   /** Adds a device's counters (abi: DeviceCounterAt) to the zone's. */
   addDevice(counters: usize): void {
@@ -124,12 +129,12 @@ export class DeviceState {
   private pad: u32;
 }
 
-const ZONE_STATE_BYTES: usize = 88;
+const ZONE_STATE_BYTES: usize = 96;
 const POOL_STATE_BYTES: usize = 32;
 const DEVICE_STATE_BYTES: usize = 24;
 const CONFIGURATION_BYTES: usize = 256;
 
-if (offsetof<ZoneState>() != ZONE_STATE_BYTES) ERROR("a ZoneState is 88 bytes");
+if (offsetof<ZoneState>() != ZONE_STATE_BYTES) ERROR("a ZoneState is 96 bytes");
 if (offsetof<PoolState>() != POOL_STATE_BYTES) ERROR("a PoolState is 32 bytes");
 if (offsetof<ZoneState>("dropped") != ZoneCounterAt.Dropped)
   ERROR("ZoneState begins as ZoneCounterAt");
@@ -437,6 +442,14 @@ export class Configuration {
     return (
       nameBytes == otherNameBytes &&
       memory.compare(this.strings + name, other.strings + otherName, nameBytes) == 0
+    );
+  }
+
+  /** Whether the zone with this index has this name. */
+  isNamed(index: u32, name: usize, nameBytes: u32): bool {
+    const zone = this.zone(index);
+    return (
+      nameBytes == zone.nameBytes && memory.compare(this.strings + zone.name, name, nameBytes) == 0
     );
   }
 

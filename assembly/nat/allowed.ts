@@ -66,6 +66,13 @@ export function lapseOf(conn: Conn): Lapse {
   }
 }
 
+/** The pool (index) behind which the configuration in force would put a conn; NONE where it would not. */
+export function poolOf(conn: Conn): u32 {
+  const index = originalFlow(conn);
+  if (index == NONE || active.flow(index).action != <u32>FlowAction.Masquerade) return NONE;
+  return active.flow(index).pool;
+}
+
 /**
  * Whether a conn, by which its mapping's filter lets others in, may still do so: the configuration in force
  * allows it, and filters no stricter than when its mapping was made.

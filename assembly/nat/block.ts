@@ -37,6 +37,10 @@ export class Block {
   static of(external: u32, unit: u32): Block {
     return changetype<Block>(External.at(external).block(unit));
   }
+  /** The unit that a port is in. */
+  static withPort(external: u32, port: u32): Block {
+    return Block.of(external, port >> UNIT_SHIFT);
+  }
   static named(name: u32): Block {
     return Block.of(externalOf(name), name & (EXTERNAL_BLOCKS - 1));
   }
@@ -94,6 +98,11 @@ export function takeBlock(
     return give(host, external, at, ports);
   }
   return NONE;
+}
+
+/** Gives a host the block of so many ports from `at` on, which it had before, if it is nobody's. Its name, or NONE. */
+export function retakeBlock(host: u32, external: u32, at: u32, ports: u32): u32 {
+  return isNobodys(external, at, ports) ? give(host, external, at, ports) : NONE;
 }
 
 /** Whether no unit of a range of ports has an owner, and none of its ports is in use. */

@@ -188,6 +188,14 @@ export class Conn {
     store<u64>(at, load<u64>(at, offsetof<Conn>("bytes0")) + bytes, offsetof<Conn>("bytes0"));
   }
 
+  /** Packets and bytes of both directions, 32 bytes: to another place, or from it. */
+  copyTraffic(to: usize): void {
+    memory.copy(to, changetype<usize>(this) + offsetof<Conn>("packets0"), 32);
+  }
+  restoreTraffic(from: usize): void {
+    memory.copy(changetype<usize>(this) + offsetof<Conn>("packets0"), from, 32);
+  }
+
   /** Base for a field that stands twice, `1 << shift` bytes apart. */
   private field(direction: Direction, shift: u32): usize {
     return changetype<usize>(this) + ((<usize>direction) << shift);

@@ -21,6 +21,7 @@ import {
 import { BITMAP_BYTES, Bitmap } from "../table/bitmap";
 import { NONE } from "../table/none";
 import { IpProtocol } from "../wire/ipv4";
+import { MovedPort, notePort } from "./moved";
 import { Tuple } from "./tuple";
 
 /** What a PoolState counts beside the bitmaps: ports of blocks. */
@@ -99,6 +100,7 @@ export class External {
       this.bitmap(which).clear();
       if (arena.workers > 1) excludeOthers(this.bitmap(which), address, pool);
     }
+    for (let i: u32 = 0; i < arena.movedPorts; i++) this.movePort(MovedPort.at(i));
     memory.fill(this.block(0), 0xff, EXTERNAL_BLOCKS * RecordBytes.Block);
   }
 
@@ -106,6 +108,18 @@ export class External {
     return Bitmap.view(
       changetype<usize>(this) + RecordBytes.ExternalHeader + <usize>which * BITMAP_BYTES,
     );
+  }
+
+  /** Has, or has no more, a port of its that was left with another worker; nobody has got it yet. */
+  movePort(moved: MovedPort): void {
+    if (moved.address != this.address || moved.zone != this.zone) return;
+    const port: u32 = moved.port;
+    for (let which: u32 = 0; which < EXTERNAL_BITMAPS; which++) {
+      const worker = moved.worker(which);
+      if (worker == NONE) continue;
+      if (worker == arena.worker) this.bitmap(which).include(port);
+      else if (!this.bitmap(which).has(port)) this.bitmap(which).exclude(port, port);
+    }
   }
 
   /** Where the record of a unit of ports stands (nat/block.ts). */
@@ -145,7 +159,20 @@ export class External {
 if (offsetof<External>() > <usize>RecordBytes.ExternalHeader)
   ERROR("an External outgrew its header");
 
-/** Which worker's a port of an external address is, unless it is a subscriber's. The same after every start. */
+/** Moves the ports of so many records at Exchange.Rows (abi: MovedPortAt), before anybody has got one of them. */
+export function movePorts(count: u32): void {
+  for (let n: u32 = 0; n < count; n++) {
+    const index = notePort(n);
+    if (index == NONE) continue;
+    const moved = MovedPort.at(index);
+    const zone = active.zoneIndex(moved.zone);
+    const external =
+      zone == NONE ? NONE : active.externalByAddress.get(pairKey(zone, moved.address));
+    if (external != NONE) External.at(external).movePort(moved);
+  }
+}
+
+/** Which worker's a port of an external address would be, unless it is a subscriber's. The same after every start. */
 export function shareOf(address: u32, port: u32): u32 {
   return ((port >> arena.shareShift) + (address & 0xffff)) % arena.workers;
 }

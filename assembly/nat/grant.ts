@@ -193,16 +193,52 @@ export function grant(
     if (verdict != PcpResult.Success) return verdict;
     mapping = made;
   }
-  if (held == NONE) held = hold(mapping, ask);
+  if (held == NONE) held = hold(mapping, ask.nonceLow, ask.nonceHigh);
   if (held == NONE) return PcpResult.NoResources;
   const given = Grant.at(held);
   given.ingress = active.device(device).port;
-  given.flags = (pool.flags & PoolFlag.InboundRefresh) == 0 ? <u16>ConnFlag.KeepsExpiry : 0;
+  given.flags = flagsOf(pool);
   given.validated = arena.configured;
   given.expiry = arena.now + seconds * 1000;
   grantWheel.add(held, given.expiry);
   granted = held;
   return PcpResult.Success;
+}
+
+/** Bits of ConnFlag that conns have which come in by a grant of the pool. */
+function flagsOf(pool: PoolRecord): u16 {
+  return (pool.flags & PoolFlag.InboundRefresh) == 0 ? <u16>ConnFlag.KeepsExpiry : 0;
+}
+
+/** The pool (index) that would give an inside endpoint, behind the device with this number, what it asks for; NONE. */
+export function poolForGrant(inside: Tuple, ingress: u32): u32 {
+  const zone = active.zoneIndex(inside.zone);
+  if (zone == NONE || (active.zone(zone).flags & <u16>ZoneFlag.Pcp) == 0) return NONE;
+  const device = active.deviceByPort.get(ingress);
+  return poolFor(queryFor(zone, device, inside.source, inside.sourcePort, inside.protocol));
+}
+
+/** Holds a mapping as it was held before a restart, for so many milliseconds more. The grant, or NONE. */
+export function holdAgain(
+  mapping: u32,
+  pool: PoolRecord,
+  zoneIndex: u32,
+  nonceLow: u64,
+  nonceHigh: u32,
+  ingress: u32,
+  left: u32,
+): u32 {
+  const held = Mapping.at(mapping);
+  if (held.grant != NONE || hasRoom(zoneIndex, held) != PcpResult.Success) return NONE;
+  const index = hold(mapping, nonceLow, nonceHigh);
+  if (index == NONE) return NONE;
+  const given = Grant.at(index);
+  given.ingress = <u16>ingress;
+  given.flags = flagsOf(pool);
+  given.validated = arena.configured;
+  given.expiry = arena.now + left;
+  grantWheel.add(index, given.expiry);
+  return index;
 }
 
 function isAsWanted(mapping: Mapping, ask: PcpMap): bool {
@@ -300,7 +336,7 @@ function refuse(reason: u32, pool: PoolRecord, query: FlowQuery): PcpResult {
 }
 
 /** Makes the grant that holds a mapping. NONE, and a mapping that nobody else uses is gone, without room. */
-function hold(index: u32, ask: PcpMap): u32 {
+function hold(index: u32, nonceLow: u64, nonceHigh: u32): u32 {
   const mapping = Mapping.at(index);
   mapping.conns++;
   const place = grantSlab.take();
@@ -312,8 +348,8 @@ function hold(index: u32, ask: PcpMap): u32 {
   mapping.grant = place;
   const given = Grant.at(place);
   given.mapping = index;
-  given.nonceLow = ask.nonceLow;
-  given.nonceHigh = ask.nonceHigh;
+  given.nonceLow = nonceLow;
+  given.nonceHigh = nonceHigh;
   countZone(mapping, 1);
   return place;
 }

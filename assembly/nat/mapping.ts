@@ -189,6 +189,44 @@ export function makeOwn(
   return index;
 }
 
+/** The own mapping with this key and behaviour that has this external endpoint; NONE when there is none. */
+export function findExact(key: Tuple, behaviour: u32, external: u32, port: u32): u32 {
+  const hash = key.hash;
+  for (let at: u32 = 0; at < 2; at++) {
+    const bucket = mappingIndex.bucket(hash, at);
+    for (let fits = Index.matches(bucket, hash); fits != 0; fits &= fits - 1) {
+      const index = Index.handle(bucket, ctz(fits));
+      const mapping = Mapping.at(index);
+      if (!mapping.equals(key) || mapping.has(MappingFlag.Shared)) continue;
+      if (<u32>mapping.behaviour != behaviour || mapping.external != external) continue;
+      if (<u32>mapping.port == port) return index;
+    }
+    if (Index.isWhole(bucket)) break;
+  }
+  return NONE;
+}
+
+/** Makes an own mapping as it was before a restart, of an external port that was taken for it. NONE without room. */
+export function remakeOwn(
+  which: u32,
+  host: u32,
+  key: Tuple,
+  behaviour: u32,
+  filtering: u32,
+  external: u32,
+  port: u32,
+): u32 {
+  const index = make(key, key.hash, external, port, which);
+  if (index == NONE) return NONE;
+  const mapping = Mapping.at(index);
+  mapping.host = host;
+  mapping.behaviour = <u8>behaviour;
+  mapping.filtering = <u8>filtering;
+  Host.at(host).countPort(which, 1);
+  noteMapping(EventKind.MappingCreated, key, mapping.externalAddress, port);
+  return index;
+}
+
 /** Makes the mapping of a port that many are to share. */
 export function makeShared(external: u32, which: u32, protocol: u32, port: u32): u32 {
   const key = Tuple.view(keyScratch);

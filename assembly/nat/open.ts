@@ -116,10 +116,10 @@ function openTo(
 }
 
 /** Why `begin` gave no conn. */
-let refusal: u32 = 0;
+export let refusal: u32 = 0;
 
 /** A cleared conn of the zone, if its limit and the table allow one more; else NONE, and `refusal`. */
-function begin(zoneIndex: u32, original: Tuple, packet: Packet): u32 {
+export function begin(zoneIndex: u32, original: Tuple, packet: Packet): u32 {
   if (isAtLimit(zoneIndex)) {
     if (mayAskForMore(packet, zoneIndex)) {
       refusal = Reason.HandedOff;
@@ -149,7 +149,7 @@ function begin(zoneIndex: u32, original: Tuple, packet: Packet): u32 {
 }
 
 /** Whether the zone has as many conns as its limit, or what of it the host has lent this worker, allows. */
-function isAtLimit(zoneIndex: u32): bool {
+export function isAtLimit(zoneIndex: u32): bool {
   const most = active.zone(zoneIndex).connsMax;
   if (most == 0) return false;
   const state = active.zoneState(zoneIndex);
@@ -160,7 +160,7 @@ function isAtLimit(zoneIndex: u32): bool {
  * Lets a conn begin whose tuples, with these hashes, stand; gives everything back where `verdict`, or a step here,
  * forbids it.
  */
-function finish(
+export function finish(
   index: u32,
   zoneIndex: u32,
   verdict: u32,

@@ -23,6 +23,7 @@ import { NONE } from "../table/none";
 import { prefixMask } from "../table/prefix";
 import { ordinalAt } from "./deterministic";
 import { bitmapOf, External, shareOf } from "./external";
+import { movedTo } from "./moved";
 import { Tuple } from "./tuple";
 
 /** Multipliers of the hash of a host: odd, the second one 2^32 by the golden ratio (D. Knuth, 1973). */
@@ -37,14 +38,18 @@ export function ownerOfHost(zone: u32, address: u32): u32 {
 
 /** The worker that a packet with this tuple, in the zone with this index, belongs to. */
 export function ownerOf(tuple: Tuple, zoneIndex: u32): u32 {
-  if (bitmapOf(tuple.protocol) != NONE) {
+  const which = bitmapOf(tuple.protocol);
+  if (which != NONE) {
     const index = active.externalByAddress.get(pairKey(zoneIndex, tuple.destination));
-    if (index != NONE) return ownerOfPort(External.at(index), tuple.destinationPort);
+    if (index != NONE) return ownerOfPort(External.at(index), which, tuple.destinationPort);
   }
   return ownerOfHost(tuple.zone, tuple.source);
 }
 
-function ownerOfPort(external: External, port: u32): u32 {
+/** The worker that has a port of an external address, of the bitmap's protocol. */
+export function ownerOfPort(external: External, which: u32, port: u32): u32 {
+  const moved = movedTo(external.zone, external.address, which, port);
+  if (moved != NONE) return moved;
   const pool = active.pool(external.pool);
   if (pool.allocation == <u8>Allocation.Deterministic) {
     const ordinal = ordinalAt(pool, external.address, port);

@@ -27,6 +27,7 @@ import {
   firstPort,
   giveBack,
   lastPort,
+  retakeBlock,
   takeBlock,
   takeBlockPort,
 } from "./block";
@@ -125,6 +126,54 @@ export function takeWanted(
   if (pool.allocation == <u8>Allocation.Block) takeBlockPort(blockWith(host, external, port));
   taken = external;
   return true;
+}
+
+/**
+ * Takes the very port that an inside endpoint had before a restart (`host` NONE: that it shared); false where the pool would
+ * not let it keep the port, or it is not free.
+ */
+export function retakePort(
+  pool: PoolRecord,
+  which: u32,
+  host: u32,
+  inside: Tuple,
+  external: u32,
+  port: u32,
+): bool {
+  const address = External.at(external);
+  if (port == 0 || forwardedUpTo(external, pool.zone, inside.protocol, port) != NONE) return false;
+  if (pool.allocation == <u8>Allocation.Deterministic) {
+    const zoneIndex = active.zoneIndex(inside.zone);
+    if (!mayHave(pool, zoneIndex, inside.source, address.address, port)) return false;
+  }
+  const isBlocked = pool.allocation == <u8>Allocation.Block;
+  const name = isBlocked ? blockFor(pool, host, external, port) : NONE;
+  if (isBlocked && name == NONE) return false;
+  if (!address.bitmap(which).set(port)) {
+    if (name != NONE && Block.named(name).used == 0) giveBack(name);
+    return false;
+  }
+  address.countUse(which, 1);
+  watchPool(address, which, inside.protocol);
+  if (name != NONE) takeBlockPort(name);
+  return true;
+}
+
+/** The host's block with this port, which it has or gets back; NONE when it may not have it. */
+export function blockFor(pool: PoolRecord, host: u32, external: u32, port: u32): u32 {
+  if (host == NONE) return NONE;
+  const known = blockWith(host, external, port);
+  if (known != NONE) return known;
+  const ports: u32 = pool.blockPorts;
+  const at = (port / ports) * ports;
+  // One outside of the pool's range is kept, as ports are, and does not count.
+  const counts = at >= <u32>pool.portLow && at + ports - 1 <= <u32>pool.portHigh;
+  let blocks: u32 = 0;
+  for (let name = Host.at(host).blocks; name != NONE; name = Block.named(name).next) {
+    if (isOf(pool, name)) blocks++;
+  }
+  if (counts && blocks >= <u32>pool.blocksPerHost) return NONE;
+  return retakeBlock(host, external, at, ports);
 }
 
 /** Index of the pool's external address that is meant, NONE when it is not the pool's. */

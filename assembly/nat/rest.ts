@@ -28,6 +28,11 @@ function placeAt(n: u32): usize {
 
 /** Lets a port rest that nobody uses any more. */
 export function rest(external: u32, which: u32, port: u32): void {
+  restSince(external, which, port, arena.now);
+}
+
+/** Lets a port rest that nobody has used since `began`. */
+export function restSince(external: u32, which: u32, port: u32, began: u32): void {
   if (active.delay(ImageAt.HoldDown) == 0) {
     free(external, which, port);
     return;
@@ -36,7 +41,7 @@ export function rest(external: u32, which: u32, port: u32): void {
   External.at(external).countResting(which, 1);
   const at = placeAt(arena.restCount++);
   store<u32>(at, external | (port << 16));
-  store<u32>(at, (((arena.now >> STEP_SHIFT) & TIME_MASK) << 2) | which, 4);
+  store<u32>(at, (((began >> STEP_SHIFT) & TIME_MASK) << 2) | which, 4);
 }
 
 /** Frees at most `limit` ports that have rested long enough. */
@@ -47,10 +52,25 @@ export function freeRested(limit: u32): void {
 /** Milliseconds until a port has rested long enough: 0 when one has, NONE when none rests. */
 export function restWait(): u32 {
   if (arena.restCount == 0) return NONE;
-  const began = load<u32>(placeAt(0), 4) >> 2;
-  const rested = (((arena.now >> STEP_SHIFT) - began) & TIME_MASK) << STEP_SHIFT;
+  const rested = restedAt(0);
   const asked = active.delay(ImageAt.HoldDown) + (1 << STEP_SHIFT);
   return rested >= asked ? 0 : asked - rested;
+}
+
+/** Of the n-th of the ports that rest: for how many milliseconds it has. */
+export function restedAt(n: u32): u32 {
+  const began = load<u32>(placeAt(n), 4) >> 2;
+  return (((arena.now >> STEP_SHIFT) - began) & TIME_MASK) << STEP_SHIFT;
+}
+/** Index of its external address, None.Short where that is another one by now; the port; its bitmap. */
+export function externalAtRest(n: u32): u32 {
+  return load<u32>(placeAt(n)) & 0xffff;
+}
+export function portAtRest(n: u32): u32 {
+  return load<u32>(placeAt(n)) >> 16;
+}
+export function whichAtRest(n: u32): u32 {
+  return load<u32>(placeAt(n), 4) & 3;
 }
 
 function freeOldest(): void {

@@ -67,6 +67,12 @@ export class Shift {
     return index;
   }
 
+  /** As it was saved at `from`, but for whose it is. */
+  restore(from: usize): void {
+    memory.copy(changetype<usize>(this), from, offsetof<Shift>("zone"));
+    this.lines = load<u8>(from, offsetof<Shift>("lines"));
+  }
+
   /** Both directions begin anew (RFC 9293 section 3.6.1). */
   clear(): void {
     memory.fill(changetype<usize>(this), 0, offsetof<Shift>("zone"));

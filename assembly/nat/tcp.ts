@@ -57,12 +57,20 @@ export function followTcp(conn: Conn, packet: Packet): u32 {
     (flags & TcpFlag.Ack) != 0 &&
     windows.reaches(direction, sequence, end) &&
     windows.acknowledges(direction, tcp.acknowledgment);
-  if (!isInside && !isLiberal()) return Reason.TcpOutOfWindow;
+  if (!isInside && !isLiberal() && !catchesUp(windows, packet, tcp, end)) {
+    return Reason.TcpOutOfWindow;
+  }
   // A SYN of an open connection is for the other end to challenge (RFC 5961 section 4.2).
   if (isSyn && conn.phase != ConnPhase.New) return ASIDE;
   if (isInside) windows.note(direction, tcp, end, isSyn);
   advance(conn, windows, direction, tcp);
   return CONTINUE;
+}
+
+/** Whether a segment outside of windows that a restart has left behind says where they are now. */
+function catchesUp(windows: Windows, packet: Packet, tcp: Tcp, end: u32): bool {
+  const flags = packet.flags & (TcpFlag.Syn | TcpFlag.Ack);
+  return flags == TcpFlag.Ack && windows.bothHeard && windows.follow(packet.direction, tcp, end);
 }
 
 /** The phase after a segment that is neither RST nor a SYN alone. */

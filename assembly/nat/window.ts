@@ -12,7 +12,7 @@
  * edge long ago, and SACK and reordering stay inside of it.
  */
 
-import { clear, RecordBytes, windows } from "../memory";
+import { arena, clear, RecordBytes, windows } from "../memory";
 import { Direction } from "../packet";
 import { NO_SCALE, Tcp } from "../wire/tcp";
 
@@ -26,10 +26,14 @@ enum WindowState {
   ScaleReply = 8,
   /** The first SYN was one of the reply direction. */
   OpenedByReply = 16,
+  /** It was restored, and segments may have passed since it was saved. */
+  Old = 32,
 }
 
 /** RFC 7323 section 2.3: a larger shift count counts as this one. */
 const SCALE_MAX: u32 = 14;
+/** How long after a restart windows that are old follow what comes: RFC 5382 REQ-5, the transitory timeout. */
+const OLD_MS: u32 = 240_000;
 /** An acknowledgment may always be this old: the largest window without scaling. */
 const OLD_ACK: u32 = 65535;
 
@@ -161,6 +165,34 @@ export class Windows {
     }
     const window = isSyn ? tcp.window : tcp.window << this.shift(direction);
     if (window > this.window(direction)) store<u32>(base, window, offsetof<Windows>("window0"));
+  }
+
+  /** As they were saved at `from`; `old` where segments may have passed since. */
+  restore(from: usize, old: bool): void {
+    memory.copy(changetype<usize>(this), from, RecordBytes.Window);
+    this.state &= ~(<u8>WindowState.Old);
+    if (old) this.state |= <u8>WindowState.Old;
+  }
+
+  /**
+   * Moves windows that are old to where a segment is that was found outside of them; false where they are not old, or
+   * no longer after a restart.
+   */
+  follow(direction: Direction, tcp: Tcp, end: u32): bool {
+    if ((this.state & WindowState.Old) == 0) return false;
+    if (arena.now - arena.restoredAt >= OLD_MS) {
+      this.state &= ~(<u8>WindowState.Old);
+      return false;
+    }
+    const base = this.field(direction);
+    store<u32>(base, end, offsetof<Windows>("end0"));
+    store<u32>(base, tcp.acknowledgment, offsetof<Windows>("acked0"));
+    // What it acknowledges has been sent.
+    const other = this.field(direction ^ 1);
+    if (isAfter(tcp.acknowledgment, this.end(direction ^ 1))) {
+      store<u32>(other, tcp.acknowledgment, offsetof<Windows>("end0"));
+    }
+    return true;
   }
 }
 if (offsetof<Windows>() != RecordBytes.Window) ERROR("the Windows of a conn are 32 bytes");

@@ -87,6 +87,13 @@ export class Bitmap {
     }
   }
 
+  /** Number `i`, which was excluded, can be taken. */
+  include(i: u32): void {
+    if (!this.has(i)) return;
+    this.give(i);
+    this.count++;
+  }
+
   /** Gives number `i` back; one that is not taken is left alone. */
   give(i: u32): void {
     if (!this.has(i)) return;

@@ -4,6 +4,7 @@ import { Control } from "../control/control.js";
 import { Logbook } from "../control/logbook.js";
 import { SOCKET_FOLDER } from "../control/protocol/names.js";
 import { Router, type Source } from "../control/router.js";
+import { Snapshots } from "../control/snapshots.js";
 import type { Forwarder } from "../forwarder.js";
 import type { Now } from "../state/deadline.js";
 import { StateDirectory } from "../state/files.js";
@@ -63,6 +64,7 @@ interface Running {
 
 interface Values extends ControlValues {
   readonly state?: string | undefined;
+  readonly snapshot: string;
 }
 
 function clock(): Now {
@@ -86,7 +88,9 @@ async function start(path: string | undefined, values: Values, logbook: Logbook)
     const store = Store.open(directory, clock());
     for (const notice of store.notices) logbook.notice(notice);
     const first = firstSource(path, store, logbook);
-    const router = await Router.start({ store, first, seed: randomBytes(16), logbook, clock });
+    const seed = randomBytes(16);
+    const snapshots = snapshotsIn(directory, values, logbook);
+    const router = await Router.start({ store, first, seed, logbook, clock, snapshots });
     router.on("event", (event) => printEvent(event, router));
     try {
       const control = await Control.start({
@@ -111,6 +115,19 @@ async function start(path: string | undefined, values: Values, logbook: Logbook)
     state.release();
     throw error;
   }
+}
+
+/** What is kept in the state directory, where there is one, of conns. */
+function snapshotsIn(
+  { folder }: StateDirectory,
+  { state, snapshot }: Values,
+  logbook: Logbook,
+): Snapshots | undefined {
+  if (!/^\d{1,6}$/.test(snapshot)) {
+    throw new UsageError(`--snapshot: a number of seconds expected, found '${snapshot}'`);
+  }
+  if (state === undefined) return undefined;
+  return new Snapshots(folder, Number(snapshot), (line) => logbook.notice(line));
 }
 
 /** What runs while the store is empty. */

@@ -64,8 +64,15 @@ export const RUN_OPTIONS = {
     value: "DIR",
     names: "folder",
     help:
-      "keep revisions of the configuration, and tokens, in DIR. The revision that was confirmed last runs, and CONFIG " +
-      "only while there is none. Without it revisions are gone with the process",
+      "keep revisions of the configuration, tokens and conns in DIR. The revision that was confirmed last runs, and " +
+      "CONFIG only while there is none; conns that it still allows go on from one process to the next. Without it " +
+      "revisions and conns are gone with the process",
+  },
+  snapshot: {
+    type: "string",
+    value: "SECONDS",
+    default: "30",
+    help: "keep conns in DIR so often, and not only when it stops; 0 for never",
   },
   stats: { type: "boolean", help: "print a line of counters every second" },
   user: {

@@ -8,7 +8,7 @@ import { EventEmitter } from "node:events";
 import type { Config } from "../config/model.js";
 import { parseConfig } from "../config/parse.js";
 import type { Examination } from "../examination.js";
-import { Forwarder } from "../forwarder.js";
+import { Forwarder, RestoreFailed } from "../forwarder.js";
 import { Diverged, type Target } from "../state/change.js";
 import type { Now } from "../state/deadline.js";
 import { NothingPending, Unchanged } from "../state/refusal.js";
@@ -18,6 +18,7 @@ import type { EventView } from "../telemetry/event.js";
 import { EventLog } from "../telemetry/eventlog.js";
 import { textOf } from "./channel.js";
 import type { Logbook } from "./logbook.js";
+import type { Snapshots } from "./snapshots.js";
 
 /** Milliseconds between looks at a revision that waits to be confirmed, and between attempts to take it back. */
 const LOOK_MS = 1000;
@@ -35,6 +36,8 @@ export interface RouterOptions {
   readonly seed: Uint8Array;
   readonly logbook: Logbook;
   readonly clock: () => Now;
+  /** By which conns go on from one process to the next; without it they end with this one. */
+  readonly snapshots?: Snapshots | undefined;
 }
 
 interface Events {
@@ -57,6 +60,7 @@ export class Router extends EventEmitter<Events> {
   private readonly down = new Set<string>();
   private timer: NodeJS.Timeout | undefined;
   private isStopping = false;
+  private hasFailed = false;
 
   private constructor(
     readonly forwarder: Forwarder,
@@ -64,6 +68,7 @@ export class Router extends EventEmitter<Events> {
     private readonly store: Store,
     private readonly logbook: Logbook,
     private readonly clock: () => Now,
+    private readonly snapshots: Snapshots | undefined,
   ) {
     super();
     // Every session may listen.
@@ -77,20 +82,25 @@ export class Router extends EventEmitter<Events> {
     forwarder.on("notice", (text) => logbook.notice(text));
     forwarder.on("event", (event) => this.events.tell(event));
     forwarder.on("link", (name, event) => this.hearLink(name, event));
-    forwarder.once("failure", (error) => this.emit("failure", error));
+    forwarder.once("failure", (error) => {
+      this.hasFailed = true;
+      this.emit("failure", error);
+    });
   }
 
   /**
    * Forwards by the configuration that was confirmed last, or by the first one, which becomes a revision once it runs.
    * @throws ConfigError, Refusal, or why the interfaces cannot be opened
    */
-  static async start({ store, first, seed, logbook, clock }: RouterOptions): Promise<Router> {
+  static async start(options: RouterOptions): Promise<Router> {
+    const { store, first, seed, logbook, clock, snapshots } = options;
     const { current } = store;
     const source = current === undefined ? first : sourceOf(current);
     if (source === undefined) throw new Error("there is no configuration to run");
     const config = parseConfig(source.text, source.name);
-    const forwarder = await Forwarder.start(config, seed);
-    const router = new Router(forwarder, config, store, logbook, clock);
+    const forwarder = await startForwarder(config, seed, snapshots);
+    const router = new Router(forwarder, config, store, logbook, clock, snapshots);
+    snapshots?.begin(forwarder);
     if (current !== undefined) return router;
     const words = { who: "crosszone", note: source.name, connection: "start" };
     const request = { base: 0, text: source.text, confirmWithinSec: undefined, ...words };
@@ -211,6 +221,7 @@ export class Router extends EventEmitter<Events> {
   async stop(): Promise<void> {
     this.isStopping = true;
     clearTimeout(this.timer);
+    await this.snapshots?.end(this.hasFailed ? undefined : this.forwarder);
     await this.forwarder.stop();
     await this.events.stop();
   }
@@ -278,6 +289,23 @@ export class Router extends EventEmitter<Events> {
     else this.down.add(name);
     this.logbook.notice(`interface ${name}: ${event}`);
     this.events.tellLink(name, event);
+  }
+}
+
+/** With what was saved; where that cannot be restored, without. */
+async function startForwarder(
+  config: Config,
+  seed: Uint8Array,
+  snapshots: Snapshots | undefined,
+): Promise<Forwarder> {
+  const restore = snapshots?.find();
+  const restored = () => snapshots?.restored();
+  try {
+    return await Forwarder.start(config, seed, { restore, restored });
+  } catch (error) {
+    if (!(error instanceof RestoreFailed)) throw error;
+    snapshots?.refuse(error.message);
+    return await Forwarder.start(config, seed);
   }
 }
 

@@ -13,9 +13,21 @@ import { HeldError } from "./fileerror.js";
 
 /** A file that is being written. */
 export interface Sink {
+  /** Behind what was written before. */
   write(bytes: Uint8Array): void;
+  /** Over its beginning. */
+  rewrite(bytes: Uint8Array): void;
   /** What was written survives a loss of power, once its name does. */
   sync(): void;
+  close(): void;
+}
+
+/** A file that is being read. */
+export interface Source {
+  /** How long it was when it was opened. */
+  readonly bytes: number;
+  /** Some bytes from `at` on, at most `bytes`; none at its end. */
+  read(at: number, bytes: number): Uint8Array;
   close(): void;
 }
 
@@ -37,6 +49,8 @@ export interface Disk {
   list(directory: string): string[];
   /** The first `bytesMax + 1` bytes of a regular file; undefined when there is none. */
   read(path: string, bytesMax: number): Found | undefined;
+  /** A regular file, to be read in pieces; undefined when there is none. */
+  open(path: string): Source | undefined;
   /** Changes when the file is written or replaced; undefined when there is none. */
   stamp(path: string): string | undefined;
   /** A new file of mode 0600. */
@@ -105,6 +119,27 @@ export const systemDisk: Disk = {
     }
   },
 
+  open(path) {
+    const fd = openIfThere(path);
+    if (fd === undefined) return undefined;
+    const close = once(() => fs.closeSync(fd));
+    try {
+      const found = fs.fstatSync(fd);
+      if (!found.isFile()) throw new Error("no regular file");
+      return {
+        bytes: found.size,
+        read(at, bytes) {
+          const piece = new Uint8Array(bytes);
+          return piece.subarray(0, fs.readSync(fd, piece, 0, bytes, at));
+        },
+        close,
+      };
+    } catch (error) {
+      close();
+      throw error;
+    }
+  },
+
   stamp(path) {
     const found = fs.statSync(path, { bigint: true, throwIfNoEntry: false });
     if (found === undefined) return undefined;
@@ -122,6 +157,11 @@ export const systemDisk: Disk = {
     return {
       write(bytes) {
         for (let at = 0; at < bytes.length; ) at += fs.writeSync(fd, bytes, at);
+      },
+      rewrite(bytes) {
+        for (let at = 0; at < bytes.length; ) {
+          at += fs.writeSync(fd, bytes, at, bytes.length - at, at);
+        }
       },
       sync: () => fs.fsyncSync(fd),
       close: once(() => fs.closeSync(fd)),

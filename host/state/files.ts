@@ -12,14 +12,14 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { type Disk, type Lock, systemDisk } from "./disk.js";
+import { type Disk, type Lock, type Sink, type Source, systemDisk } from "./disk.js";
 import { StateFileError, StateWriteError } from "./fileerror.js";
 
 /** Raised when a header or a kind's content changes so that older versions would misread it. */
 const FORMAT = 1;
 
 /** The longest header, line end included: no kind is longer than 16 characters. */
-const HEADER_BYTES = 128;
+export const HEADER_BYTES = 128;
 
 const HEADER = /^crosszone ([a-z]{1,16}) ([0-9]{1,4}) ([0-9]{1,16}) ([0-9a-f]{64})$/;
 
@@ -28,15 +28,30 @@ const EXPOSED = 0o066;
 
 /** The bytes of a file with this content. */
 export function frame(kind: string, content: Uint8Array): Uint8Array {
-  const header = `crosszone ${kind} ${FORMAT} ${content.length} ${digestOf(content)}\n`;
-  return Buffer.concat([Buffer.from(header), content]);
+  const header = writeHeader(kind, `${content.length}`, digestOf(content));
+  return Buffer.concat([header, content]);
+}
+
+/** @param length  bytes of the content, in digits */
+export function writeHeader(kind: string, length: string, digest: string): Uint8Array {
+  return Buffer.from(`crosszone ${kind} ${FORMAT} ${length} ${digest}\n`);
+}
+
+/** What the header of a file says of it. */
+export interface Header {
+  /** Where the content begins, how long it is, and its SHA-256. */
+  readonly at: number;
+  readonly length: number;
+  readonly digest: string;
+  /** The length as it is written. */
+  readonly digits: string;
 }
 
 /**
- * The content of a file's bytes.
- * @throws StateFileError naming `path` when they are not what `frame` made for this kind
+ * Reads the header of a file of which these are the first bytes, all of them or `HEADER_BYTES`.
+ * @throws StateFileError naming `path` when it is none that `writeHeader` made for this kind
  */
-export function unframe(path: string, kind: string, bytes: Uint8Array): Uint8Array {
+export function readHeader(path: string, kind: string, bytes: Uint8Array): Header {
   const fail = (fault: StateFileError["fault"], detail: string): never => {
     throw new StateFileError(path, fault, detail);
   };
@@ -48,16 +63,39 @@ export function unframe(path: string, kind: string, bytes: Uint8Array): Uint8Arr
     if (isOurs && bytes.length < HEADER_BYTES) fail("torn", `${bytes.length} bytes of its header`);
   }
   const line = Buffer.from(bytes.subarray(0, Math.max(0, lineEnd))).toString("latin1");
-  const [, foundKind, format, length, digest] =
+  const [, foundKind, format, digits = "", digest = ""] =
     HEADER.exec(line) ?? fail("foreign", "does not begin as a state file of crosszone");
   if (Number(format) !== FORMAT) fail("version", `format ${format}, known is ${FORMAT}`);
   if (foundKind !== kind) fail("kind", `a file of kind ${foundKind}, expected ${kind}`);
-  const content = bytes.subarray(lineEnd + 1);
-  if (content.length < Number(length)) fail("torn", `${content.length} of ${length} bytes`);
-  if (String(content.length) !== length) {
-    fail("damaged", `${content.length} bytes where it says ${length}`);
-  }
-  if (digestOf(content) !== digest) fail("damaged", "its content is not what its sum says");
+  return { at: lineEnd + 1, length: Number(digits), digest, digits };
+}
+
+/**
+ * @param places  as many as the length has at least, in digits
+ * @throws StateFileError when a content is not as long as its header says
+ */
+export function checkLength(path: string, header: Header, found: number, places = 0): void {
+  const { length, digits } = header;
+  if (found < length) throw new StateFileError(path, "torn", `${found} of ${length} bytes`);
+  if (digits === `${found}`.padStart(places, "0")) return;
+  throw new StateFileError(path, "damaged", `${found} bytes where it says ${digits}`);
+}
+
+/** @throws StateFileError when a content has not the sum that its header says */
+export function checkDigest(path: string, { digest }: Header, found: string): void {
+  if (found === digest) return;
+  throw new StateFileError(path, "damaged", "its content is not what its sum says");
+}
+
+/**
+ * The content of a file's bytes.
+ * @throws StateFileError naming `path` when they are not what `frame` made for this kind
+ */
+export function unframe(path: string, kind: string, bytes: Uint8Array): Uint8Array {
+  const header = readHeader(path, kind, bytes);
+  const content = bytes.subarray(header.at);
+  checkLength(path, header, content.length);
+  checkDigest(path, header, digestOf(content));
   return content;
 }
 
@@ -152,37 +190,105 @@ export class Folder {
    * @throws StateWriteError and then what was there is still there, but for `isVisible`
    */
   write(name: string, kind: string, content: Uint8Array): void {
-    const path = this.pathOf(name);
-    const temporary = this.pathOf(`.${name}.tmp`);
-    let isVisible = false;
+    const writing = this.replace(name);
+    writing.write(frame(kind, content));
+    writing.finish();
+  }
+
+  /** Begins to replace a file, or to make it; what was there stays until the end. */
+  replace(name: string): Replacement {
+    return new Replacement(this.disk, this.path, name);
+  }
+
+  /** A file to be read in pieces, undefined when it is missing. @throws StateFileError for anything else */
+  open(name: string): Source | undefined {
     try {
-      this.disk.remove(temporary);
-      const sink = this.disk.create(temporary);
-      try {
-        sink.write(frame(kind, content));
-        sink.sync();
-      } finally {
-        sink.close();
-      }
-      this.disk.rename(temporary, path);
-      isVisible = true;
-      this.disk.syncDirectory(this.path);
+      return this.disk.open(this.pathOf(name));
     } catch (error) {
-      this.forget(temporary);
-      throw new StateWriteError(path, error, isVisible);
+      const detail = error instanceof Error ? error.message : String(error);
+      throw new StateFileError(this.pathOf(name), "unreadable", detail);
     }
   }
 
-  private forget(path: string): void {
+  /** Gives a file another name, over what may have it, and survives a loss of power. */
+  rename(from: string, to: string): void {
+    this.disk.rename(this.pathOf(from), this.pathOf(to));
+    this.disk.syncDirectory(this.path);
+  }
+
+  remove(name: string): void {
+    this.disk.remove(this.pathOf(name));
+  }
+}
+
+/** A file on its way to take the place of the one that has its name. */
+export class Replacement {
+  private readonly path: string;
+  private readonly temporary: string;
+  private sink: Sink | undefined;
+
+  /** @throws StateWriteError as all that follows; then it is abandoned */
+  constructor(
+    private readonly disk: Disk,
+    private readonly directory: string,
+    name: string,
+  ) {
+    this.path = join(directory, name);
+    this.temporary = join(directory, `.${name}.tmp`);
+    this.attempt(() => {
+      disk.remove(this.temporary);
+      this.sink = disk.create(this.temporary);
+    });
+  }
+
+  write(bytes: Uint8Array): void {
+    this.attempt((sink) => sink.write(bytes));
+  }
+
+  /** Writes over its beginning. */
+  rewrite(bytes: Uint8Array): void {
+    this.attempt((sink) => sink.rewrite(bytes));
+  }
+
+  /** When this returns it survives a loss of power. */
+  finish(): void {
+    let isVisible = false;
+    const { disk, directory, path, temporary } = this;
+    this.attempt(
+      (sink) => {
+        sink.sync();
+        this.close();
+        disk.rename(temporary, path);
+        isVisible = true;
+        disk.syncDirectory(directory);
+      },
+      () => isVisible,
+    );
+  }
+
+  /** What was there stays. */
+  abandon(): void {
     try {
-      this.disk.remove(path);
+      this.close();
+      this.disk.remove(this.temporary);
     } catch {
       // The next sweep has it.
     }
   }
 
-  remove(name: string): void {
-    this.disk.remove(this.pathOf(name));
+  private close(): void {
+    const { sink } = this;
+    this.sink = undefined;
+    sink?.close();
+  }
+
+  private attempt(act: (sink: Sink) => void, isVisible = () => false): void {
+    try {
+      act(this.sink as Sink);
+    } catch (error) {
+      this.abandon();
+      throw new StateWriteError(this.path, error, isVisible());
+    }
   }
 }
 

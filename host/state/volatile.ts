@@ -22,11 +22,20 @@ export function volatileDisk(): Disk {
       const bytes = files.get(path);
       return bytes && { bytes: bytes.slice(0, bytesMax + 1), mode: MODE };
     },
+    open(path) {
+      const bytes = files.get(path);
+      const read = (at: number, length: number) =>
+        bytes?.slice(at, at + length) ?? new Uint8Array();
+      return bytes && { bytes: bytes.length, read, close() {} };
+    },
     stamp: (path) => stamps.get(path)?.toString(),
     create(path) {
       put(path, new Uint8Array());
       return {
         write: (bytes) => put(path, Buffer.concat([files.get(path) ?? new Uint8Array(), bytes])),
+        rewrite(bytes) {
+          put(path, Buffer.concat([bytes, (files.get(path) ?? bytes).subarray(bytes.length)]));
+        },
         sync() {},
         close() {},
       };

@@ -121,7 +121,9 @@ export class Tracer {
   }
 
   private note(step: Step, verdict: number): void {
-    if (this.stepCount++ >= STEPS_MAX) return;
+    const isEnd = step === Step.Finish && this.half(Exchange.Search + TraceAt.Input) !== None.Short;
+    // How the frame itself ends is told in any case: behind all that waited for it.
+    if (this.stepCount++ >= STEPS_MAX && !isEnd) return;
     const record = this.copy(Exchange.Search, TraceAt.Bytes);
     const isPacket = step === Step.Translate || step === Step.Translated;
     if (!isPacket) this.steps.push({ step, verdict, record });
@@ -137,7 +139,7 @@ export class Tracer {
 
   private output(i: number): RawOutput {
     const at = Exchange.Outputs + i * DescriptorAt.Bytes;
-    const half = (field: DescriptorAt) => this.view.getUint16(at + field, true);
+    const half = (field: DescriptorAt) => this.half(at + field);
     const frame = this.view.getUint32(at + DescriptorAt.Frame, true);
     const bytes = this.view.getUint32(at + DescriptorAt.Size, true);
     const isHandOff = half(DescriptorAt.Interface) === None.Short;
@@ -150,6 +152,10 @@ export class Tracer {
       zone: isHandOff ? half(DescriptorAt.Input) : 0,
       frame: this.copy(frame, bytes),
     };
+  }
+
+  private half(at: number): number {
+    return this.view.getUint16(at, true);
   }
 
   private copy(at: number, bytes: number): Uint8Array {

@@ -1,10 +1,11 @@
 /**
- * What a worker looks up in its tables for an operator, a slice between two turns: searches, addresses of pools and
- * neighbors. One after the other; the main thread lets only so many wait (host/tables.ts).
+ * What a worker looks up in its tables, a slice between two turns: searches, addresses of pools and neighbors for an
+ * operator, and what is to be saved for another process. One after the other; the main thread lets only so many wait
+ * (host/tables.ts).
  */
 
 import { ExternalRowAt, FoundAt, NeighborRowAt } from "../../assembly/abi.js";
-import { type Datapath, ImageRefused } from "../datapath.js";
+import { type Datapath, ImageRefused, RECORDS_BYTES } from "../datapath.js";
 import type {
   Answer,
   Examined,
@@ -12,6 +13,7 @@ import type {
   ExternalsOrder,
   Found,
   NeighborsOrder,
+  SaveOrder,
   SearchOrder,
   TraceOrder,
 } from "../orders.js";
@@ -25,7 +27,16 @@ import type { Allowances } from "./allowances.js";
  */
 export const SLICE = 4096;
 
-export type JobOrder = SearchOrder | ExamineOrder | ExternalsOrder | NeighborsOrder | TraceOrder;
+/** Bytes of records in one answer: some slices' worth, since each answer is copied for another thread. */
+const SAVED_BYTES = 3 * RECORDS_BYTES;
+
+export type JobOrder =
+  | SearchOrder
+  | ExamineOrder
+  | ExternalsOrder
+  | NeighborsOrder
+  | SaveOrder
+  | TraceOrder;
 
 /** Goes on with something; the answer when it is done. */
 interface Job {
@@ -34,6 +45,8 @@ interface Job {
 
 export class Jobs {
   private readonly waiting: JobOrder[] = [];
+  /** Where records are put together: the same place each time, since a million conns are thousands of orders. */
+  private readonly records = new Uint8Array(SAVED_BYTES);
   private current: Job | undefined;
   /** Made when it is first asked for. */
   private tracer: Tracer | undefined;
@@ -69,6 +82,7 @@ export class Jobs {
     if (order === undefined) return undefined;
     const { datapath, configuration, slice } = this;
     if (order.kind === "search") return new SearchJob(order, datapath, configuration, slice);
+    if (order.kind === "save") return new SaveJob(order, datapath, slice, this.records);
     if (order.kind === "examine") return new ExamineJob(order, datapath, slice);
     if (order.kind === "trace") return { step: (now) => this.trace(order, now) };
     return new PageJob(order, datapath, configuration);
@@ -137,6 +151,29 @@ class SearchJob implements Job {
       pools: datapath.searchFound(FoundAt.Pools),
       rows,
     };
+  }
+}
+
+/** Records up to the size of an answer; the next order goes on behind them. */
+class SaveJob implements Job {
+  private length = 0;
+
+  constructor(
+    private readonly order: SaveOrder,
+    private readonly datapath: Datapath,
+    private readonly slice: number,
+    private readonly bytes: Uint8Array,
+  ) {
+    if (order.begins) datapath.beginSave();
+  }
+
+  step(now: number): Answer | undefined {
+    const { datapath, bytes, order } = this;
+    this.length += datapath.save(this.slice, now, bytes, this.length);
+    const { isSaved } = datapath;
+    if (!isSaved && this.length + RECORDS_BYTES <= SAVED_BYTES) return undefined;
+    const records = bytes.slice(0, this.length);
+    return { kind: "saved", id: order.id, records, wall: Date.now(), isDone: isSaved };
   }
 }
 

@@ -11,6 +11,7 @@ import { benchMemory, type MemoryOptions, printMemory } from "./memory.js";
 import { benchNative, FORMS, type Form, NativeError, printNative } from "./native.js";
 import { benchPool, printPool } from "./pool.js";
 import { benchQuery, printQuery, type QueryOptions } from "./query.js";
+import { benchRestart, printRestart, type RestartOptions } from "./restart.js";
 import { benchScale, printScale, type ScaleOptions } from "./scale.js";
 import { benchTargets } from "./targets/targets.js";
 
@@ -19,6 +20,7 @@ npm run bench -- core [--native [--form FORM]] [--cpu] [--json] [--quick]
 npm run bench -- pool [--cpu] [--json] [--quick]
 npm run bench -- scale [--cpu] [--json] [--quick]
 npm run bench -- query [--cpu] [--json] [--quick]
+npm run bench -- restart [--cpu] [--json] [--quick]
 npm run bench -- memory [--json] [--quick]
 npm run bench -- live [--json] [--quick]
 npm run bench -- latency [--json] [--quick]
@@ -28,6 +30,7 @@ npm run bench -- targets [--runs N] [--json] [--quick]
   pool     every port of one address: what the first costs, and the last
   scale    the same costs by the number of conns, zones, flows and threads, one at a time
   query    what an operator's questions take, and what they cost the packets, with a million conns
+  restart  how long conns take to be saved and restored, and what saving costs the packets
   memory   bytes of a conn, resident bytes of a process, and how long it takes to start
   live     frames through real interfaces: crosszone and others, in turns (Linux, root)
   latency  one request at a time through the same
@@ -73,6 +76,10 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   query: {
     options: ["cpu"],
     run: (options) => report(options, benchQuery(queryOptions(options.quick)), printQuery),
+  },
+  restart: {
+    options: ["cpu"],
+    run: (options) => report(options, benchRestart(restartOptions(options.quick)), printRestart),
   },
   memory: {
     options: [],
@@ -137,6 +144,11 @@ function scaleOptions(quick: boolean): ScaleOptions {
 
 function queryOptions(quick: boolean): QueryOptions {
   return quick ? { conns: 100_000, repetitions: 5 } : { conns: 1_000_000, repetitions: 15 };
+}
+
+function restartOptions(quick: boolean): RestartOptions {
+  if (quick) return { conns: [1000, 60_000], repetitions: 5 };
+  return { conns: [1000, 60_000, 1_000_000], repetitions: 9 };
 }
 
 /** The first is what a configuration has by itself. */

@@ -66,12 +66,14 @@ export interface QueryRow {
   readonly raw: readonly number[];
 }
 
-interface Site {
+export interface Site {
+  readonly plan: EdgePlan;
   readonly edge: Edge;
   readonly frames: Pristine;
 }
 
-function fill(conns: number): Site {
+/** Conns of some tenants, made in another order than that in which their packets come. */
+export function fill(conns: number): Site {
   const code = instantiatorOf(loadModule());
   warmUp(code);
   const plan = new EdgePlan({ conns, tenants: TENANTS, addresses: "203.0.113.64-203.0.113.191" });
@@ -86,11 +88,11 @@ function fill(conns: number): Site {
     some.bytes.set(out.bytes.subarray(at, at + some.bytes.length));
     setUp(edge, some, new Pristine(some.count));
   }
-  return { edge, frames: Pristine.outward(shuffled(conns).reverse(), TENANTS) };
+  return { plan, edge, frames: Pristine.outward(shuffled(conns).reverse(), TENANTS) };
 }
 
 /** Forwards one batch after the other, round and round. */
-class Traffic {
+export class Traffic {
   private first = 0;
 
   constructor(private readonly site: Site) {}

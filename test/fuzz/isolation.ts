@@ -4,7 +4,9 @@ import { ConfigError } from "../../host/config/error.js";
 import type { Device } from "../../host/config/model.js";
 import { checkConfig } from "../../host/config/parse.js";
 import { ImageRefused } from "../../host/datapath.js";
+import { formatConn } from "../../host/telemetry/conn.js";
 import { keptDevices } from "../../host/workers/share.js";
+import { inherit } from "../harness/conversation.js";
 import { cut } from "../harness/fragments.js";
 import {
   type Ipv4Fields,
@@ -18,7 +20,7 @@ import {
   udp,
 } from "../harness/frame.js";
 import { Host } from "../harness/host.js";
-import { type Document, Router, type Sent } from "../harness/router.js";
+import { type Document, type Restored, Router, type Sent } from "../harness/router.js";
 import { markedError, quoteOf } from "./errors.js";
 import {
   another,
@@ -69,8 +71,8 @@ export function workersRound(seed: number): Tally {
 
 class Round {
   private readonly random: Random;
-  private readonly router: Router;
-  private readonly team: Team | undefined;
+  private router: Router;
+  private team: Team | undefined;
   private readonly oracle: Oracle;
   /** What left of late, to be answered. */
   private recent: Sent[] = [];
@@ -78,6 +80,8 @@ class Round {
   private errorsPassed = 0;
   private between = 0;
   private heard = 0;
+  /** What other processes went on with, and what could not go on, by its Fate. */
+  private readonly restored: Tally = {};
   /** When something left that did not wait. */
   private readonly prompt = new WeakMap<Sent, number>();
   /** While some workers have switched and others have not: the devices that both know. */
@@ -103,7 +107,7 @@ class Round {
     const { errorsPassed, between, heard, oracle, router, team } = this;
     const { crossed } = router;
     const seen = { ...oracle.seen, ...team?.seen, errorsPassed, between, heard, crossed };
-    return { ...router.reasons(), ...seen };
+    return { ...router.reasons(), ...seen, ...this.restored };
   }
 
   /** When nobody has said anything for long, nothing is left: no conn, no frame that waits, no address. */
@@ -143,7 +147,41 @@ class Round {
     else if (dice < 82) this.sendToExternal();
     else if (dice < 90) this.sendArp();
     else if (dice < 97) this.wait(random.pick([0, 10, 500, 1500, 5000]));
-    else this.reconfigure();
+    else if (dice < 99) this.reconfigure();
+    else this.restart();
+  }
+
+  /** Another process goes on: with the same configuration as if nothing had happened, else as behind a switch. */
+  private restart(): void {
+    const { random, router: before, team } = this;
+    this.take(before.settle());
+    // What a switch has revoked is swept.
+    this.take(before.wait(1));
+    this.take(before.settle());
+    const isSame = random.chance(0.5);
+    const workers = team === undefined ? 1 : 2 + random.below(2);
+    const { capacity } = this.document;
+    const document = isSame
+      ? this.document
+      : accepted(() => ({ ...network(random, workers), capacity }));
+    if (team !== undefined) this.team = new Team(random, checkConfig(document), team.seen);
+    const elapsed = random.pick([0, 0, 10, 1500, 5000]);
+    this.router = new Router(document, {
+      seed: random.below(1000),
+      now: before.now + elapsed,
+      number: before.number + (isSame ? 0 : 1),
+      ...this.team?.options,
+    });
+    const saved = before.save(1 + random.below(20));
+    const fates = this.router.restore(saved, { elapsed, old: random.chance(0.5) });
+    inherit(this.router, before);
+    checkRestored(before, this.router);
+    if (isSame) checkAllRestored(before, fates);
+    else this.oracle.reconfigured(this.router.config);
+    this.document = document;
+    for (const [fate, count] of Object.entries(fates.conns)) {
+      this.restored[`conns${fate}`] = (this.restored[`conns${fate}`] ?? 0) + count;
+    }
   }
 
   /** Nothing is on its way between two workers for long. */
@@ -375,6 +413,30 @@ class Round {
       this.between++;
     }
     this.kept = undefined;
+  }
+}
+
+/** What goes on is what there was, and not twice. */
+function checkRestored(before: Router, after: Router): void {
+  const had = new Set(before.conns().map(formatConn));
+  const has = after.conns().map(formatConn);
+  const strange = has.filter((each) => !had.has(each));
+  if (strange.length > 0 || new Set(has).size < has.length) {
+    throw new Error(`restored: ${strange}; of ${[...had]}`);
+  }
+}
+
+/**
+ * The same configuration allows all that there was, but for what has turned round to a mapping of which nothing else is
+ * left when its time has been counted.
+ */
+function checkAllRestored(before: Router, { conns, ports }: Restored): void {
+  const turned = before.conns().filter(({ original }) => OURS.has(numberOf(original.destination)));
+  const { Restored: _, Expired: __, Refused: refused = 0, ...lost } = conns;
+  const { Restored: ___, Expired: ____, ...lostPorts } = ports;
+  const isLost = Object.keys(lost).length + Object.keys(lostPorts).length > 0;
+  if (isLost || refused > turned.length) {
+    throw new Error(`lost at a restart: ${JSON.stringify({ conns, ports })}`);
   }
 }
 

@@ -294,7 +294,7 @@ export class Oracle {
   private answers(origin: Origin, left: Wire, zone: number): boolean {
     const here = origin.device.zone.id;
     const passage = this.passages.get(keyOf(here, origin.wire));
-    if (passage === undefined || !this.leadsBack(passage, left, zone, here)) {
+    if (passage === undefined || !this.leadsBack(passage, origin, left, zone)) {
       return this.answersWaiting(origin, left, zone);
     }
     const idle = origin.sentAt - passage.usedAt;
@@ -306,12 +306,14 @@ export class Oracle {
     return true;
   }
 
-  private leadsBack(passage: Passage, left: Wire, zone: number, here: number): boolean {
+  private leadsBack(passage: Passage, origin: Origin, left: Wire, zone: number): boolean {
     const [back, seen] = passage.incarnations;
+    // One that has waited may have come before its zone's number was another tenant's.
+    const sender = [this.incarnationOf(origin.device.zone.id), origin.incarnation];
     return (
       passage.zone === zone &&
       back === this.incarnationOf(zone) &&
-      seen === this.incarnationOf(here) &&
+      sender.includes(seen) &&
       keyOf(zone, left) === keyOf(zone, mirror(passage.wire))
     );
   }
@@ -324,7 +326,7 @@ export class Oracle {
       (asked) =>
         keyOf(asked.device.zone.id, asked.wire) === key &&
         asked.incarnation === this.incarnationOf(zone) &&
-        this.wayMeanwhile(asked, seen, origin.device.zone.id) !== undefined,
+        this.wayMeanwhile(asked, seen, origin.device.zone.id, origin.incarnation) !== undefined,
     );
   }
 
@@ -338,9 +340,18 @@ export class Oracle {
     return this.turn(origin, left, zone) ?? this.inward(origin, left, zone);
   }
 
-  /** The same under one of the configurations that there were while it was on its way: one of them decided. */
-  private wayMeanwhile(origin: Origin, left: Wire, zone: number): Way | undefined {
-    for (const { config, epoch } of this.meanwhile(origin)) {
+  /**
+   * The same under one of the configurations that there were while it was on its way: one of them decided. Only those
+   * count in which the zone was this incarnation's, where one is named.
+   */
+  private wayMeanwhile(
+    origin: Origin,
+    left: Wire,
+    zone: number,
+    incarnation?: number,
+  ): Way | undefined {
+    for (const { config, epoch, incarnations } of this.meanwhile(origin)) {
+      if (![undefined, incarnations.get(zone)?.incarnation].includes(incarnation)) continue;
       const way = this.way({ ...origin, config, epoch }, left, zone);
       if (way !== undefined) return way;
     }

@@ -8,8 +8,6 @@ import { Fanout } from "../harness/steer.js";
 import type { Random } from "./random.js";
 
 export class Team {
-  /** What the rounds of a run have seen. */
-  readonly seen = { steered: 0, lingered: 0, refused: 0 };
   private readonly fanout: Fanout;
   private readonly shares: Shares;
   private readonly isSteered: boolean;
@@ -27,6 +25,8 @@ export class Team {
   constructor(
     private readonly random: Random,
     first: Config,
+    /** What the round has seen. */
+    readonly seen = { steered: 0, lingered: 0, refused: 0 },
   ) {
     this.fanout = new Fanout(first);
     this.shares = new Shares(first);

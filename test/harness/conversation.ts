@@ -30,6 +30,11 @@ export interface Place {
 
 const ends = new WeakMap<Router, Map<string, End>>();
 
+/** Hosts go on speaking by a router that has taken another one's place. */
+export function inherit(router: Router, from: Router): void {
+  ends.set(router, ends.get(from) ?? new Map());
+}
+
 function endAt(router: Router, zone: number, { address, port, peer, peerPort }: Place): End {
   let known = ends.get(router);
   if (known === undefined) {

@@ -5,12 +5,13 @@ import { DescriptorAt, DeviceCounterAt, Exchange, Limit } from "../../assembly/a
 import { capacityOf } from "../../host/config/compile.js";
 import type { Config } from "../../host/config/model.js";
 import { shareShiftOf } from "../../host/config/shares.js";
-import { type ArenaCapacity, Datapath, loadModule } from "../../host/datapath.js";
+import { type ArenaCapacity, Datapath, loadModule, RECORDS_BYTES } from "../../host/datapath.js";
 import { PAGE_BYTES } from "../../host/device/device.js";
 import { seedBytes } from "../../host/replay.js";
 import { Allowances } from "../../host/workers/allowances.js";
 import type { Board } from "../../host/workers/board.js";
 import { HandOff, handOffWindowBytes } from "../../host/workers/handoff.js";
+import { restoreRecords } from "../../host/workers/restoring.js";
 import { capacityOfEach, keptDevices, limitsOf, seedOf } from "../../host/workers/share.js";
 
 /** Of a router's datapaths, as the first configuration and the options of a test ask for. */
@@ -109,6 +110,23 @@ export class Member {
 
   giveBack(): void {
     this.allowances.giveBack();
+  }
+
+  /** All that another process could go on with. */
+  save(now: number, slice: number): Uint8Array {
+    const { datapath } = this;
+    const pieces: Uint8Array[] = [];
+    datapath.beginSave();
+    while (!datapath.isSaved) {
+      const piece = new Uint8Array(RECORDS_BYTES);
+      pieces.push(piece.subarray(0, datapath.save(slice, now, piece, 0)));
+    }
+    return Buffer.concat(pieces);
+  }
+
+  restore(records: Uint8Array, elapsed: number, now: number, old: boolean): void {
+    const lend = (zone: number) => this.allowances.lend(zone);
+    restoreRecords(this.datapath, { records, elapsed, old }, now, lend);
   }
 
   /** The frames of the next batch, where they stand. */

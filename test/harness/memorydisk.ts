@@ -4,7 +4,7 @@
  * forget to be careful, which the checks have to notice.
  */
 
-import type { Disk, Found, Lock, Sink } from "../../host/state/disk.js";
+import type { Disk, Found, Lock, Sink, Source } from "../../host/state/disk.js";
 import { HeldError } from "../../host/state/fileerror.js";
 
 /** What a careless disk leaves out. */
@@ -108,6 +108,14 @@ export class MemoryDisk implements Disk {
     return file && { bytes: file.bytes.slice(0, bytesMax + 1), mode: 0o600 };
   }
 
+  open(path: string): Source | undefined {
+    const file = this.files.get(path);
+    if (file === undefined) return undefined;
+    const { bytes } = file;
+    const read = (at: number, length: number) => bytes.slice(at, at + length);
+    return { bytes: bytes.length, read, close: () => {} };
+  }
+
   stamp(path: string): string | undefined {
     return this.files.has(path) ? `${this.steps}` : undefined;
   }
@@ -121,9 +129,18 @@ export class MemoryDisk implements Disk {
     return {
       write: (bytes) => {
         // A stop in the middle of a write leaves half of it.
-        file.bytes = bytes.slice(0, bytes.length >> 1);
+        const before = file.bytes;
+        file.bytes = Buffer.concat([before, bytes.subarray(0, bytes.length >> 1)]);
         this.step();
-        file.bytes = Uint8Array.from(bytes);
+        file.bytes = Buffer.concat([before, bytes]);
+        this.step();
+      },
+      rewrite: (bytes) => {
+        const before = file.bytes;
+        const half = bytes.length >> 1;
+        file.bytes = Buffer.concat([bytes.subarray(0, half), before.subarray(half)]);
+        this.step();
+        file.bytes = Buffer.concat([bytes, before.subarray(bytes.length)]);
         this.step();
       },
       sync: () => {

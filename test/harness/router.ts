@@ -15,11 +15,12 @@
  *     what was handed off is taken, waits, or was counted as lost      a frame crosses no more often than `HOPS`
  */
 
-import { DescriptorFlag, Limit, None, Reason } from "../../assembly/abi.js";
+import { DescriptorFlag, Fate, Limit, None, Reason, RestoredAt } from "../../assembly/abi.js";
 import { compileImage } from "../../host/config/compile.js";
 import { virtualMac } from "../../host/config/mac.js";
 import type { Config, Device } from "../../host/config/model.js";
 import { checkConfig } from "../../host/config/parse.js";
+import { shareShiftOf } from "../../host/config/shares.js";
 import type { Datapath } from "../../host/datapath.js";
 import { type ConnView, readConn } from "../../host/telemetry/conn.js";
 import { type Counters, rawCounters, readCounters } from "../../host/telemetry/counters.js";
@@ -32,6 +33,7 @@ import {
 } from "../../host/telemetry/mapping.js";
 import type { Allowances } from "../../host/workers/allowances.js";
 import { Board, makeBoard } from "../../host/workers/board.js";
+import { movedPorts } from "../../host/workers/moves.js";
 import { sumCounters } from "../../host/workers/sum.js";
 import { macText, readFrame, type Seen } from "./frame.js";
 import { type Input, Member, type MemberOptions } from "./member.js";
@@ -51,6 +53,8 @@ export interface Sent extends Seen {
 export interface RouterOptions extends MemberOptions {
   /** The clock at the start, milliseconds. */
   readonly now?: number;
+  /** Of its first configuration, where it takes the place of a router that had others before. */
+  readonly number?: number;
   /** Frames may be wrong in any way: what their senders summed up wrong stays wrong. */
   readonly hostile?: boolean;
   /** Which of several workers receives a frame; left out, each is received by another one. */
@@ -58,6 +62,9 @@ export interface RouterOptions extends MemberOptions {
   /** Whether what waits for a worker goes on waiting now, be it for later calls; left out, it never does. */
   readonly lingers?: () => boolean;
 }
+
+/** How many records had which Fate, by its name. */
+export type Restored = Record<"conns" | "grants" | "ports", Record<string, number>>;
 
 /** How a tag travels: inside the frame, or beside it. */
 export interface Beside {
@@ -121,7 +128,7 @@ export class Router {
   /** How often frames have crossed from one worker to another. */
   crossed = 0;
   /** Number of the configuration in force. */
-  number = 0;
+  number: number;
   /** Frames that datapaths have taken in, from wherever; those that they have handed off. Without what all hear. */
   private received = 0;
   private handed = 0;
@@ -135,6 +142,7 @@ export class Router {
   constructor(document: Document, options: RouterOptions = {}) {
     this.config = checkRouterConfig(document);
     this.now = options.now ?? 1000;
+    this.number = options.number ?? 0;
     this.hostile = options.hostile ?? false;
     this.options = options;
     const board = new Board(makeBoard(this.config.workers));
@@ -144,7 +152,9 @@ export class Router {
     );
     this.datapath = this.member(0).datapath;
     const image = compileImage(this.config);
-    for (const member of this.members) member.configure(image, this.config, 0, this.now);
+    for (const member of this.members) {
+      member.configure(image, this.config, this.number, this.now);
+    }
   }
 
   /** Whether frames cross between workers before anything else happens. */
@@ -363,6 +373,37 @@ export class Router {
     this.number++;
     this.config = config;
     this.ended = named(this.counts(), before);
+  }
+
+  /** What each worker saves for another process, looking at so many records at a time. */
+  save(slice = 4096): Uint8Array[] {
+    return this.members.map((member) => member.save(this.now, slice));
+  }
+
+  /** Restores what another router has saved, which is the first thing that happens to this one. */
+  restore(saved: readonly Uint8Array[], { elapsed = 0, old = false } = {}): Restored {
+    const ports = movedPorts(() => saved, this.config, shareShiftOf(this.config));
+    for (const { datapath } of this.members) {
+      datapath.movePorts(ports);
+      datapath.beginRestore();
+    }
+    for (const records of saved) {
+      for (const member of this.members) member.restore(records, elapsed, this.now, old);
+    }
+    for (const { datapath } of this.members) datapath.endRestore(this.now);
+    const fates = (kind: RestoredAt) => {
+      const counts = this.members.map(({ datapath }) => datapath.restored(kind));
+      const sums = Array.from({ length: Fate.Count }, (_, fate) => {
+        const sum = counts.reduce((all, each) => all + (each[fate] ?? 0), 0);
+        return [Fate[fate] ?? "", sum] as const;
+      });
+      return Object.fromEntries(sums.filter(([, sum]) => sum > 0));
+    };
+    return {
+      conns: fates(RestoredAt.Conns),
+      grants: fates(RestoredAt.Grants),
+      ports: fates(RestoredAt.Ports),
+    };
   }
 
   /** What frames ended as; that they crossed on their way is none of it. */

@@ -19,6 +19,7 @@ const carelessDisk: Disk = {
       write(bytes) {
         for (let at = 0; at < bytes.length; at += 4) writeSync(fd, bytes.subarray(at, at + 4));
       },
+      rewrite: (bytes) => void writeSync(fd, bytes, 0, bytes.length, 0),
       sync: () => {},
       close: () => closeSync(fd),
     };

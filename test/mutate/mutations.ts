@@ -36,6 +36,7 @@ const CORE = [
 ];
 const TCP = ["conformance/tcp"];
 const ICMP = ["conformance/rfc5508", "conformance/icmp"];
+const RESTART = ["unit/datapath/restart"];
 const FRAGMENTS = ["conformance/fragments", "conformance/identification"];
 
 export const MUTATIONS: readonly Mutation[] = [
@@ -661,8 +662,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a segment outside of its conn's windows is dropped",
     file: "nat/tcp.ts",
-    find: "if (!isInside && !isLiberal()) return Reason.TcpOutOfWindow;",
-    replace: "",
+    find: "if (!isInside && !isLiberal() && !catchesUp(windows, packet, tcp, end)) {",
+    replace: "if (false) {",
     tests: TCP,
   },
   {
@@ -819,5 +820,83 @@ export const MUTATIONS: readonly Mutation[] = [
     find: "return prepare(bytes, false);",
     replace: "return prepareImage(bytes);",
     tests: ["unit/workers/crossing"],
+  },
+  // from one process to the next
+  {
+    name: "what is restored is of zones that are the same tenants'",
+    file: "nat/fate.ts",
+    find: "return zone != NONE && active.zoneState(zone).isSaved ? zone : NONE;",
+    replace: "return zone;",
+    tests: RESTART,
+  },
+  {
+    name: "what is restored must still be allowed",
+    file: "nat/restoreconn.ts",
+    find: "if (fate == Fate.Restored && !stillAllowed(conn)) fate = Fate.Refused;",
+    replace: "",
+    tests: RESTART,
+  },
+  {
+    name: "time between two processes counts for a conn",
+    file: "nat/restoreconn.ts",
+    find: "if (left <= elapsed) return Fate.Expired;",
+    replace: "",
+    tests: RESTART,
+  },
+  {
+    name: "the tuples of a restored conn are one conn's",
+    file: "nat/restoreconn.ts",
+    find: "return isDnat || isHairpin || keepsDestination;",
+    replace: "return true;",
+    tests: RESTART,
+  },
+  {
+    name: "the port of what does not go on rests",
+    file: "nat/restore.ts",
+    find: "noteLost(mappingAt, original.protocol);",
+    replace: "",
+    tests: RESTART,
+  },
+  {
+    name: "a restored port is nobody else's",
+    file: "nat/pool.ts",
+    find: "if (!address.bitmap(which).set(port)) {",
+    replace: "address.bitmap(which).set(port);\n  if (false) {",
+    tests: RESTART,
+  },
+  {
+    name: "windows that a restart has left behind catch up",
+    file: "nat/window.ts",
+    find: "if ((this.state & WindowState.Old) == 0) return false;",
+    replace: "return false;",
+    tests: RESTART,
+  },
+  {
+    name: "windows that are exact do not",
+    file: "nat/window.ts",
+    find: "if (old) this.state |= <u8>WindowState.Old;",
+    replace: "this.state |= <u8>WindowState.Old;",
+    tests: RESTART,
+  },
+  {
+    name: "what was another tenant's before a switch is not saved",
+    file: "nat/save.ts",
+    find: "return index != NONE && active.zoneState(index).born <= born;",
+    replace: "return index != NONE;",
+    tests: RESTART,
+  },
+  {
+    name: "a port that was left with another worker is that one's",
+    file: "nat/owner.ts",
+    find: "if (moved != NONE) return moved;",
+    replace: "",
+    tests: RESTART,
+  },
+  {
+    name: "and nobody gets it from the worker whose it would be",
+    file: "nat/external.ts",
+    find: "else if (!this.bitmap(which).has(port)) this.bitmap(which).exclude(port, port);",
+    replace: "",
+    tests: RESTART,
   },
 ];

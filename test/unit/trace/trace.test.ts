@@ -207,6 +207,24 @@ t.test("fragments that have waited for the traced one are told apart", async (t)
   t.match(step(told, "datagram"), { aside: false, text: "a fragment that goes on" });
 });
 
+t.test(
+  "of many fragments that have waited some are told, and how the first one ends",
+  async (t) => {
+    const router = new Router(edge());
+    const { a } = around(router);
+    const payload = udp({ sourcePort: 1, destinationPort: 2, data: "x".repeat(400) });
+    const packet = ipv4Packet({ source: TENANT, destination: SERVER, identification: 8, payload });
+    const places = Array.from({ length: 40 }, (_, i) => 8 + i * 8);
+    const [first, ...others] = cut(packet, places);
+    for (const piece of others) router.send("lan-a", a.frameOf(piece));
+    const told = frameOf(router, "lan-a", a.frameOf(first as Buffer));
+    t.equal(told.verdict, "Forwarded");
+    t.ok(told.moreSteps > 100, `${told.moreSteps}`);
+    t.match(told.steps.at(-1), { step: "finish", aside: false });
+    t.equal(told.frames.length, 41);
+  },
+);
+
 t.test("over several workers it is one way", async (t) => {
   const router = new Router(edge({ workers: 3 }));
   const ways = new Set<string>();

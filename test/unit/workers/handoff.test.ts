@@ -1,7 +1,7 @@
 /** Frames that cross between two threads, here both sides in one. */
 
 import t from "tap";
-import { DescriptorFlag, Limit } from "../../../assembly/abi.js";
+import { DescriptorFlag, Exchange, Limit } from "../../../assembly/abi.js";
 import { Datapath } from "../../../host/datapath.js";
 import { Allowances } from "../../../host/workers/allowances.js";
 import { Board, makeBoard } from "../../../host/workers/board.js";
@@ -133,3 +133,19 @@ t.test("a turn lends no more than a batch", async (t) => {
   t.equal(receive(), Limit.Batch);
   t.equal(receive(), 10);
 });
+
+t.test(
+  "windows of devices stand behind the arena, of how many workers it may be one",
+  async (t) => {
+    const sizes = [1, 2, 3].map((workers) => {
+      const share = { workers, worker: 0, shareShift: 10 };
+      const options = { capacity: CAPACITY, seed: new Uint8Array(16), windowBytes: 65536 };
+      const datapath = new Datapath({ ...options, share }, 0);
+      // The header's third word: how far the arena reaches (assembly/memory.ts).
+      const arenaBytes = new DataView(datapath.memory.buffer).getUint32(Exchange.Arena + 8, true);
+      t.ok(datapath.window(65536).at >= arenaBytes, `${workers}: ${arenaBytes} bytes`);
+      return arenaBytes;
+    });
+    t.ok((sizes[1] ?? 0) > (sizes[0] ?? 0), "several workers have more to keep");
+  },
+);

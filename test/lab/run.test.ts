@@ -244,7 +244,9 @@ t.test("crosszone run", { skip }, async (t) => {
     child.signal("SIGUSR2");
     await child.line("stderr", /configuration reloaded/);
     await child.line("stdout", /^\{"conns"/);
-    t.match(child.stderr, /^crosszone: running\n/, "after it has started");
+    // Whoever else runs on the machine may have the default socket.
+    const started = /^(crosszone: control: .*\n)*crosszone: running\n/;
+    t.match(child.stderr, started, "after it has started");
     t.ok(await pings(site), "forwarding");
     t.equal(await child.stop(), 0);
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -266,7 +268,7 @@ t.test("crosszone run", { skip }, async (t) => {
     await child.exited;
     t.match(
       child.stderr,
-      /^\d+\ncrosszone: running\n(crosszone: control: .*\n)*crosszone: stopped\n$/,
+      /^\d+\n(crosszone: (running|control: .*)\n)+crosszone: stopped\n$/,
       "quietly",
     );
   });

@@ -1,6 +1,7 @@
 /** What all commands share: their exit codes, what they say where, and how they end badly. */
 
 import { redact } from "../state/secret.js";
+import { plainLines } from "./plain.js";
 
 /** Exit codes, as README.md documents them; conntrack's, too. */
 export enum Exit {
@@ -48,12 +49,12 @@ export function watchOutput(name: string, keepsOn: boolean): void {
 
 /** Everything else; of a token that is in it only the part that is no secret. */
 export function log(text: string): void {
-  process.stderr.write(`crosszone: ${redact(text)}\n`);
+  process.stderr.write(`crosszone: ${plainLines(redact(text))}\n`);
 }
 
 /** A line for standard error that names its own place: `edge.json: zones[2].name: expected …`. */
 export function say(text: string): void {
-  process.stderr.write(`${redact(text)}\n`);
+  process.stderr.write(`${plainLines(redact(text))}\n`);
 }
 
 export function messageOf(error: unknown): string {

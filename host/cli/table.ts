@@ -1,5 +1,7 @@
 /** Tables for people: aligned columns, numbers to the right. */
 
+import { plain } from "./plain.js";
+
 /** A number is put to the right, and is written as it is. */
 export type Cell = string | number;
 
@@ -44,10 +46,4 @@ export function tableText(heading: readonly string[], rows: readonly (readonly C
 
 function shown(cell: Cell): string {
   return plain(String(cell));
-}
-
-/** Names and notes come from whoever wrote them: what a terminal would take for a command is shown as a `?`. */
-export function plain(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
 }

@@ -4,7 +4,7 @@ import type { Result } from "../../control/protocol/methods.js";
 import { connsText } from "../conns/end.js";
 import { duration, momentText } from "../numbers.js";
 import type { Paint } from "../output.js";
-import { plain } from "../table.js";
+import { plain } from "../plain.js";
 
 export type Revision = Result<"config.history">["revisions"][number];
 export type Examination = NonNullable<Result<"config.check">["ends"]>;

@@ -6,7 +6,7 @@ import { EVENT_CLASSES, type EventClassName } from "../../control/protocol/strea
 import { Exit, log, UsageError } from "../command.js";
 import { askingVerb } from "../connection.js";
 import { alternatives, command } from "../definition.js";
-import { plain } from "../table.js";
+import { plain } from "../plain.js";
 import { interrupted, Signals } from "../waiting.js";
 import { protocolColumn, type Tuple, tupleText } from "./format.js";
 

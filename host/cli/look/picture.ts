@@ -4,7 +4,8 @@ import type { Notification, Result } from "../../control/protocol/methods.js";
 import { isCarried } from "../../telemetry/reasons.js";
 import { momentText, short } from "../numbers.js";
 import type { Paint } from "../output.js";
-import { type Cell, plain, tableText } from "../table.js";
+import { plain } from "../plain.js";
+import { type Cell, tableText } from "../table.js";
 
 export type Sample = Notification<"metrics.sample">;
 export type Host = Result<"hosts.top">["hosts"][number];

@@ -5,7 +5,8 @@ import { Exit, print, UsageError } from "../command.js";
 import { askingVerb } from "../connection.js";
 import { command, type Values, wholeNumber } from "../definition.js";
 import { type Paint, paintFor } from "../output.js";
-import { plain, tableText } from "../table.js";
+import { plain } from "../plain.js";
+import { tableText } from "../table.js";
 import { explanation } from "./explanation.js";
 
 type Traced = Result<"trace.run">;

@@ -1,0 +1,226 @@
+/** Commands against a router that answers by a script: what they ask, and what they do when it goes wrong. */
+
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { RpcCode, RpcError } from "../../../host/control/protocol/rpc.js";
+import { type Script, Scripted } from "../../harness/scripted.js";
+import { MAIN } from "../../harness/terminal.js";
+
+const folder = mkdtempSync(join(tmpdir(), "crosszone-scripted-"));
+t.teardown(() => rmSync(folder, { recursive: true }));
+t.setTimeout(60_000);
+
+let count = 0;
+
+async function start(t: Test, script: Script) {
+  const socket = join(folder, `${++count}.sock`);
+  const router = await Scripted.start(socket, script);
+  t.teardown(() => router.stop());
+  const begin = (...args: string[]) => {
+    const child = spawn(process.execPath, [MAIN, ...args, "--socket", socket], {
+      env: { ...process.env, NODE_OPTIONS: "" },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    t.teardown(() => child.kill("SIGKILL"));
+    const said = { stdout: "", stderr: "" };
+    child.stdout.on("data", (part: Buffer) => {
+      said.stdout += part.toString();
+    });
+    child.stderr.on("data", (part: Buffer) => {
+      said.stderr += part.toString();
+    });
+    const ended = new Promise<{ status: number | null; stdout: string; stderr: string }>(
+      (resolve) => child.once("close", (status) => resolve({ status, ...said })),
+    );
+    return { child, ended };
+  };
+  return { router, begin, run: (...args: string[]) => begin(...args).ended };
+}
+
+const TUPLE = { zone: 1, source: "a", sourcePort: 1, destination: "b", destinationPort: 2 };
+
+function conn(i: number) {
+  const counted = { originalPackets: 1, originalBytes: 1, replyPackets: 1, replyBytes: 1 };
+  const times = { expiresInMs: 1000, ageMs: 1 };
+  const tuples = { original: TUPLE, reply: TUPLE };
+  return { id: `${i}`, protocol: "udp", phase: "established", ...tuples, ...counted, ...times };
+}
+
+/** Pages without an end. */
+function pages(rows: number): Script {
+  return ({ method, params }) => {
+    if (method !== "conns.query") return undefined;
+    const at = Number(params.cursor ?? 0);
+    const page = Array.from({ length: Math.min(rows, Number(params.limit)) }, (_, i) =>
+      conn(at + i),
+    );
+    return { rows: page, cursor: String(at + page.length) };
+  };
+}
+
+t.test("list asks for page after page, and for no more than is wanted", async (t) => {
+  const { router, run } = await start(t, pages(500));
+  const { status, stdout } = await run(
+    "list",
+    "--limit",
+    "1200",
+    "-w",
+    "a",
+    "--sort",
+    "bytes",
+    "--json",
+  );
+  t.equal(status, 0);
+  const rows = JSON.parse(stdout) as { id: string }[];
+  t.same(
+    rows.map(({ id }) => Number(id)),
+    rows.map((_, i) => i),
+  );
+  t.equal(rows.length, 1200);
+  const asked = router.asked.filter(({ method }) => method === "conns.query");
+  const query = { filter: { zone: "a" }, sort: "bytes", order: "asc" };
+  t.same(
+    asked.map(({ params }) => params),
+    [
+      { ...query, limit: 500 },
+      { ...query, limit: 500, cursor: "500" },
+      { ...query, limit: 200, cursor: "1000" },
+    ],
+  );
+});
+
+t.test("a list that breaks off: exit 1, and an array that is not closed", async (t) => {
+  const { run } = await start(t, (asked, router) => {
+    if (asked.params.cursor !== undefined) {
+      return new RpcError(RpcCode.Failed, "the configuration is another one now");
+    }
+    return pages(500)(asked, router);
+  });
+  const { status, stdout, stderr } = await run("list", "--json");
+  t.equal(status, 1);
+  t.equal(stderr, "crosszone: list: the configuration is another one now\n");
+  t.throws(() => JSON.parse(stdout));
+  t.equal(stdout.split("\n").length, 501);
+});
+
+t.test("nothing is asked where the arguments are wrong", async (t) => {
+  const { router, run } = await start(t, () => undefined);
+  const table: readonly (readonly [readonly string[], RegExp])[] = [
+    [["list", "--json", "--csv"], /--json and --csv are two forms; say one/],
+    [["list", "-o", "xml"], /--output: one of extended.* expected, found 'xml'/],
+    [["list", "--limit", "0"], /--limit: a number from 1 /],
+    [["list", "--state", "OPEN"], /--state: one of new, /],
+    [["delete"], /a condition is missing; crosszone flush ends everything/],
+    [["flush"], /say --yes where nobody can be asked/],
+    [["flush", "--host", "1.2.3.4", "--yes"], /--host goes with --zone/],
+    [
+      ["events", "--class", "all,nosuch,alarms", "-e", "UPDATE"],
+      /--event-mask: NEW, DESTROY or ALL/,
+    ],
+    [["events", "--class", "nosuch"], /--class: one of sessions, .*, all expected, found 'nosuch'/],
+    [["stats", "--times", "3"], /--times goes with --interval/],
+    [["hosts", "--limit", "501"], /--limit: a number from 1 to 500/],
+    [["top", "--once", "--interval", "0"], /--interval: a number from 1 to 60/],
+    [["trace", "-p", "udp"], /--device or --zone is missing/],
+    [["trace", "-w", "a", "--ttl", "256"], /--ttl: a number from 0 to 255/],
+    [["config", "diff", "x"], /A: a number from 1 /],
+    [["config", "diff", "1", "2", "--file", "f"], /--file stands in the place of B/],
+    [["config", "rollback", "-1"], /-1|Unknown option/],
+    [["config", "apply", "f", "--confirm", "0"], /--confirm: a number from 1 to 86400/],
+    [["config", "apply"], /CONFIG is missing/],
+    [["flow", "add"], /FLOW is missing/],
+    [["flow", "add", "f", "--index", "70000"], /--index: a number from 0 to 65535/],
+    [["config", "nosuch"], /unknown command 'config nosuch'/],
+  ];
+  const results = await Promise.all(
+    table.map(async ([args, message]) => ({ args, message, ...(await run(...args)) })),
+  );
+  for (const { args, message, status, stdout, stderr } of results) {
+    t.same([status, stdout], [2, ""], args.join(" "));
+    t.match(stderr, message);
+    t.match(stderr, `; see crosszone ${args[0]} --help\n`);
+  }
+  t.same(router.asked, [], "not even hello");
+});
+
+t.test("what the router does not take is named as it was written", async (t) => {
+  const problems = [
+    { path: "filter.originalZone", expected: "the name of a zone", found: '"x"' },
+    { path: "filter.sourcePort", expected: "a port", found: '"y"' },
+  ];
+  const { run } = await start(t, ({ method }) => {
+    if (method === "hello") return undefined;
+    return new RpcError(RpcCode.InvalidParams, "the parameters are wrong", { problems });
+  });
+  const { status, stderr } = await run("count", "--orig-zone", "x", "--sport", "y");
+  t.equal(status, 2);
+  t.equal(
+    stderr,
+    'crosszone: count: --orig-zone: expected the name of a zone, found "x"; ' +
+      '--sport: expected a port, found "y"; see crosszone count --help\n',
+  );
+});
+
+t.test("problems of a configuration: one on a line, behind the name of the file", async (t) => {
+  const file = join(folder, "edge.json");
+  writeFileSync(file, "{}");
+  const problems = [
+    { path: "zones", expected: "an array", found: "nothing" },
+    { path: "devices[0].mtu", expected: "a number", found: '"\u001b[2J"' },
+  ];
+  const { router, run } = await start(t, ({ method }) => {
+    return method === "config.check"
+      ? { isGood: false, problems, base: 1, isUnchanged: false }
+      : undefined;
+  });
+  const { status, stderr } = await run("config", "apply", file);
+  t.equal(status, 2);
+  const [first, second] = stderr.split("\n");
+  t.equal(first, `${file}: zones: expected an array, found nothing`);
+  t.notMatch(second, "\u001b", "and nothing that a terminal would obey");
+  t.same(router.calls, ["config.check"]);
+});
+
+t.test("events: those that are lost, a signal, the router's end", async (t) => {
+  const event = {
+    event: "table-full",
+    class: "alarms",
+    time: 1_795_714_000_000,
+    text: "full",
+    fields: { reason: "ConnTableFull" },
+  };
+  const { router, begin } = await start(t, ({ method }, router) => {
+    if (method !== "events.subscribe") return undefined;
+    setTimeout(() => {
+      router.tell("events.told", { subscription: 1, events: [event], lost: 7 });
+    }, 20);
+    return { subscription: 1 };
+  });
+  const interrupted = begin("events", "--class", "alarms,router", "-w", "a", "-o", "timestamp");
+  await new Promise((resolve) => interrupted.child.stdout.once("data", resolve));
+  interrupted.child.kill("SIGINT");
+  t.same(await interrupted.ended, {
+    status: 0,
+    stdout: "[1795714000.000000]\t [ALARMS] full\n",
+    stderr: "crosszone: events: 7 events are lost: they came faster than they were read\n",
+  });
+  t.same(router.paramsOf("events.subscribe"), { classes: ["alarms", "router"], zone: "a" });
+
+  const left = begin("events", "--json");
+  await new Promise((resolve) => left.child.stdout.once("data", resolve));
+  router.hangUp();
+  const { status, stdout, stderr } = await left.ended;
+  t.equal(status, 1);
+  t.same(JSON.parse(stdout), event);
+  t.match(stderr, /the router ended the connection \(1001: the router stops\)/);
+});
+
+t.test("an answer that does not come", async (t) => {
+  const { run } = await start(t, () => undefined);
+  const { status, stderr } = await run("zones", "--timeout", "1");
+  t.equal(status, 1);
+  t.match(stderr, /no answer to zones\.list within 1 s/);
+});

@@ -159,7 +159,7 @@ export class Datapath implements Offload {
 
   constructor(options: DatapathOptions, now: number) {
     const instantiate = options.instantiate ?? instantiatorOf(options.module ?? loadModule());
-    const arenaBytes = measureArena(instantiate, options.capacity);
+    const arenaBytes = measureArena(instantiate, options.capacity, options.share);
     const windowsAt = roundUp(arenaBytes, PAGE_BYTES);
     const pages = (windowsAt + roundUp(options.windowBytes, PAGE_BYTES)) / PAGE_BYTES;
     if (pages > 65536) throw new RangeError("capacity: needs more than 4 GiB of memory");
@@ -606,10 +606,14 @@ function writeStart(
  * Bytes of the exchange area and an arena of this capacity: asks the datapath itself, in a memory of one page.
  * @throws RangeError when that is more than a linear memory has
  */
-export function measureArena(instantiate: Instantiate, capacity: ArenaCapacity): number {
+export function measureArena(
+  instantiate: Instantiate,
+  capacity: ArenaCapacity,
+  share?: WorkerShare,
+): number {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
   const { arenaBytes } = speakingOurs(instantiate(memory));
-  writeStart(memory, capacity);
+  writeStart(memory, capacity, undefined, share);
   const bytes = arenaBytes() >>> 0;
   if (bytes === 0) throw new RangeError("capacity: needs more than 4 GiB of memory");
   return bytes;

@@ -64,6 +64,8 @@ interface Site {
 
 function start({ router, folder, socket }: Site): Child {
   const options = ["--state", join(folder, "state"), "--socket", socket, "--listen", "none"];
+  // As often as it goes, so that kills meet snapshots, too.
+  options.push("--snapshot", "1");
   return router.spawn(process.execPath, [MAIN, "run", join(folder, "config.json"), ...options]);
 }
 

@@ -20,6 +20,9 @@ const reason = labSupport();
 const SEED = new Uint8Array(16);
 const HOSTS = 1500;
 
+// A busy machine takes its time.
+t.setTimeout(120_000);
+
 function configuration(workers: number, changes: object = {}) {
   const lan = { name: "lan", zone: "a", interface: "eth0", mac: "02:00:00:00:00:01" };
   const wan = { name: "wan", zone: "public", interface: "eth1", addresses: ["203.0.113.2/24"] };

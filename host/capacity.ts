@@ -29,7 +29,7 @@ export function outgrown(
     .map(
       (name) =>
         `capacity.${name}: ${wanted[name]} wanted, ${running[name]} set aside at the start; ` +
-        "a restart sets aside more",
+        "a restart with this configuration sets aside more",
     );
 }
 

@@ -39,6 +39,9 @@ import { follow } from "./trace/way.js";
 /** Questions that may wait, those that are being answered included. */
 const WAITING_MAX = 16;
 
+/** Places beyond those for examinations: who changes the configuration is not kept from it by who looks. */
+const EXAMINATIONS = 4;
+
 /** Milliseconds beyond the usual in which a worker must have answered, those before it included: millions end in seconds. */
 const MORE_MS = 60_000;
 
@@ -243,13 +246,15 @@ export class Tables {
       descending: false,
     };
     const record = writeSearch({ ...query, limit: rows });
-    return this.queued(() =>
-      Promise.all(
-        this.workers.map((worker) => {
-          const make = (id: number): Order => ({ kind: "examine", id, image, record });
-          return worker.ask("examined", make, MORE_MS);
-        }),
-      ),
+    return this.queued(
+      () =>
+        Promise.all(
+          this.workers.map((worker) => {
+            const make = (id: number): Order => ({ kind: "examine", id, image, record });
+            return worker.ask("examined", make, MORE_MS);
+          }),
+        ),
+      WAITING_MAX + EXAMINATIONS,
     );
   }
 
@@ -398,8 +403,8 @@ export class Tables {
   }
 
   /** Refuses what would wait behind too many others. */
-  private async queued<Result>(ask: () => Promise<Result>): Promise<Result> {
-    if (this.waiting >= WAITING_MAX) throw new Busy(`${WAITING_MAX} questions wait already`);
+  private async queued<Result>(ask: () => Promise<Result>, most = WAITING_MAX): Promise<Result> {
+    if (this.waiting >= most) throw new Busy(`${most} questions wait already`);
     this.waiting++;
     try {
       return await ask();

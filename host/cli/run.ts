@@ -46,7 +46,7 @@ export async function forward({ values, args }: Given<typeof RUN_OPTIONS>): Prom
   running = start(path, values, logbook);
   const { router, control, state } = await running;
   const stats = values.stats ? printStats(router.forwarder) : undefined;
-  const failure = await untilTheEnd(router, stop);
+  const failure = await Promise.race([router.failed, stop]);
   clearInterval(stats);
   await control.stop();
   await router.stop();
@@ -65,6 +65,8 @@ interface Running {
 interface Values extends ControlValues {
   readonly state?: string | undefined;
   readonly snapshot: string;
+  readonly replace: boolean;
+  readonly "trust-loopback": boolean;
 }
 
 function clock(): Now {
@@ -87,7 +89,7 @@ async function start(path: string | undefined, values: Values, logbook: Logbook)
   try {
     const store = Store.open(directory, clock());
     for (const notice of store.notices) logbook.notice(notice);
-    const first = firstSource(path, store, logbook);
+    const first = firstSource(path, values.replace, store, logbook);
     const seed = randomBytes(16);
     const snapshots = snapshotsIn(directory, values, logbook);
     const router = await Router.start({ store, first, seed, logbook, clock, snapshots });
@@ -100,6 +102,7 @@ async function start(path: string | undefined, values: Values, logbook: Logbook)
         version: packageVersion(),
         startedAt: performance.timeOrigin,
         isKept: values.state !== undefined,
+        trustsLoopback: values["trust-loopback"],
         clock,
         serve,
       });
@@ -130,11 +133,18 @@ function snapshotsIn(
   return new Snapshots(folder, Number(snapshot), (line) => logbook.notice(line));
 }
 
-/** What runs while the store is empty. */
-function firstSource(path: string | undefined, store: Store, logbook: Logbook): Source | undefined {
+/** What runs where the store is empty, or its configuration is to be replaced. */
+function firstSource(
+  path: string | undefined,
+  isReplacing: boolean,
+  store: Store,
+  logbook: Logbook,
+): Source | undefined {
   const { current } = store;
-  if (current === undefined) return path === undefined ? undefined : readSource(path);
-  const file = path === undefined ? "" : `; ${path} is read at SIGHUP only`;
+  if (isReplacing && path === undefined) throw new UsageError("--replace: CONFIG is missing");
+  if (current === undefined || isReplacing)
+    return path === undefined ? undefined : readSource(path);
+  const file = path === undefined ? "" : `; ${path} is read at SIGHUP and with --replace only`;
   logbook.notice(`revision ${current.number} is in force${file}`);
   return undefined;
 }
@@ -152,14 +162,6 @@ function printEvent(event: EventView, { running: { telemetry } }: Router): void 
 function stopSignal(): Promise<void> {
   return new Promise((resolve) => {
     for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => resolve());
-  });
-}
-
-/** Resolves with what went wrong, or with nothing when a signal says stop. */
-function untilTheEnd(router: Router, stop: Promise<void>): Promise<Error | undefined> {
-  return new Promise((resolve) => {
-    router.once("failure", resolve);
-    stop.then(() => resolve(undefined));
   });
 }
 

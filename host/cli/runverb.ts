@@ -27,6 +27,13 @@ export const CONTROL_OPTIONS = {
       "made",
     group,
   },
+  "trust-loopback": {
+    type: "boolean",
+    help:
+      "who connects by TCP from this machine may change everything, too, while there is no token. If not given that " +
+      "takes the unix socket, or a token",
+    group,
+  },
   "tls-cert": {
     type: "string",
     value: "FILE",
@@ -67,6 +74,12 @@ export const RUN_OPTIONS = {
       "keep revisions of the configuration, tokens and conns in DIR. The revision that was confirmed last runs, and " +
       "CONFIG only while there is none; conns that it still allows go on from one process to the next. Without it " +
       "revisions and conns are gone with the process",
+  },
+  replace: {
+    type: "boolean",
+    help:
+      "run CONFIG as a new revision in place of the one in DIR: for what cannot be changed while it runs " +
+      "(workers, a larger capacity)",
   },
   snapshot: {
     type: "string",

@@ -87,14 +87,14 @@ export class Shares {
     const wrong: string[] = [];
     if (config.workers !== workers) {
       wrong.push(
-        `workers: ${config.workers} wanted, ${workers} since the start; a restart changes that`,
+        `workers: ${config.workers} wanted, ${workers} since the start; a restart with this configuration changes that`,
       );
     }
     if (workers === 1) return wrong;
     if (shareShiftOf(config) > shift) {
       wrong.push(
         `pools: blocks of ${2 ** shareShiftOf(config)} ports wanted, ports are shared out by ${2 ** shift} since the start; ` +
-          "a restart changes that",
+          "a restart with this configuration changes that",
       );
     }
     for (const pool of config.pools.filter(isShared)) {
@@ -102,7 +102,7 @@ export class Shares {
       if (served === workers) continue;
       wrong.push(
         `pools: ${pool.name} has ports for ${served} of ${workers} workers, which have ${2 ** shift} in a row ` +
-          "since the start; a restart changes that",
+          "since the start; a restart with this configuration changes that",
       );
     }
     for (const pool of config.pools) {
@@ -110,7 +110,7 @@ export class Shares {
       if (other === undefined) continue;
       wrong.push(
         `pools: ports of ${pool.name} would change their workers: its addresses or ports, deterministic or not, are ` +
-          `not those of ${other.name}, now or before; a restart changes that`,
+          `not those of ${other.name}, now or before; a restart with this configuration changes that`,
       );
     }
     return wrong;

@@ -4,7 +4,7 @@
  *     unix socket                operator; the file's mode (0600) has let it in
  *     client certificate         operator, by the name in it; the CA has let it in
  *     a token                    the token's role, by its name
- *     loopback, without tokens   operator: nobody has asked for more
+ *     loopback, without tokens   viewer: anybody on this machine may come, root or not; operator with --trust-loopback
  *
  * As soon as there is a token, or the router was started with access control, nothing else lets in by TCP.
  */
@@ -33,10 +33,14 @@ const WHY = {
 } as const;
 
 export class Access {
-  /** @param isRequired  whether tokens were asked for from the start, be it that none is left */
+  /**
+   * @param isRequired  whether tokens were asked for from the start, be it that none is left
+   * @param loopback  what who comes by TCP from this machine may do while there is no token
+   */
   constructor(
     private readonly tokens: Tokens | undefined,
     private readonly isRequired: boolean,
+    private readonly loopback: Role = "viewer",
   ) {}
 
   /** Whether a peer has to show a token. */
@@ -49,9 +53,9 @@ export class Access {
   identify(peer: Peer): Identity | undefined {
     if (this.needsToken(peer)) return undefined;
     if (peer.isLocalSocket) return { who: "local", role: "operator" };
-    const { tlsClientName } = peer;
-    const who = tlsClientName === undefined ? peer.address : `certificate ${tlsClientName}`;
-    return { who, role: "operator" };
+    const { tlsClientName, address } = peer;
+    if (tlsClientName === undefined) return { who: address, role: this.loopback };
+    return { who: `certificate ${tlsClientName}`, role: "operator" };
   }
 
   async admit(token: string, now: Now): Promise<Admission> {

@@ -8,6 +8,7 @@ import type { Tokens } from "../state/tokens.js";
 import { formatMetrics, type PoolUse } from "../telemetry/prometheus.js";
 import { word } from "../telemetry/words.js";
 import { Access } from "./access.js";
+import { Bucket } from "./admission.js";
 import { Pages } from "./http.js";
 import type { Logbook } from "./logbook.js";
 import { configMethods } from "./methods/config.js";
@@ -24,6 +25,10 @@ const RENEW_MS = 2000;
 /** Milliseconds for which a sample, and what was counted for metrics, is good for others who ask. */
 const SAMPLE_MS = 100;
 const METRICS_MS = 1000;
+
+/** Lines about who is not let in. */
+const REFUSALS_A_SECOND = 0.2;
+const REFUSALS_AT_ONCE = 10;
 
 /** What the datapath may be asked to note for subscribers. */
 const CLASSES = [
@@ -43,6 +48,8 @@ export interface ControlOptions {
   /** Milliseconds since 1970 at which the process began. */
   readonly startedAt: number;
   readonly isKept: boolean;
+  /** Everybody on this machine may change everything, as long as there is no token. */
+  readonly trustsLoopback?: boolean;
   readonly clock: () => Now;
   readonly serve: Omit<ServeOptions, "onNotice">;
 }
@@ -64,6 +71,9 @@ export class Control implements House {
   private running: Server | undefined;
   private timer: NodeJS.Timeout | undefined;
   private lastSession = 0;
+  private readonly refusals: Bucket;
+  /** Refusals that were not told. */
+  private unheard = 0;
 
   private constructor({ router, logbook, tokens, ...options }: ControlOptions) {
     this.router = router;
@@ -72,7 +82,12 @@ export class Control implements House {
     this.startedAt = options.startedAt;
     this.isKept = options.isKept;
     this.clock = options.clock;
-    this.access = new Access(tokens, options.serve.hasAccessControl === true);
+    this.refusals = new Bucket(REFUSALS_A_SECOND, REFUSALS_AT_ONCE, options.clock().monotonicMs);
+    this.access = new Access(
+      tokens,
+      options.serve.hasAccessControl === true,
+      options.trustsLoopback === true ? "operator" : "viewer",
+    );
     this.pages = new Pages(this, this.access, () => this.metrics.get(this.clock()));
   }
 
@@ -115,6 +130,15 @@ export class Control implements House {
         this.count(classes, -1);
       },
     };
+  }
+
+  refused(text: string): void {
+    const { monotonicMs } = this.clock();
+    if (this.refusals.take(1, monotonicMs)) {
+      const more = this.unheard === 0 ? "" : ` (and ${this.unheard} more since the last)`;
+      this.unheard = 0;
+      this.logbook.notice(`control: ${text}${more}`);
+    } else this.unheard++;
   }
 
   forget(session: Session): void {

@@ -21,6 +21,13 @@ interface Events {
   line: [line: Line];
 }
 
+/** Characters that move a terminal's cursor, or hide what stands there; lines end where we end them. */
+const UNPRINTABLE = /(?!\n)[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu;
+
+function plain(text: string): string {
+  return text.replace(UNPRINTABLE, "\ufffd");
+}
+
 export class Logbook extends EventEmitter<Events> {
   level: Level = "info";
   private readonly kept: Line[] = [];
@@ -60,7 +67,7 @@ export class Logbook extends EventEmitter<Events> {
     const isWritten = LEVELS.indexOf(level) <= LEVELS.indexOf(this.level);
     const isKept = level === "error" || level === "notice";
     if (!isWritten && !isKept) return;
-    const clean = redact(text).slice(0, LINE_CHARS);
+    const clean = plain(redact(text)).slice(0, LINE_CHARS);
     if (isWritten) this.write(clean);
     if (!isKept) return;
     const line = { time: this.wall(), text: clean };

@@ -11,11 +11,13 @@ import type { Examination } from "../examination.js";
 import { Forwarder, RestoreFailed } from "../forwarder.js";
 import { Diverged, type Target } from "../state/change.js";
 import type { Now } from "../state/deadline.js";
-import { NothingPending, Unchanged } from "../state/refusal.js";
+import { Unchanged } from "../state/refusal.js";
 import type { ApplyRequest, ConfirmRequest, RollbackRequest } from "../state/request.js";
 import type { Revision, Store } from "../state/revisions.js";
+import { Busy } from "../tables.js";
 import type { EventView } from "../telemetry/event.js";
 import { EventLog } from "../telemetry/eventlog.js";
+import { NoAnswer } from "../workers/handle.js";
 import { textOf } from "./channel.js";
 import type { Logbook } from "./logbook.js";
 import type { Snapshots } from "./snapshots.js";
@@ -31,7 +33,7 @@ export interface Source {
 
 export interface RouterOptions {
   readonly store: Store;
-  /** What runs while the store holds no configuration. */
+  /** What runs in place of the one that was confirmed last: where there is none, or it is to be replaced. */
   readonly first: Source | undefined;
   readonly seed: Uint8Array;
   readonly logbook: Logbook;
@@ -45,8 +47,6 @@ interface Events {
   event: [event: EventView];
   /** What became of a revision. */
   revision: [revision: Revision, what: string];
-  /** The forwarder ended without being told to. */
-  failure: [error: Error];
 }
 
 /** The configuration is sound, and yet the router cannot run it: an interface is missing, a table too small. */
@@ -55,10 +55,14 @@ export class SwitchError extends Error {
 }
 
 export class Router extends EventEmitter<Events> {
+  /** Resolves when the forwarder ends without being told to, be it before anybody asks. */
+  readonly failed: Promise<Error>;
   private readonly events: EventLog;
   /** By name: interfaces that are lost or down. */
   private readonly down = new Set<string>();
   private timer: NodeJS.Timeout | undefined;
+  /** A look at a revision that waits, which may be on its way. */
+  private looking: Promise<void> = Promise.resolve();
   private isStopping = false;
   private hasFailed = false;
 
@@ -82,35 +86,46 @@ export class Router extends EventEmitter<Events> {
     forwarder.on("notice", (text) => logbook.notice(text));
     forwarder.on("event", (event) => this.events.tell(event));
     forwarder.on("link", (name, event) => this.hearLink(name, event));
-    forwarder.once("failure", (error) => {
-      this.hasFailed = true;
-      this.emit("failure", error);
+    this.failed = new Promise((resolve) => {
+      forwarder.once("failure", (error) => {
+        this.hasFailed = true;
+        resolve(error);
+      });
     });
   }
 
   /**
-   * Forwards by the configuration that was confirmed last, or by the first one, which becomes a revision once it runs.
+   * Forwards by the configuration that was confirmed last, or by another one, which becomes a revision once it runs.
    * @throws ConfigError, Refusal, or why the interfaces cannot be opened
    */
   static async start(options: RouterOptions): Promise<Router> {
     const { store, first, seed, logbook, clock, snapshots } = options;
     const { current } = store;
-    const source = current === undefined ? first : sourceOf(current);
+    const source = first ?? (current === undefined ? undefined : sourceOf(current));
     if (source === undefined) throw new Error("there is no configuration to run");
     const config = parseConfig(source.text, source.name);
     const forwarder = await startForwarder(config, seed, snapshots);
     const router = new Router(forwarder, config, store, logbook, clock, snapshots);
     snapshots?.begin(forwarder);
-    if (current !== undefined) return router;
-    const words = { who: "crosszone", note: source.name, connection: "start" };
-    const request = { base: 0, text: source.text, confirmWithinSec: undefined, ...words };
     try {
-      await store.apply(request, clock, async () => {});
+      if (first !== undefined) await router.record(first);
     } catch (error) {
       await router.stop();
       throw error;
     }
     return router;
+  }
+
+  /** What has been started becomes a revision. */
+  private async record({ text, name }: Source): Promise<void> {
+    const base = this.store.current?.number ?? 0;
+    const words = { who: "crosszone", note: name, connection: "start" };
+    const request = { base, text, confirmWithinSec: undefined, ...words };
+    try {
+      await this.store.apply(request, this.clock, async () => {});
+    } catch (error) {
+      if (!(error instanceof Unchanged)) throw error;
+    }
   }
 
   /** What the forwarder runs. */
@@ -139,16 +154,6 @@ export class Router extends EventEmitter<Events> {
 
   diff(from: number, to: number) {
     return this.store.diff(from, to);
-  }
-
-  /** The revision that is in force again when the pending one is taken back. @throws NothingPending */
-  revisionBefore(): number {
-    const { current, lastConfirmed } = this.store;
-    const before = lastConfirmed?.number;
-    if (current === undefined || before === undefined || before === current.number) {
-      throw new NothingPending(current?.number ?? 0, undefined);
-    }
-    return before;
   }
 
   /** What becomes of the conns when a configuration is switched to. @throws SwitchError */
@@ -192,6 +197,17 @@ export class Router extends EventEmitter<Events> {
     return now;
   }
 
+  /** What is pending is no longer in force. @throws Refusal, SwitchError */
+  async takeBack(who: string, note: string): Promise<Revision> {
+    const words = { who, why: note === "" ? "rolled back" : note };
+    const back = await this.changing(
+      this.store.takeBack(words, this.clock, (target) => this.switchTo(target)),
+    );
+    this.tell(back, "is in force again");
+    this.lookLater();
+    return back;
+  }
+
   /** @throws Refusal */
   confirm(request: ConfirmRequest): Revision {
     const confirmed = this.store.confirm(request, this.clock());
@@ -221,6 +237,7 @@ export class Router extends EventEmitter<Events> {
   async stop(): Promise<void> {
     this.isStopping = true;
     clearTimeout(this.timer);
+    await this.looking;
     await this.snapshots?.end(this.hasFailed ? undefined : this.forwarder);
     await this.forwarder.stop();
     await this.events.stop();
@@ -237,6 +254,8 @@ export class Router extends EventEmitter<Events> {
     try {
       return await act();
     } catch (error) {
+      // The configuration is not to blame for these.
+      if (error instanceof Busy || error instanceof NoAnswer) throw error;
       throw new SwitchError(textOf(error));
     }
   }
@@ -258,8 +277,11 @@ export class Router extends EventEmitter<Events> {
     if (due.jumpMs !== 0) {
       this.tell(this.revision, "waits to be confirmed; the clock was set meanwhile");
     }
-    const ms = Math.min(LOOK_MS, Math.max(10, due.leftMs));
-    this.timer = setTimeout(() => void this.look(), ms);
+    // Where it is due already it could not be taken back just now.
+    const ms = due.isDue ? LOOK_MS : Math.min(LOOK_MS, Math.max(10, due.leftMs));
+    this.timer = setTimeout(() => {
+      this.looking = this.look();
+    }, ms);
   }
 
   private async look(): Promise<void> {
@@ -273,8 +295,6 @@ export class Router extends EventEmitter<Events> {
       }
     } catch (error) {
       this.logbook.error(`revision ${pending.number} cannot be taken back: ${textOf(error)}`);
-      this.timer = setTimeout(() => void this.look(), LOOK_MS);
-      return;
     }
     this.lookLater();
   }

@@ -22,7 +22,7 @@ import {
   RpcCode,
   RpcError,
   readFrame,
-  writeAnswers,
+  writeAnswer,
 } from "./protocol/rpc.js";
 import type { Channel, ChannelEvents } from "./server.js";
 import { Subscriptions } from "./subscriptions.js";
@@ -104,7 +104,7 @@ export class Session implements ChannelEvents, Call {
     }
     if (admission.isBusy) return new RpcError(RpcCode.Busy, admission.why);
     const { address } = this.channel.peer;
-    this.house.logbook.notice(`control: ${address} is not let in: ${admission.why}`);
+    this.house.refused(`${address} is not let in: ${admission.why}`);
     this.tries++;
     // Behind the answer.
     if (this.tries >= SessionLimit.Tries) {
@@ -148,7 +148,7 @@ export class Session implements ChannelEvents, Call {
   onClose(code: number, reason: string): void {
     this.subscriptions.endAll();
     this.house.forget(this);
-    const why = reason === "" ? "" : `: ${reason}`;
+    const why = reason === "" ? "" : `: ${shown(reason)}`;
     this.house.logbook.debug(`control: connection ${this.connection.id} ended (${code}${why})`);
   }
 
@@ -161,6 +161,7 @@ export class Session implements ChannelEvents, Call {
     this.pending += frame.asked.length;
     try {
       await this.arrival;
+      if (!this.isOpen) return;
       const answers = await Promise.all(frame.asked.map((each) => this.answer(each)));
       this.send(
         answers.filter((each) => each !== undefined),
@@ -171,17 +172,16 @@ export class Session implements ChannelEvents, Call {
     }
   }
 
+  /** Answers beyond the limit are errors instead; so many bytes are put together, and no more. */
   private send(answers: readonly Answer[], isBatch: boolean): void {
-    const text = writeAnswers(answers, isBatch);
-    if (text === undefined) return;
-    if (Buffer.byteLength(text) <= SessionLimit.AnswerBytes) {
-      this.channel.send(text);
-      return;
-    }
-    const message = `the answer has more than ${SessionLimit.AnswerBytes} bytes`;
-    const error = new RpcError(RpcCode.Failed, message);
-    const short = answers.map(({ id }) => ({ id, error }));
-    this.channel.send(writeAnswers(short, isBatch) ?? "");
+    if (answers.length === 0) return;
+    let left: number = SessionLimit.AnswerBytes;
+    const written = answers.map((answer) => {
+      const text = writeAnswer(answer);
+      left -= Buffer.byteLength(text);
+      return left >= 0 ? text : writeAnswer({ id: answer.id, error: TOO_LONG });
+    });
+    this.channel.send(isBatch ? `[${written.join(",")}]` : (written[0] ?? ""));
   }
 
   private async answer(asked: Frame["asked"][number]): Promise<Answer | undefined> {
@@ -197,7 +197,7 @@ export class Session implements ChannelEvents, Call {
     const ms = Math.round(this.house.clock().monotonicMs - began);
     const how = "error" in outcome ? outcome.error.message : "done";
     this.house.logbook.debug(
-      `control: connection ${this.connection.id} (${this.who}) ${asked.method}: ${how}, ${ms} ms`,
+      `control: connection ${this.connection.id} (${this.who}) ${shown(asked.method)}: ${how}, ${ms} ms`,
     );
     return id === undefined ? undefined : { id, ...outcome };
   }
@@ -231,12 +231,22 @@ export class Session implements ChannelEvents, Call {
   private blame(method: string, thrown: unknown): RpcError {
     const known = errorOf(thrown);
     if (known !== undefined) return known;
-    this.house.logbook.error(`control: ${method}: ${traceOf(thrown)}`);
+    this.house.logbook.error(`control: ${shown(method)}: ${traceOf(thrown)}`);
     return new RpcError(RpcCode.InternalError, "internal error; the router's log says more");
   }
 }
 
+const TOO_LONG = new RpcError(
+  RpcCode.Failed,
+  `the answer has more than ${SessionLimit.AnswerBytes} bytes`,
+);
+
 const NO_TOKEN = "say hello with a token first";
+
+/** What a client has sent, on one line. */
+function shown(text: string): string {
+  return JSON.stringify(text.slice(0, 100)).slice(1, -1);
+}
 
 function refuseAll({ asked }: Frame): Answer[] {
   const error = new RpcError(RpcCode.Busy, `more than ${SessionLimit.Pending} requests at a time`);

@@ -39,6 +39,7 @@ export class Subscriptions {
   private readonly ends = new Map<number, () => void>();
   private readonly batches = new Set<Batch>();
   private last = 0;
+  private isOver = false;
 
   constructor(
     private readonly house: House,
@@ -125,12 +126,15 @@ export class Subscriptions {
     for (const batch of this.batches) batch.flush();
   }
 
+  /** For ever: what was asked for before the channel ended may come to be done behind it. */
   endAll(): void {
+    this.isOver = true;
     for (const end of this.ends.values()) end();
     this.ends.clear();
   }
 
   private add(begin: (subscription: number) => () => void): number {
+    if (this.isOver) throw new RpcError(RpcCode.Failed, "the channel is over");
     if (this.ends.size >= SubscriptionLimit.Count) {
       throw new RpcError(RpcCode.Busy, `at most ${SubscriptionLimit.Count} subscriptions`);
     }

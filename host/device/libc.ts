@@ -216,6 +216,7 @@ const EVENTFD_FLAGS = 0o4000 | 0o2000000;
 /** A file descriptor by which one thread ends another's poll. Both have one of these, with the same `fd`. */
 export class WakeUp {
   private readonly word = new BigUint64Array(1);
+  private isClosed = false;
 
   constructor(readonly fd: number) {}
 
@@ -224,8 +225,9 @@ export class WakeUp {
     return new WakeUp(check(libc().eventfd(0, EVENTFD_FLAGS), "loop", "eventfd"));
   }
 
-  /** Makes it readable. */
+  /** Makes it readable. Behind its end nothing: the number may be another file's by then. */
   signal(): void {
+    if (this.isClosed) return;
     check(libc().write(this.fd, new BigUint64Array([1n]), 8), "loop", "write to the eventfd");
   }
 
@@ -235,6 +237,8 @@ export class WakeUp {
   }
 
   close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
     libc().close(this.fd);
   }
 }

@@ -155,6 +155,14 @@ export class Store {
   }
 
   /**
+   * Takes the pending revision back, whatever its time.
+   * @throws Refusal, or what `switchTo` throws; then it is still pending
+   */
+  async takeBack(words: Words, clock: () => Now, switchTo: SwitchTo): Promise<Revision> {
+    return await this.carryOut(this.beginReturn(words), clock, switchTo);
+  }
+
+  /**
    * Rolls the pending revision back if its time is over; resolves with what is in force then, or with undefined
    * when nothing was due. When `switchTo` rejects it is still pending and still due.
    */
@@ -286,7 +294,8 @@ export class Store {
 
   /** Takes the pending revision back: the change leads to the one confirmed last. */
   beginReturn(words: Words): Change {
-    this.refuseBusy("revision");
+    // Also where the disk cannot be relied on: nothing has to be written for it.
+    if (this.changing !== undefined) throw new Busy("revision", this.changing);
     const { waiting, confirmed } = this;
     if (waiting === undefined) throw new NothingPending(this.currentNumber, undefined);
     if (confirmed === undefined) throw new NothingToReturnTo("revision");

@@ -4,7 +4,7 @@
  */
 
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
-import { close, open, write } from "node:fs";
+import { close, constants, fstat, open, write } from "node:fs";
 import { connect, isIPv6, type Socket as TcpSocket } from "node:net";
 import { errno, libc, SystemError } from "../device/libc.js";
 import { Socket } from "../device/packet.js";
@@ -269,6 +269,10 @@ const FILE_BYTES = 65536;
 /** Its owner writes, its group reads: who talked to whom is nobody else's business. */
 const FILE_MODE = 0o640;
 
+/** What would make opening wait (a pipe) must not: Node has four threads for all files. */
+const { O_APPEND, O_CREAT, O_NOCTTY, O_NONBLOCK, O_WRONLY } = constants;
+const FILE_FLAGS = O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NONBLOCK;
+
 export class FileLink implements Link {
   readonly bytes = FILE_BYTES;
   readonly retryMaxMs = 5000;
@@ -284,9 +288,21 @@ export class FileLink implements Link {
   }
 
   open(done: Done): void {
-    open(this.name, "a", FILE_MODE, (error, fd) => {
-      if (error === null) this.fd = fd;
-      done(error ?? undefined);
+    open(this.name, FILE_FLAGS, FILE_MODE, (error, fd) => {
+      if (error !== null) {
+        // A pipe that nobody reads says so in its own way.
+        done(error.code === "ENXIO" ? noFile(this.name) : error);
+        return;
+      }
+      fstat(fd, (error, found) => {
+        if (error === null && found.isFile()) {
+          this.fd = fd;
+          done();
+          return;
+        }
+        close(fd, () => {});
+        done(error ?? noFile(this.name));
+      });
     });
   }
 
@@ -310,6 +326,10 @@ export class FileLink implements Link {
     if (this.fd >= 0) close(this.fd, () => {});
     this.fd = -1;
   }
+}
+
+function noFile(name: string): Error {
+  return new Error(`${name} is no regular file`);
 }
 
 function formatServer(server: string, port: number): string {

@@ -111,6 +111,7 @@ export class WorkerHandle extends EventEmitter<Events> {
 
   /** Says something that has no answer. */
   send(order: Order): void {
+    if (this.isEnded) return;
     this.thread.postMessage(order);
     this.board.order(this.start.share.worker);
     this.wake.signal();

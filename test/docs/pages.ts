@@ -5,6 +5,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { COMMANDS } from "../../host/cli/commands.js";
 import { manualPage } from "../../host/cli/man.js";
+import { configSchemaText } from "../../host/config/schema.js";
+import { protocolReference } from "../../host/control/protocol/reference.js";
+import { protocolSchemaText } from "../../host/control/protocol/schema.js";
 import { REASON_GROUPS } from "../../host/telemetry/reasons.js";
 
 /** This runs from dist/test/docs. */
@@ -14,6 +17,9 @@ export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 export function madePages(): ReadonlyMap<string, string> {
   return new Map([
     ["docs/crosszone.8", manualPage(COMMANDS)],
+    ["docs/protocol-reference.md", protocolReference()],
+    ["docs/protocol.schema.json", protocolSchemaText()],
+    ["docs/config.schema.json", configSchemaText()],
     ["docs/counters.md", withReasons(readFileSync(join(ROOT, "docs/counters.md"), "utf8"))],
   ]);
 }

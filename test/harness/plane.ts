@@ -66,6 +66,8 @@ export interface PlaneOptions {
   /** Whether tokens are kept in the directory. */
   readonly hasTokens?: boolean;
   readonly serve?: Partial<ServeOptions>;
+  /** Default: true. */
+  readonly trustsLoopback?: boolean;
   readonly document?: object;
 }
 
@@ -129,6 +131,7 @@ export class Plane {
       version: "0.0.0",
       startedAt: performance.timeOrigin,
       isKept: directory !== "",
+      trustsLoopback: options.trustsLoopback ?? true,
       clock,
       serve: {
         listen: [{ host: "127.0.0.1", port: 0 }],

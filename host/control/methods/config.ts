@@ -5,6 +5,7 @@ import { parseJson } from "../../config/json.js";
 import { parseConfig } from "../../config/parse.js";
 import { isRecord } from "../../config/shape.js";
 import { diffTexts } from "../../state/diff.js";
+import { StaleBase } from "../../state/refusal.js";
 import type { ApplyRequest } from "../../state/request.js";
 import type { Revision } from "../../state/revisions.js";
 import { faultOf } from "../errors.js";
@@ -57,13 +58,20 @@ export const configMethods: Some<
     return { revision: infoOf(router.confirm({ revision, connection, who })) };
   },
 
-  async "config.rollback"(
-    { to, base, confirmWithinSec, note },
-    { house: { router }, connection, who },
-  ) {
-    const target = to ?? router.revisionBefore();
-    const ends = await examine(router, router.revisionOf(target, "to").text);
-    const request = { to: target, base, confirmWithinSec, note, who, connection: connection.id };
+  async "config.rollback"({ to, base, confirmWithinSec, note }, call) {
+    const { router } = call.house;
+    if (to === undefined) {
+      if (base !== undefined && base !== router.revision.number) {
+        throw new StaleBase(base, router.revision.number);
+      }
+      // At once: nothing that could be counted before is worth waiting for.
+      return { revision: infoOf(await router.takeBack(call.who, note)) };
+    }
+    const { number } = router.revision;
+    const ends = await examine(router, router.revisionOf(to, "to").text);
+    const connection = call.connection.id;
+    // What was in force when it was asked for: nobody undoes what has come meanwhile.
+    const request = { to, base: base ?? number, confirmWithinSec, note, who: call.who, connection };
     return { revision: infoOf(await router.rollback(request)), ends };
   },
 

@@ -25,6 +25,8 @@ export interface House {
   sample(): Promise<Sample>;
   /** Has the datapath note events of these classes (bits of abi's EventClass) until it ends. */
   watch(classes: number): { end(): void };
+  /** Somebody was not let in; told so often that others are still heard. */
+  refused(text: string): void;
   /** A session is over. */
   forget(session: object): void;
 }

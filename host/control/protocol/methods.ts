@@ -33,7 +33,8 @@ export const METHODS = {
   hello: reads(status.Hello, "says who the client is, and learns who it talks to"),
   "status.get": reads(status.StatusGet, "how the router is"),
   "config.get": reads(config.ConfigGet, "a configuration, the one in force if not said otherwise"),
-  "config.check": reads(
+  // It costs each worker the check of a whole configuration.
+  "config.check": changes(
     config.ConfigCheck,
     "what is wrong with a configuration, and which conns would end",
   ),

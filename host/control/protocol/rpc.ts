@@ -141,19 +141,15 @@ export type Answer = { readonly id: Id } & (
   | { readonly error: RpcError }
 );
 
-/** The frame with the answers, undefined where nobody wants any. */
-export function writeAnswers(answers: readonly Answer[], isBatch: boolean): string | undefined {
-  if (answers.length === 0) return undefined;
-  const written = answers.map(writeAnswer);
-  return JSON.stringify(isBatch ? written : written[0]);
-}
-
-function writeAnswer(answer: Answer): object {
+/** As JSON; those to a batch stand in an array. */
+export function writeAnswer(answer: Answer): string {
   const { id } = answer;
-  if (!("error" in answer)) return { jsonrpc: "2.0", id, result: answer.result ?? null };
+  if (!("error" in answer)) {
+    return JSON.stringify({ jsonrpc: "2.0", id, result: answer.result ?? null });
+  }
   const { code, message, data } = answer.error;
   const error = data === undefined ? { code, message } : { code, message, data };
-  return { jsonrpc: "2.0", id, error };
+  return JSON.stringify({ jsonrpc: "2.0", id, error });
 }
 
 /** What the router says without being asked. */

@@ -16,6 +16,7 @@ export const Hello = {
         v.pipe(
           v.string("a name"),
           v.maxLength(64, "a name of at most 64 characters"),
+          v.regex(/^[\p{L}\p{M}\p{N}\p{P}\p{S} ]*$/u, "a name of characters that can be printed"),
           v.description("What the log calls the client."),
         ),
       ),

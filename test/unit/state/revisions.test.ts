@@ -459,3 +459,39 @@ t.test("the difference of any two", async (t) => {
   t.throws(() => store.diff(1, 3), { code: "unknown-revision", path: "to" });
   t.throws(() => store.diff(0, 1), { code: "unknown-revision", path: "from" });
 });
+
+t.test("a confirmation that fails at any step leaves a way back", async (t) => {
+  let isConfirmed = false;
+  let undecided = 0;
+  for (let step = 0; !isConfirmed; step++) {
+    const { disk, clock, store } = setUp();
+    apply(store, clock, 1);
+    apply(store, clock, 2, 60);
+    const before = disk.steps;
+    disk.fails = (at) => at >= before + step;
+    try {
+      confirm(store, clock, 2);
+      isConfirmed = true;
+    } catch {
+      t.equal(store.current?.number, 2, `step ${step}: it still waits`);
+      clock.pass(60_000);
+      const switched: number[] = [];
+      const back = await store.expire(clock.now, async ({ number }) => {
+        switched.push(number);
+      });
+      t.same([back?.number, switched], [1, [1]], `step ${step}: it is taken back`);
+      // Of the last steps nobody knows what is on the disk.
+      if (!mayBegin(store, clock)) undecided++;
+    }
+  }
+  t.ok(undecided > 0, "at some step the disk cannot be relied on");
+});
+
+function mayBegin(store: Store, clock: Clock): boolean {
+  try {
+    store.examine({ ...request(1, 3), base: 1 });
+    return clock.now().monotonicMs > 0;
+  } catch {
+    return false;
+  }
+}

@@ -62,7 +62,8 @@ export const list = command(
     text:
       "Lists the conns that fit all of the conditions; without any, all conns. Lines have the form of conntrack -L -o " +
       "extended with the zones of both directions (zone-orig=, zone-reply=). The table goes on while it is listed: what " +
-      "begins meanwhile may be missing, and nothing is listed twice.",
+      "begins meanwhile may be missing; nothing is listed twice, except by --sort bytes, packets or expiry, which traffic " +
+      "moves: there a conn may be listed twice, or be missing.",
     options: OPTIONS,
     usage: ["[CONDITION]... [-o FORM|--json|--csv] [--sort KEY] [--order ORDER] [--limit N]"],
     parameters: FILTER_PARAMETERS,

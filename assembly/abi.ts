@@ -1177,9 +1177,25 @@ export enum SavedAt {
   Bytes = 4,
 }
 
+/** In a Tuple (nat/tuple.ts), where the host reads one. */
+export enum TupleAt {
+  /** u32 */
+  Source = 0,
+  /** u16 */
+  Zone = 12,
+  /** u8 */
+  Protocol = 14,
+  Bytes = 16,
+}
+
+/** The windows of TCP (nat/window.ts). */
+export enum SavedWindowsAt {
+  Bytes = 32,
+}
+
 /** What stands behind a conn's record, in this order; the last says something of the conn itself. */
 export enum SavedPart {
-  /** 32 bytes: the windows of TCP (nat/window.ts). */
+  /** SavedWindowsAt */
   Windows = 1,
   /** SavedMappingAt: its mapping; the one that it is hairpinned to. */
   Mapping = 2,
@@ -1281,6 +1297,13 @@ export enum MovedPortAt {
   Workers = 8,
   Bytes = 12,
 }
+
+/**
+ * Multipliers of the hash of a host (nat/owner.ts), by which the host steers, too: odd, the second one 2^32 by the golden
+ * ratio (D. Knuth, 1973).
+ */
+export const ZONE_FACTOR = 0x85ebca6b;
+export const HOST_FACTOR = 0x9e3779b1;
 
 /** What became of a record of a snapshot. */
 export enum Fate {

@@ -1,11 +1,11 @@
 /**
  * The arena: everything the datapath knows, in one stretch of the linear memory.
  *
- *     0        1024      2048     8192      40960    65536                                    arenaBytes
- *     ├────────┼─────────┼────────┼─────────┼────────┼──────────────────────────────────────┼──────────
- *     │ unused │ start   │ inputs │ outputs │ rows   │ arena                                │ device
- *     │        │ record  │        │         │        │                                      │ windows
- *                                                    │
+ *     0        1024     2048     8192      40960  64512    65024      65536                 arenaBytes
+ *     ├────────┼────────┼────────┼─────────┼──────┼────────┼──────────┼─────────────────────┼──────────
+ *     │ unused │ start  │ inputs │ outputs │ rows │ search │ restored │ arena               │ device
+ *     │        │ record │        │         │      │ record │ records  │                     │ windows
+ *                                                                     │
  *       header · reasons · packets · own frames · held frames ·
  *       held SYNs · conns · windows of TCP · conn slab · conn index · conn wheel · filter index ·
  *       mappings · mapping slab · mapping index · grants · grant slab · grant index · grant wheel ·

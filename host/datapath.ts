@@ -474,7 +474,7 @@ export class Datapath implements Offload {
     }
   }
 
-  /** Begins to restore: before the first frame, behind the first `configure`. */
+  /** Begins to restore: before the first frame, and before the first `configure`. */
   beginRestore(): void {
     this.exports.beginRestore();
   }

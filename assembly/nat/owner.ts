@@ -14,7 +14,15 @@
  * depends on it: what comes to the wrong worker is handed off.
  */
 
-import { Allocation, DescriptorFlag, FlowAction, None, Reason } from "../abi";
+import {
+  Allocation,
+  DescriptorFlag,
+  FlowAction,
+  HOST_FACTOR,
+  None,
+  Reason,
+  ZONE_FACTOR,
+} from "../abi";
 import { active, pairKey } from "../config/configuration";
 import { FlowRecord } from "../config/records";
 import { arena, keyScratch } from "../memory";
@@ -26,13 +34,9 @@ import { bitmapOf, External, shareOf } from "./external";
 import { movedTo } from "./moved";
 import { Tuple } from "./tuple";
 
-/** Multipliers of the hash of a host: odd, the second one 2^32 by the golden ratio (D. Knuth, 1973). */
-const ZONE_FACTOR: u32 = 0x85ebca6b;
-const HOST_FACTOR: u32 = 0x9e3779b1;
-
 /** The worker of a host. Not keyed: who knows it could load one worker with his own hosts, and nothing else. */
 export function ownerOfHost(zone: u32, address: u32): u32 {
-  const hash = (address ^ (zone * ZONE_FACTOR)) * HOST_FACTOR;
+  const hash = (address ^ (zone * <u32>ZONE_FACTOR)) * <u32>HOST_FACTOR;
   return ((hash >> 16) * arena.workers) >> 16;
 }
 

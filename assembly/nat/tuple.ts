@@ -10,6 +10,7 @@
  * ICMP queries have ports, too: see nat/query.ts.
  */
 
+import { TupleAt } from "../abi";
 import { arena } from "../memory";
 import { tupleHash } from "../table/hash";
 
@@ -115,5 +116,9 @@ export class Tuple {
     store<u64>(changetype<usize>(this), rest | ((<u64>this.tag) << 56), 8);
   }
 }
-if (offsetof<Tuple>() != 16) ERROR("a Tuple is 16 bytes");
+if (offsetof<Tuple>() != TupleAt.Bytes) ERROR("a Tuple is 16 bytes");
+if (offsetof<Tuple>("source") != TupleAt.Source) ERROR("a Tuple's source is where abi has it");
+if (offsetof<Tuple>("zone") != TupleAt.Zone) ERROR("a Tuple's zone is where abi has it");
+if (offsetof<Tuple>("protocol") != TupleAt.Protocol)
+  ERROR("a Tuple's protocol is where abi has it");
 if (offsetof<Tuple>("tag") != 15) ERROR("a Tuple's tag is its last byte");

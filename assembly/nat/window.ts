@@ -12,6 +12,7 @@
  * edge long ago, and SACK and reordering stay inside of it.
  */
 
+import { SavedWindowsAt } from "../abi";
 import { arena, clear, RecordBytes, windows } from "../memory";
 import { Direction } from "../packet";
 import { NO_SCALE, Tcp } from "../wire/tcp";
@@ -196,6 +197,7 @@ export class Windows {
   }
 }
 if (offsetof<Windows>() != RecordBytes.Window) ERROR("the Windows of a conn are 32 bytes");
+if (RecordBytes.Window != SavedWindowsAt.Bytes) ERROR("Windows are saved as they are");
 
 /** Of two sequence numbers, whether `a` is the later one (RFC 9293 section 3.4). */
 function isAfter(a: u32, b: u32): bool {

@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { Refusal } from "../state/refusal.js";
+import { ROLES } from "../state/role.js";
 import { RANDOM_BYTES, type TokenInfo, Tokens } from "../state/tokens.js";
 import { Exit, log, print, UsageError } from "./command.js";
 import { type Command, verb } from "./definition.js";
@@ -19,8 +20,6 @@ const STATE = {
   names: "folder",
   help: 'the state directory; "add" makes it where there is none',
 } as const;
-
-const ROLES = ["viewer", "operator"] as const;
 
 const add = verb({
   name: "add",

@@ -12,6 +12,7 @@
  *
  * The program sees a packet from its network header on: a VLAN tag has been moved beside it.
  */
+import { HOST_FACTOR, ZONE_FACTOR } from "../../assembly/abi.js";
 import {
   type CodeLine,
   code,
@@ -70,10 +71,6 @@ enum Protocol {
 const ECHO_REPLY = 0;
 const IDENTIFIER_AT = 4;
 const DESTINATION_PORT_AT = 2;
-
-/** The multipliers of assembly/nat/owner.ts. */
-const ZONE_FACTOR = 0x85ebca6b;
-const HOST_FACTOR = 0x9e3779b1;
 
 /** Address ranges of a zone beyond these are not known for ours. */
 const RANGES_MAX = 64;

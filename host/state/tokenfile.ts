@@ -8,6 +8,7 @@ import * as v from "valibot";
 import { type Disk, systemDisk } from "./disk.js";
 import { HeldError, StateFileError } from "./fileerror.js";
 import { Folder } from "./files.js";
+import { ROLES } from "./role.js";
 import { HashSchema } from "./scrypt.js";
 
 export enum TokenLimit {
@@ -27,7 +28,7 @@ const Time = v.pipe(v.number(), v.minValue(0));
 
 const TokenSchema = v.strictObject({
   id: v.pipe(v.string(), v.regex(/^cz_[A-Za-z0-9_-]{8}$/)),
-  role: v.picklist(["viewer", "operator"]),
+  role: v.picklist(ROLES),
   name: v.pipe(v.string(), v.maxLength(TokenLimit.Name)),
   /** Milliseconds since 1970; null for never. */
   created: Time,
@@ -41,7 +42,6 @@ const FileSchema = v.strictObject({
 });
 
 export type StoredToken = Readonly<v.InferOutput<typeof TokenSchema>>;
-export type Role = StoredToken["role"];
 
 export class TokenFile {
   private constructor(private readonly folder: Folder) {}

@@ -12,11 +12,10 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { Now } from "./deadline.js";
 import { Invalid } from "./refusal.js";
 import { checkWords } from "./request.js";
+import type { Role } from "./role.js";
 import { hashOf, matches, SALT_BYTES } from "./scrypt.js";
 import { formatToken, idOfToken, redact, TOKEN_BYTES } from "./secret.js";
-import { type Role, type StoredToken, TokenFile, TokenLimit } from "./tokenfile.js";
-
-export type { Role } from "./tokenfile.js";
+import { type StoredToken, TokenFile, TokenLimit } from "./tokenfile.js";
 
 /** How long a token that was checked needs no other check. */
 const GOOD_MS = 60_000;

@@ -1,7 +1,5 @@
 /** Prometheus' text format, version 0.0.4: families of samples, each with its help and type. */
 
-export const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
-
 export type MetricType = "counter" | "gauge" | "histogram";
 
 export type Labels = Readonly<Record<string, string>>;

@@ -37,7 +37,7 @@ export interface MetricsSource {
   readonly startedAt: number;
   readonly readings: Readings;
   readonly logs: readonly LogStatus[];
-  /** Conns by state, and what pools have in use, where somebody has counted them. */
+  /** Conns by state, and what pools have in use; what is not given is left out. */
   readonly phases?: Readonly<Record<string, number>>;
   readonly pools?: readonly PoolUse[];
 }

@@ -9,6 +9,7 @@
 
 import {
   Allocation,
+  HOST_FACTOR,
   Limit,
   MovedPortAt,
   SavedAt,
@@ -17,12 +18,11 @@ import {
   SavedKind,
   SavedMappingAt,
   SavedPart,
+  SavedWindowsAt,
+  TupleAt,
+  ZONE_FACTOR,
 } from "../../assembly/abi.js";
 import type { Config } from "../config/model.js";
-
-/** The multipliers of assembly/nat/owner.ts. */
-const ZONE_FACTOR = 0x85ebca6b;
-const HOST_FACTOR = 0x9e3779b1;
 
 /** The bitmaps of assembly/nat/external.ts, by protocol. */
 const BITMAPS: ReadonlyMap<number, number> = new Map([
@@ -30,16 +30,6 @@ const BITMAPS: ReadonlyMap<number, number> = new Map([
   [17, 1],
   [1, 2],
 ]);
-
-/** In a Tuple (assembly/nat/tuple.ts). */
-enum TupleAt {
-  Source = 0,
-  Zone = 12,
-  Protocol = 14,
-}
-
-/** assembly/nat/window.ts */
-const WINDOWS_BYTES = 32;
 
 const NOT_MOVED = 0xff;
 
@@ -138,7 +128,7 @@ function claimAt(
   const isGrant = kind === SavedKind.Grant;
   const hasMapping = kind === SavedKind.Conn && (parts & SavedPart.Mapping) !== 0;
   if (!isGrant && !hasMapping) return undefined;
-  const behind = SavedConnAt.Bytes + ((parts & SavedPart.Windows) !== 0 ? WINDOWS_BYTES : 0);
+  const behind = SavedConnAt.Bytes + ((parts & SavedPart.Windows) !== 0 ? SavedWindowsAt.Bytes : 0);
   const inside = at + (isGrant ? SavedGrantAt.Inside : SavedConnAt.Original);
   const mapping = at + (isGrant ? SavedGrantAt.Mapping : behind);
   const end = at + view.getUint16(at + SavedAt.Length, true);

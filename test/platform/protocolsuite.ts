@@ -1,9 +1,12 @@
 /** The protocol of a running router, over either transport: every method, and everything that may be wrong with a request. */
 
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
+import { LIMITS } from "../../host/control/admission.js";
 import { METHOD_NAMES } from "../../host/control/protocol/methods.js";
 import type { ImplementationName } from "../../host/control/server.js";
+import { SubscriptionLimit } from "../../host/control/subscriptions.js";
 import { labSupport } from "../../host/demo/lab.js";
 import { burst } from "../harness/burst.js";
 import { misfitsOfNotification, misfitsOfResult } from "../harness/exactly.js";
@@ -18,9 +21,11 @@ export function protocolSuite(implementation: ImplementationName): void {
   t.test(`the protocol over ${implementation}`, { skip }, async (t) => {
     t.test("every method answers what its schema says", (t) => everyMethod(t, implementation));
     t.test("requests that are wrong", (t) => wrongRequests(t, implementation));
-    t.test("tokens and roles", (t) => tokensAndRoles(t, implementation));
+    t.test("tokens", (t) => tokens(t, implementation));
+    t.test("roles", (t) => roles(t, implementation));
     t.test("revisions", (t) => revisions(t, implementation));
     t.test("what is told", (t) => subscriptions(t, implementation));
+    t.test("who does not read", (t) => slowReader(t, implementation));
     t.test("HTTP", (t) => http(t, implementation));
   });
 }
@@ -285,7 +290,7 @@ async function wrongRequests(t: Test, implementation: ImplementationName): Promi
   t.same(await client.call("conns.count"), { conns: 0 }, "the others do not notice");
 }
 
-async function tokensAndRoles(t: Test, implementation: ImplementationName): Promise<void> {
+async function tokens(t: Test, implementation: ImplementationName): Promise<void> {
   const directory = temporary(t);
   const plane = await Plane.start(t, { implementation, directory, hasTokens: true });
   const open = await plane.connect();
@@ -328,6 +333,100 @@ async function tokensAndRoles(t: Test, implementation: ImplementationName): Prom
   t.match(await stranger.call("conns.count"), { conns: 0 });
   const said = plane.said.join("\n");
   for (const secret of [viewer, operator]) t.notOk(said.includes(secret.slice(12)), "no secrets");
+}
+
+/** What only an operator may, each so that it would change something. */
+function changes(config: Any): Readonly<Record<string, unknown>> {
+  return {
+    "config.apply": { config: { ...config, busyPoll: 200 }, base: 2 },
+    "config.confirm": { revision: 2 },
+    "config.rollback": {},
+    "conns.delete": { filter: { zone: "a" } },
+    "conns.flush": {},
+    "flows.add": { flow: DROP },
+    "flows.remove": { flow: DROP },
+    "log.level": { level: "error" },
+  };
+}
+
+/** What a viewer may. */
+function looks(config: Any): Readonly<Record<string, unknown>> {
+  const packet = { protocol: "udp", source: "10.0.9.9", destination: "8.8.8.8" };
+  return {
+    hello: {},
+    "status.get": {},
+    "config.get": {},
+    "config.check": { config },
+    "config.history": {},
+    "config.diff": { from: 1 },
+    "conns.query": {},
+    "conns.count": {},
+    "mappings.list": {},
+    "hosts.top": { sort: "conns" },
+    "zones.list": {},
+    "pools.list": {},
+    "pools.addresses": { pool: "p1" },
+    "flows.list": {},
+    "devices.list": {},
+    "neighbors.list": {},
+    "trace.run": { device: "lan", ...packet, sourcePort: 4000, destinationPort: 53 },
+    "events.subscribe": {},
+    "events.unsubscribe": { subscription: 1 },
+    "metrics.subscribe": {},
+    "metrics.unsubscribe": { subscription: 2 },
+  };
+}
+
+async function roles(t: Test, implementation: ImplementationName): Promise<void> {
+  const directory = temporary(t);
+  const plane = await Plane.start(t, { implementation, directory, hasTokens: true });
+  const enter = async (role: "viewer" | "operator", byte: number) => {
+    const now = { wallMs: Date.now(), monotonicMs: 0 };
+    const random = new Uint8Array(48).fill(byte);
+    const made = await plane.tokens?.add({ role, name: role, expires: null }, random, now);
+    return plane.connect({ headers: { authorization: `Bearer ${made?.token}` } });
+  };
+  const viewer = await enter("viewer", 1);
+  const operator = await enter("operator", 2);
+  await traffic(plane, operator);
+  const { config } = await operator.call("config.get");
+  // Pending, so that there is something to confirm and to roll back.
+  const flows = [...config.flows, DROP];
+  await operator.call("config.apply", {
+    config: { ...config, flows },
+    base: 1,
+    confirmWithinSec: 60,
+  });
+  const picture = async () => ({
+    history: await operator.call("config.history"),
+    flows: (await operator.call("flows.list")).rows.map(({ flow }: Any) => flow),
+    conns: await operator.call("conns.count"),
+    log: await operator.call("log.level", {}),
+  });
+  const before = await picture();
+  const changing = changes(config);
+  const looking = looks(config);
+  t.same(
+    new Set([...Object.keys(changing), ...Object.keys(looking)]),
+    new Set(METHOD_NAMES),
+    "every method is here",
+  );
+  for (const [method, params] of Object.entries(changing)) {
+    const { code, message } = await viewer.fail(method, params);
+    t.match({ code, message }, { code: 2, message: /for operators/ }, `${method}: refused`);
+  }
+  t.same(await picture(), before, "nothing has changed");
+  t.match(before.conns, { conns: HOSTS });
+  for (const [method, params] of Object.entries(looking)) {
+    const { result, error } = await viewer.ask(method, params);
+    t.same(error, undefined, `${method}: allowed`);
+    t.same(misfitsOfResult(method, result), [], method);
+  }
+  t.same((await viewer.call("hello")).methods.sort(), Object.keys(looking).sort());
+  // The same by an operator is no question of roles.
+  for (const [method, params] of Object.entries(changing)) {
+    t.not((await operator.ask(method, params)).error?.code, 2, `${method}: not refused`);
+  }
 }
 
 async function revisions(t: Test, implementation: ImplementationName): Promise<void> {
@@ -432,23 +531,61 @@ async function subscriptions(t: Test, implementation: ImplementationName): Promi
   t.match(await client.fail("metrics.subscribe", {}), { code: 6 });
   client.end();
   t.ok(await eventually(() => plane.control.server()?.counters.channels === 0));
+}
 
-  // Who does not read misses some, is told so, and holds nobody up.
+/** The most that the kernel keeps of a TCP connection between the two, in bytes. */
+function kernelBytes(): number {
+  const most = (which: string) =>
+    Number(readFileSync(`/proc/sys/net/ipv4/tcp_${which}mem`, "utf8").trim().split(/\s+/)[2]);
+  return most("r") + most("w");
+}
+
+/** It misses some, is told how many, and holds nobody up. */
+async function slowReader(t: Test, implementation: ImplementationName): Promise<void> {
+  const plane = await Plane.start(t, { implementation });
   const slow = await plane.connect();
-  await slow.call("events.subscribe", { classes: ["sessions"] });
-  slow.socket.pause();
+  const reader = await plane.connect();
   const other = await plane.connect();
-  for (let turn = 0; turn < 30; turn++) {
+  const classes = ["sessions"];
+  const own: number[] = [];
+  while (own.length < SubscriptionLimit.Count) {
+    own.push((await slow.call("events.subscribe", { classes })).subscription);
+  }
+  const { subscription } = await reader.call("events.subscribe", { classes });
+  const tally = (client: Client, of: number) => {
+    const told = client.told.map(({ params }) => params as Any);
+    const mine = told.filter((params) => params.subscription === of);
+    return {
+      heard: mine.reduce((sum, { events }) => sum + events.length, 0),
+      missed: mine.reduce((sum, { lost }) => sum + lost, 0),
+    };
+  };
+  const all = ({ heard, missed }: ReturnType<typeof tally>) => heard + missed;
+  slow.socket.pause();
+  // Each of its subscriptions is sent as much as the reader's: far more than may wait.
+  const enough = kernelBytes() + 16 * LIMITS.softBytes;
+  const sent = () => own.length * JSON.stringify(reader.told).length;
+  let turns = 0;
+  for (; turns < 60 && sent() < enough; turns++) {
     await burst(plane.far, HOSTS);
-    await sleep(50);
+    await sleep(100);
     await other.call("conns.flush", {});
   }
+  t.ok(sent() >= enough, `${sent()} bytes in ${turns} turns`);
   slow.socket.resume();
-  const told = () => slow.told.map(({ params }) => params as Any);
-  const heard = () => told().reduce((sum, { events }) => sum + events.length, 0);
-  const missed = () => told().reduce((sum, { lost }) => sum + lost, 0);
-  t.ok(await eventually(() => heard() > 0));
-  t.comment(`${heard()} events came, ${missed()} were missed`);
+  const sums = () => own.map((of) => tally(slow, of));
+  const happened = () => all(tally(reader, subscription));
+  t.ok(
+    await eventually(() => sums().every((each) => all(each) === happened())),
+    "it has heard of each, or was told that it missed it",
+  );
+  t.ok(
+    sums().every((each) => each.heard > 0),
+    "what waited has come",
+  );
+  const lost = sums().reduce((sum, { missed }) => sum + missed, 0);
+  const { missed } = tally(reader, subscription);
+  t.ok(lost > own.length * missed, `${lost} were missed, of ${own.length} times ${happened()}`);
   t.equal(slow.closed, undefined, "it is still there");
 }
 

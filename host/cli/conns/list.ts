@@ -1,5 +1,6 @@
 /** `crosszone list`: the conn table, page by page, so that its length costs neither end memory. */
 
+import { Limit } from "../../../assembly/abi.js";
 import type { Client } from "../../control/client.js";
 import { Exit, UsageError } from "../command.js";
 import { askingVerb } from "../connection.js";
@@ -7,9 +8,6 @@ import { command, type Values, wholeNumber } from "../definition.js";
 import { JsonArray, write } from "../output.js";
 import { FILTER_OPTIONS, FILTER_PARAMETERS, filterOf } from "./filter.js";
 import { type Conn, CSV_HEADING, crosszoneLine, csvRow, extendedLine, ovsLine } from "./format.js";
-
-/** Rows of a page: abi's Limit.SearchRows, the most that the router hands out at once. */
-const PAGE_ROWS = 500;
 
 const OPTIONS = {
   ...FILTER_OPTIONS,
@@ -62,7 +60,8 @@ export const list = command(
     text:
       "Lists the conns that fit all of the conditions; without any, all conns. Lines have the form of conntrack -L -o " +
       "extended with the zones of both directions (zone-orig=, zone-reply=). The table goes on while it is listed: what " +
-      "begins meanwhile may be missing, and nothing is listed twice.",
+      "begins meanwhile may be missing; nothing is listed twice, except by --sort bytes, packets or expiry, which traffic " +
+      "moves: there a conn may be listed twice, or be missing.",
     options: OPTIONS,
     usage: ["[CONDITION]... [-o FORM|--json|--csv] [--sort KEY] [--order ORDER] [--limit N]"],
     parameters: FILTER_PARAMETERS,
@@ -102,7 +101,7 @@ async function* pages(
   do {
     const page = await client.call("conns.query", {
       ...query,
-      limit: Math.min(left, PAGE_ROWS),
+      limit: Math.min(left, Limit.SearchRows),
       ...(cursor === undefined ? {} : { cursor }),
     });
     yield page.rows;

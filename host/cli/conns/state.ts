@@ -3,67 +3,62 @@
  * words are one phase here.
  */
 
+import { ConnPhase } from "../../../assembly/abi.js";
+import { word } from "../../telemetry/words.js";
 import { UsageError } from "../command.js";
 
-export const PHASES = [
-  "new",
-  "established",
-  "fin-original",
-  "fin-reply",
-  "closing",
-  "reset",
-] as const;
-export type Phase = (typeof PHASES)[number];
+const PHASES = Object.values(ConnPhase).filter((each) => typeof each !== "string");
+const PHASE_WORDS = PHASES.map((phase) => word(ConnPhase[phase]));
 
 interface Meaning {
-  readonly phases: readonly Phase[];
+  readonly phases: readonly ConnPhase[];
   /** A word of TCP alone. */
   readonly isTcp: boolean;
 }
 
-const tcp = (...phases: Phase[]): Meaning => ({ phases, isTcp: true });
-const any = (...phases: Phase[]): Meaning => ({ phases, isTcp: false });
+const tcp = (...phases: ConnPhase[]): Meaning => ({ phases, isTcp: true });
+const any = (...phases: ConnPhase[]): Meaning => ({ phases, isTcp: false });
 
 /** In capitals; what is given is compared without regard to case. */
 const WORDS: ReadonlyMap<string, Meaning> = new Map([
   // ours
-  ...PHASES.map((phase) => [phase.toUpperCase(), any(phase)] as const),
+  ...PHASES.map((phase) => [word(ConnPhase[phase]).toUpperCase(), any(phase)] as const),
   // conntrack
-  ["SYN_SENT", tcp("new")],
-  ["SYN_SENT2", tcp("new")],
-  ["SYN_RECV", tcp("new")],
-  ["FIN_WAIT", tcp("fin-original", "fin-reply")],
-  ["CLOSE_WAIT", tcp("fin-original", "fin-reply")],
-  ["LAST_ACK", tcp("closing")],
-  ["TIME_WAIT", tcp("closing")],
-  ["CLOSE", tcp("reset")],
+  ["SYN_SENT", tcp(ConnPhase.New)],
+  ["SYN_SENT2", tcp(ConnPhase.New)],
+  ["SYN_RECV", tcp(ConnPhase.New)],
+  ["FIN_WAIT", tcp(ConnPhase.FinOriginal, ConnPhase.FinReply)],
+  ["CLOSE_WAIT", tcp(ConnPhase.FinOriginal, ConnPhase.FinReply)],
+  ["LAST_ACK", tcp(ConnPhase.Closing)],
+  ["TIME_WAIT", tcp(ConnPhase.Closing)],
+  ["CLOSE", tcp(ConnPhase.Reset)],
   // Open vSwitch, where its words are others
-  ["EST", any("established")],
-  ["FIN_WAIT_1", tcp("fin-original", "fin-reply")],
-  ["FIN_WAIT_2", tcp("fin-original", "fin-reply")],
-  ["CLOSED", tcp("reset")],
+  ["EST", any(ConnPhase.Established)],
+  ["FIN_WAIT_1", tcp(ConnPhase.FinOriginal, ConnPhase.FinReply)],
+  ["FIN_WAIT_2", tcp(ConnPhase.FinOriginal, ConnPhase.FinReply)],
+  ["CLOSED", tcp(ConnPhase.Reset)],
 ]);
 
 /** For the help and for completion. */
 export const STATE_WORDS: readonly string[] = [
-  ...PHASES,
-  ...[...WORDS.keys()].filter((word) => !PHASES.some((phase) => phase.toUpperCase() === word)),
+  ...PHASE_WORDS,
+  ...[...WORDS.keys()].filter((word) => !PHASE_WORDS.includes(word.toLowerCase())),
 ];
 
 /** What any of some words means. @throws UsageError */
-export function readStates(words: readonly string[]): Meaning {
-  const phases = new Set<Phase>();
+export function readStates(words: readonly string[]): { phases: string[]; isTcp: boolean } {
+  const phases = new Set<ConnPhase>();
   let isTcp = true;
-  for (const word of words.flatMap((each) => each.split(","))) {
-    const meaning = WORDS.get(word.toUpperCase());
+  for (const given of words.flatMap((each) => each.split(","))) {
+    const meaning = WORDS.get(given.toUpperCase());
     if (meaning === undefined) {
       const known = STATE_WORDS.join(", ");
-      throw new UsageError(`--state: one of ${known} expected, found '${word}'`);
+      throw new UsageError(`--state: one of ${known} expected, found '${given}'`);
     }
     for (const phase of meaning.phases) phases.add(phase);
     isTcp = isTcp && meaning.isTcp;
   }
-  return { phases: [...phases], isTcp };
+  return { phases: [...phases].map((phase) => word(ConnPhase[phase])), isTcp };
 }
 
 /** The state of a TCP conn as `conntrack -L` prints it. */

@@ -1,13 +1,11 @@
 /** What the commands share that print a table of the router's, as a table or as JSON. */
 
+import { Limit } from "../../../assembly/abi.js";
 import type { Client } from "../../control/client.js";
 import type { GivenParams, Result } from "../../control/protocol/methods.js";
 import { Exit } from "../command.js";
 import { JsonArray, write } from "../output.js";
 import { type Cell, Table } from "../table.js";
-
-/** Rows of a page: abi's Limit.SearchRows, the most that the router hands out at once. */
-const PAGE_ROWS = 500;
 
 export const JSON_OPTION = {
   json: { type: "boolean", help: "an array of objects as docs/protocol.md has them" },
@@ -24,7 +22,11 @@ export async function* pagesOf<M extends PagedMethod>(
   let cursor: string | undefined;
   do {
     const going = cursor === undefined ? {} : { cursor };
-    const page: Result<M> = await client.call(method, { ...params, limit: PAGE_ROWS, ...going });
+    const page: Result<M> = await client.call(method, {
+      ...params,
+      limit: Limit.SearchRows,
+      ...going,
+    });
     yield page.rows;
     cursor = page.cursor;
   } while (cursor !== undefined);

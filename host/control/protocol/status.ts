@@ -2,11 +2,11 @@
 
 import * as v from "valibot";
 import { text } from "../../config/shapes.js";
+import { ROLES } from "../../state/role.js";
 import { RevisionShape } from "./config.js";
 import { byName, count, flag, listOf, maybe, NoParams, number, time, words } from "./values.js";
 
-export const ROLES = ["viewer", "operator"] as const;
-export type Role = (typeof ROLES)[number];
+export type { Role } from "../../state/role.js";
 
 export const Hello = {
   params: v.strictObject(

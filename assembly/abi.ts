@@ -959,7 +959,7 @@ export enum ExternalRowAt {
 export enum SearchKind {
   /** Conns: the best of them as rows. */
   Conns,
-  /** Conns: how many. */
+  /** Conns: how many, and how many of them in each phase. */
   Count,
   /** Conns: ends them. */
   Delete,
@@ -1101,7 +1101,9 @@ export enum FoundAt {
   Void = 16,
   /** u32 for each Lapse: how many conns would end so. */
   Lapses = 20,
-  Bytes = 64,
+  /** u32 for each ConnPhase, of Count: how many of those that match are in it. */
+  Phases = 64,
+  Bytes = 88,
 }
 
 /** A row of Lapses: how many conns of a zone would end. */

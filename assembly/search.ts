@@ -4,7 +4,7 @@
  * one at a time, its state stands in the arena, and nothing of it is known to packets.
  *
  *     Conns      the best rows by a rank, kept in a bounded heap (table/best.ts)
- *     Count      how many
+ *     Count      how many, and how many of them in each phase
  *     Delete     ends them, at most ENDS a slice
  *     Hosts      empties the sums of all hosts, adds up the traffic of all conns by host, then as Conns over the hosts
  *     Mappings   in the order of the table, until there are enough rows
@@ -20,7 +20,17 @@
  * do not change.
  */
 
-import { Exchange, FoundAt, Lapse, Limit, None, SearchAt, SearchKind, SearchSort } from "./abi";
+import {
+  ConnPhase,
+  Exchange,
+  FoundAt,
+  Lapse,
+  Limit,
+  None,
+  SearchAt,
+  SearchKind,
+  SearchSort,
+} from "./abi";
 import { active, resume, suppose } from "./config/configuration";
 import {
   arena,
@@ -33,7 +43,7 @@ import {
   workspaceEntries,
 } from "./memory";
 import { lapseOf } from "./nat/allowed";
-import { Conn } from "./nat/conn";
+import { Conn, ConnFlag } from "./nat/conn";
 import { Host } from "./nat/host";
 import { endConn } from "./nat/lifetime";
 import { hostOfConn } from "./nat/limit";
@@ -51,6 +61,10 @@ export const ZONE_PLACES: u32 = Limit.Zones + 1;
 
 /** Conns that a slice asks the flows about: as many as the sweep after a configuration does (host/loop.ts). */
 const LOOKS: u32 = 256;
+
+/** Conns whose hosts are looked up at once; in place of the mapping of one that is not there. */
+const AHEAD: u32 = 32;
+const FREE: u32 = 0xfffffffe;
 
 /** Keys of times begin here, so that they are never below zero. */
 const MIDDLE: i64 = 1 << 32;
@@ -105,6 +119,11 @@ export class Search {
     return this.configured == arena.configured;
   }
 
+  /** Of Hosts: the mapping, then the host, of the i-th conn ahead. */
+  ahead(i: u32): usize {
+    return changetype<usize>(this) + AHEAD_AT + ((<usize>i) << 2);
+  }
+
   /** Hosts, Uses and Lapses count in places of 16 bytes. */
   place(i: u32): usize {
     return searchWorkspace + ((<usize>i) << 4);
@@ -131,8 +150,8 @@ export class Search {
   }
 }
 const BEST_AT: usize = (offsetof<Search>() + MATCH_BYTES + 63) & ~63;
-if (BEST_AT + 64 + <usize>Limit.SearchRows * 16 > <usize>RecordBytes.Search)
-  ERROR("a Search outgrew its place");
+const AHEAD_AT: usize = BEST_AT + 64 + <usize>Limit.SearchRows * 16;
+if (AHEAD_AT + <usize>AHEAD * 4 > <usize>RecordBytes.Search) ERROR("a Search outgrew its place");
 
 /** The search under way, or the last one. */
 export function theSearch(): Search {
@@ -290,7 +309,13 @@ function passed(search: Search, now: u32): i64 {
 function countConns(search: Search, first: u32, to: u32): void {
   const match = search.match;
   for (let index = first; index < to; index++) {
-    if (connSlab.holds(index) && match.hasConn(Conn.at(index))) search.matched++;
+    if (!connSlab.holds(index)) continue;
+    const conn = Conn.at(index);
+    if (!match.hasConn(conn)) continue;
+    search.matched++;
+    // A phase of a snapshot may be any.
+    const phase = min<u32>(conn.phase, ConnPhase.Reset);
+    addOne(<usize>Exchange.Search + SearchAt.Bytes + FoundAt.Phases + ((<usize>phase) << 2));
   }
   advance(search, to);
 }
@@ -329,9 +354,7 @@ function continueHosts(search: Search, first: u32, to: u32): void {
   if (search.phase == <u8>Phase.Empty) {
     memory.fill(search.place(first), 0, (<usize>(to - first)) << 4);
   } else if (search.phase == <u8>Phase.Sum) {
-    for (let index = first; index < to; index++) {
-      if (connSlab.holds(index)) addTraffic(search, Conn.at(index));
-    }
+    addTraffic(search, first, to);
   } else {
     for (let index = first; index < to; index++) {
       if (hostSlab.holds(index)) offerHost(search, index, Host.at(index));
@@ -340,14 +363,33 @@ function continueHosts(search: Search, first: u32, to: u32): void {
   advance(search, to);
 }
 
-function addTraffic(search: Search, conn: Conn): void {
-  const host = hostOfConn(conn);
-  if (host >= search.hosts) return;
-  const at = search.place(host);
-  const packets = conn.packets(Direction.Original) + conn.packets(Direction.Reply);
-  const bytes = conn.bytes(Direction.Original) + conn.bytes(Direction.Reply);
-  store<u64>(at, load<u64>(at) + packets);
-  store<u64>(at, load<u64>(at, 8) + bytes, 8);
+/**
+ * Adds up what conns have carried by their hosts: of some conns first the mappings, then their hosts, then the traffic, so
+ * that each of these short loops has many cache misses on their way at once.
+ */
+function addTraffic(search: Search, first: u32, to: u32): void {
+  for (let from = first; from < to; from += AHEAD) {
+    const count = min(AHEAD, to - from);
+    for (let i: u32 = 0; i < count; i++) {
+      const conn = Conn.at(from + i);
+      const counts = connSlab.holds(from + i) && conn.has(ConnFlag.Counted);
+      store<u32>(search.ahead(i), counts ? conn.mapping : FREE);
+    }
+    for (let i: u32 = 0; i < count; i++) {
+      const mapping = load<u32>(search.ahead(i));
+      let host = mapping < FREE ? Mapping.at(mapping).host : mapping;
+      // Without a mapping, or one that many hosts share.
+      if (host == NONE) host = hostOfConn(Conn.at(from + i));
+      if (host < search.hosts) load<u8>(search.place(host));
+      store<u32>(search.ahead(i), host);
+    }
+    for (let i: u32 = 0; i < count; i++) {
+      const host = load<u32>(search.ahead(i));
+      if (host >= search.hosts) continue;
+      const place = search.place(host);
+      v128.store(place, i64x2.add(v128.load(place), Conn.at(from + i).traffic));
+    }
+  }
 }
 
 function offerHost(search: Search, index: u32, host: Host): void {

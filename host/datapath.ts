@@ -11,6 +11,7 @@ import { readFile } from "node:fs/promises";
 import { type ASUtil, instantiateSync } from "@assemblyscript/loader";
 import {
   Abi,
+  ConnPhase,
   ConnRowAt,
   DescriptorAt,
   DeviceCounterAt,
@@ -429,6 +430,13 @@ export class Datapath implements Offload {
   /** What the search has come to: a field of abi's FoundAt. */
   searchFound(field: FoundAt): number {
     return this.view.getUint32(Exchange.Search + SearchAt.Bytes + field, true);
+  }
+
+  /** Of a search that counts: how many conns, by ConnPhase. */
+  searchPhases(): number[] {
+    return Array.from({ length: ConnPhase.Reset + 1 }, (_, phase) =>
+      this.searchFound(FoundAt.Phases + phase * 4),
+    );
   }
 
   /** Of a search for Lapses: how many conns would end, by Lapse. */

@@ -30,7 +30,7 @@ import { type EventView, hostEvent, readEvents } from "./telemetry/event.js";
 import type { PageQuery, TableFilter, TableQuery } from "./telemetry/filter.js";
 import type { MappingView } from "./telemetry/mapping.js";
 import type { NeighborView } from "./telemetry/neighbor.js";
-import type { PoolAddressView, PoolView } from "./telemetry/pool.js";
+import type { PoolAddressView, PoolSums, PoolView } from "./telemetry/pool.js";
 import { inputOf, type TraceRequest } from "./trace/input.js";
 import type { Trace } from "./trace/view.js";
 import { Board, makeBoard } from "./workers/board.js";
@@ -263,6 +263,11 @@ export class Forwarder extends EventEmitter<Events> {
     }
   }
 
+  /** Resolves when all workers have answered, which costs them nothing; rejects where one does not. */
+  async ping(): Promise<void> {
+    await Promise.all(this.workers.map((worker) => worker.tell((id) => ({ kind: "ping", id }))));
+  }
+
   async counters(): Promise<Counters> {
     return (await this.readings()).counters;
   }
@@ -325,6 +330,11 @@ export class Forwarder extends EventEmitter<Events> {
     return this.tables.countConns(filter);
   }
 
+  /** All conns by abi's ConnPhase, in one search. */
+  countPhases(): Promise<number[]> {
+    return this.tables.countPhases();
+  }
+
   /** Ends conns, and returns how many; with `dryRun` how many it would end. */
   deleteConns(filter: TableFilter, dryRun = false): Promise<number> {
     return this.tables.deleteConns(filter, dryRun);
@@ -345,6 +355,11 @@ export class Forwarder extends EventEmitter<Events> {
 
   listPools(): Promise<PoolView[]> {
     return this.tables.listPools();
+  }
+
+  /** The same without what zones have of them, for which all mappings are read. */
+  sumPools(): Promise<PoolSums[]> {
+    return this.tables.sumPools();
   }
 
   listPoolAddresses(query: PageQuery & { pool: number }): Promise<Page<PoolAddressView>> {

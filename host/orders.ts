@@ -54,6 +54,8 @@ export type Order =
   | { kind: "abandon"; id: number }
   /** Notes events of these classes (bits of abi's EventClass), too, whatever the configuration asks for. */
   | { kind: "watch"; classes: number }
+  /** Is answered, and does nothing. */
+  | { kind: "ping"; id: number }
   | { kind: "counters"; id: number }
   | { kind: "conns"; id: number; first: number }
   | SearchOrder
@@ -199,6 +201,8 @@ export interface Found {
   readonly matched: number;
   readonly count: number;
   readonly pools: number;
+  /** By ConnPhase. */
+  readonly phases: readonly number[];
   /** Pages of abi's SearchRowAt rows. */
   readonly rows: readonly Uint8Array[];
 }

@@ -25,6 +25,7 @@ import { type NeighborView, readNeighbor } from "./telemetry/neighbor.js";
 import {
   addUse,
   type PoolAddressView,
+  type PoolSums,
   type PoolView,
   readPool,
   readPoolAddresses,
@@ -140,6 +141,17 @@ export class Tables {
     return this.matched(SearchKind.Count, filter);
   }
 
+  /** All conns by ConnPhase. */
+  async countPhases(): Promise<number[]> {
+    const phases: number[] = [];
+    for (const worker of await this.findConns(SearchKind.Count, {})) {
+      for (const [phase, conns] of (worker?.phases ?? []).entries()) {
+        phases[phase] = (phases[phase] ?? 0) + conns;
+      }
+    }
+    return phases;
+  }
+
   /** Ends conns as if their time had come; returns how many. One that begins meanwhile may be missed. */
   async deleteConns(filter: TableFilter, dryRun = false): Promise<number> {
     if (isEmpty(filter))
@@ -175,25 +187,32 @@ export class Tables {
     return this.inOne(async (config, isSame) => {
       const uses = await this.uses(config, isSame);
       if (uses === undefined) return undefined;
-      const views: PoolView[] = [];
-      for (const pool of config.pools) {
-        const addresses: PoolAddressView[] = [];
-        for (let first = 0; first < pool.addressCount; first += EXTERNALS) {
-          const some = await this.externals(config, isSame, pool.index, first, EXTERNALS);
-          if (some === undefined) return undefined;
-          addresses.push(...some);
-        }
-        const zones = [...(uses.get(pool.index)?.values() ?? [])];
-        views.push(
-          readPool(
-            pool,
-            addresses,
-            zones.sort((a, b) => a.zone - b.zone),
-          ),
-        );
-      }
-      return views;
+      const sums = await this.sums(config, isSame);
+      return sums?.map((pool, index) => {
+        const zones = [...(uses.get(index)?.values() ?? [])];
+        return { ...pool, zones: zones.sort((a, b) => a.zone - b.zone) };
+      });
     });
+  }
+
+  /** Sums over all addresses of each pool: no search through mappings. */
+  async sumPools(): Promise<PoolSums[]> {
+    return this.inOne((config, isSame) => this.sums(config, isSame));
+  }
+
+  /** By index of the pool; undefined where a switch came between. */
+  private async sums(config: Config, isSame: (answer: { configuration: number }) => boolean) {
+    const sums: PoolSums[] = [];
+    for (const pool of config.pools) {
+      const addresses: PoolAddressView[] = [];
+      for (let first = 0; first < pool.addressCount; first += EXTERNALS) {
+        const some = await this.externals(config, isSame, pool.index, first, EXTERNALS);
+        if (some === undefined) return undefined;
+        addresses.push(...some);
+      }
+      sums.push(readPool(pool, addresses));
+    }
+    return sums;
   }
 
   /** Addresses of the pool with this index, ascending. */
@@ -320,9 +339,14 @@ export class Tables {
   }
 
   private async matched(kind: SearchKind, filter: TableFilter): Promise<number> {
-    const query = { kind, filter, sort: SearchSort.Table, descending: false, limit: 0 };
-    const found = await this.find(0, () => writeSearch(query));
+    const found = await this.findConns(kind, filter);
     return found.reduce((sum, each) => sum + (each?.matched ?? 0), 0);
+  }
+
+  /** A search through all conns that gives no rows. */
+  private findConns(kind: SearchKind, filter: TableFilter) {
+    const query = { kind, filter, sort: SearchSort.Table, descending: false, limit: 0 };
+    return this.find(0, () => writeSearch(query));
   }
 
   /** What zones have of pools, by index of the pool and number of the zone; undefined where a switch came between. */

@@ -296,6 +296,9 @@ class Forwarding {
       case "abandon":
         this.done(order.id, () => this.abandon());
         return;
+      case "ping":
+        this.done(order.id, () => {});
+        return;
       case "watch":
         this.watched = order.classes;
         this.datapath.watchEvents(this.inForce.events | this.watched);

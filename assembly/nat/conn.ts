@@ -182,6 +182,15 @@ export class Conn {
   bytes(direction: Direction): u64 {
     return load<u64>(this.field(direction, 3), offsetof<Conn>("bytes0"));
   }
+  /** Packets and bytes of both directions together: u64 each. */
+  get traffic(): v128 {
+    const packets = v128.load(changetype<usize>(this), offsetof<Conn>("packets0"));
+    const bytes = v128.load(changetype<usize>(this), offsetof<Conn>("bytes0"));
+    return i64x2.add(
+      v128.shuffle<u64>(packets, bytes, 0, 2),
+      v128.shuffle<u64>(packets, bytes, 1, 3),
+    );
+  }
   countPacket(direction: Direction, bytes: u32): void {
     const at = this.field(direction, 3);
     store<u64>(at, load<u64>(at, offsetof<Conn>("packets0")) + 1, offsetof<Conn>("packets0"));

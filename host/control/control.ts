@@ -18,13 +18,15 @@ import { tableMethods } from "./methods/tables.js";
 import type { Router } from "./router.js";
 import { type Channel, type ServeOptions, type Server, serve } from "./server.js";
 import { Session } from "./session.js";
+import { Shared } from "./shared.js";
 
 /** Milliseconds between looks at whether sessions may still be there. */
 const RENEW_MS = 2000;
 
-/** Milliseconds for which a sample, and what was counted for metrics, is good for others who ask. */
+/** Milliseconds for which a sample, what was counted for metrics, and that workers answer is good for others who ask. */
 const SAMPLE_MS = 100;
 const METRICS_MS = 1000;
+const HEALTH_MS = 1000;
 
 /** Lines about who is not let in. */
 const REFUSALS_A_SECOND = 0.2;
@@ -68,6 +70,7 @@ export class Control implements House {
   private readonly watchers = CLASSES.map(() => 0);
   private readonly samples = new Shared(SAMPLE_MS, () => this.takeSample());
   private readonly metrics = new Shared(METRICS_MS, () => this.writeMetrics());
+  private readonly health = new Shared(HEALTH_MS, () => this.router.forwarder.ping());
   private running: Server | undefined;
   private timer: NodeJS.Timeout | undefined;
   private lastSession = 0;
@@ -88,7 +91,10 @@ export class Control implements House {
       options.serve.hasAccessControl === true,
       options.trustsLoopback === true ? "operator" : "viewer",
     );
-    this.pages = new Pages(this, this.access, () => this.metrics.get(this.clock()));
+    this.pages = new Pages(this, this.access, {
+      metrics: () => this.metrics.get(this.clock()),
+      health: () => this.health.get(this.clock()),
+    });
   }
 
   /** @throws ListenError: then nothing is listened on */
@@ -197,7 +203,7 @@ export class Control implements House {
     const [readings, phases, pools] = await Promise.all([
       forwarder.readings(),
       this.countPhases(),
-      forwarder.listPools(),
+      forwarder.sumPools(),
     ]);
     return formatMetrics({
       version: this.version,
@@ -216,35 +222,10 @@ export class Control implements House {
     });
   }
 
-  /** Phase after phase: each is one search through the conns. */
   private async countPhases(): Promise<Record<string, number>> {
-    const phases: Record<string, number> = {};
-    for (const [name, phase] of Object.entries(ConnPhase)) {
-      if (typeof phase !== "number") continue;
-      phases[word(name)] = await this.router.forwarder.countConns({ phases: [phase] });
-    }
-    return phases;
-  }
-}
-
-/** Something that costs, made once for all who ask within a while. */
-class Shared<T> {
-  private made: { readonly at: number; readonly value: Promise<T> } | undefined;
-
-  constructor(
-    private readonly ms: number,
-    private readonly make: () => Promise<T>,
-  ) {}
-
-  get({ monotonicMs }: Now): Promise<T> {
-    const { made } = this;
-    if (made !== undefined && monotonicMs - made.at < this.ms) return made.value;
-    const value = this.make();
-    this.made = { at: monotonicMs, value };
-    // What failed is tried again by the next who asks.
-    value.catch(() => {
-      if (this.made?.value === value) this.made = undefined;
-    });
-    return value;
+    const phases = await this.router.forwarder.countPhases();
+    return Object.fromEntries(
+      phases.map((conns, phase) => [word(ConnPhase[phase] ?? ""), conns] as const),
+    );
   }
 }

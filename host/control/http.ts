@@ -31,14 +31,21 @@ interface File {
   readonly body: Uint8Array;
 }
 
+/** What pages ask for that many may ask at once. */
+export interface Asked {
+  /** Prometheus' text. */
+  metrics(): Promise<string>;
+  /** Rejects where workers do not answer. */
+  health(): Promise<void>;
+}
+
 export class Pages {
   private readonly files: ReadonlyMap<string, File>;
 
   constructor(
     private readonly house: House,
     private readonly access: Access,
-    /** Prometheus' text. */
-    private readonly metrics: () => Promise<string>,
+    private readonly asked: Asked,
     directory = FILES,
   ) {
     this.files = readFiles(directory);
@@ -67,7 +74,7 @@ ${CHANNEL_PATH}      the control plane: a WebSocket, subprotocol ${PROTOCOL} (do
   /** 200 when all workers answer. Nothing else is told, since nobody is asked who they are. */
   private async health(): Promise<Answer> {
     try {
-      await this.house.router.forwarder.counters();
+      await this.asked.health();
       return { status: 200, body: "ok\n" };
     } catch (error) {
       this.house.logbook.debug(`control: not well: ${textOf(error)}`);
@@ -76,7 +83,7 @@ ${CHANNEL_PATH}      the control plane: a WebSocket, subprotocol ${PROTOCOL} (do
   }
 
   private async writeMetrics(): Promise<Answer> {
-    return { status: 200, type: METRICS_TYPE, body: await this.metrics() };
+    return { status: 200, type: METRICS_TYPE, body: await this.asked.metrics() };
   }
 
   private async guarded(

@@ -33,15 +33,18 @@ export interface ZoneUse extends PerProtocol<number> {
   readonly others: number;
 }
 
-export interface PoolView {
+/** Sums over all addresses of a pool. */
+export interface PoolSums {
   readonly name: string;
   /** Number of the zone that its addresses are in. */
   readonly zone: number;
   readonly allocation: string;
   readonly addresses: number;
-  /** Sums over all addresses. */
   readonly ports: PerProtocol<PortUse>;
   readonly blocks?: BlockUse;
+}
+
+export interface PoolView extends PoolSums {
   /** Those that have something, by number. Ports that conns of many endpoints share are nobody's. */
   readonly zones: readonly ZoneUse[];
 }
@@ -114,11 +117,7 @@ function perProtocol<T>(of: (which: number) => T): PerProtocol<T> {
   return { tcp: of(0), udp: of(1), icmp: of(2) };
 }
 
-export function readPool(
-  pool: Pool,
-  addresses: readonly PoolAddressView[],
-  zones: readonly ZoneUse[],
-): PoolView {
+export function readPool(pool: Pool, addresses: readonly PoolAddressView[]): PoolSums {
   const sum = (of: (address: PoolAddressView) => number) =>
     addresses.reduce((total, each) => total + of(each), 0);
   const ports = perProtocol((which) => {
@@ -135,7 +134,6 @@ export function readPool(
     allocation: (Allocation[pool.allocation] ?? "").toLowerCase(),
     addresses: pool.addressCount,
     ports,
-    zones,
   };
   if (pool.block === undefined) return view;
   const used = sum(({ blocks }) => blocks?.used ?? 0);

@@ -149,6 +149,7 @@ class SearchJob implements Job {
       matched: datapath.searchFound(FoundAt.Matched),
       count: datapath.searchFound(FoundAt.Rows),
       pools: datapath.searchFound(FoundAt.Pools),
+      phases: datapath.searchPhases(),
       rows,
     };
   }

@@ -298,6 +298,14 @@ for (const workers of [1, 2]) {
     60,
   );
 
+  t.test(`conns of all phases are counted in one search (${workers} workers)`, async (t) => {
+    const expected = PHASES.map((phase) => all.filter((conn) => fits(conn, { phase })).length);
+    t.ok(expected.filter((conns) => conns > 0).length > 1, `${expected}`);
+    for (const slice of [7, 97, 4096]) {
+      t.strictSame(await tablesOf(router, { slice }).countPhases(), expected, `${slice}`);
+    }
+  });
+
   holds(
     t,
     `hosts have what their conns have, and stand in order (${workers} workers)`,

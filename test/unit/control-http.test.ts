@@ -8,9 +8,10 @@ import { Pages } from "../../host/control/http.js";
 import type { House } from "../../host/control/methods/handlers.js";
 import type { Answer } from "../../host/control/server.js";
 
-function pagesOf(directory: string) {
-  const house = { version: "1.2.3" } as House;
-  const pages = new Pages(house, new Access(undefined, false), async () => "m 1\n", directory);
+function pagesOf(directory: string, health = async () => {}) {
+  const house = { version: "1.2.3", logbook: { debug: () => {} } } as unknown as House;
+  const asked = { metrics: async () => "m 1\n", health };
+  const pages = new Pages(house, new Access(undefined, false), asked, directory);
   return async (path: string): Promise<Answer> => {
     const peer = { address: "127.0.0.1", isLocalSocket: false };
     return await pages.answer({ method: "GET", path, query: "", headers: new Map(), peer });
@@ -48,4 +49,13 @@ t.test("files, by their path and with their type", async (t) => {
   for (const each of ["/secret.pem", "/parts", "/parts/", "/../package.json", "/toString"]) {
     t.equal((await get(each)).status, 404, each);
   }
+});
+
+t.test("whether the router is well", async (t) => {
+  const path = join(folder(t), "nothing");
+  t.match(await pagesOf(path)("/healthz"), { status: 200, body: "ok\n" });
+  const ill = pagesOf(path, async () => {
+    throw new Error("the forwarding thread did not answer: done");
+  });
+  t.match(await ill("/healthz"), { status: 503, body: "the workers do not answer\n" });
 });

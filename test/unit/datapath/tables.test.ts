@@ -193,6 +193,9 @@ for (const workers of [1, 2]) {
     const router = filled(40, { workers, pools: [{ ...pool, allocation: "block", block }] });
     const [p1] = await tablesOf(router).listPools();
     t.strictSame(p1?.blocks, { ports: 256, used: 5, free: 32 - 5 });
+    const [sums] = await tablesOf(router).sumPools();
+    t.strictSame({ ...sums, zones: p1?.zones }, p1, "the same without zones");
+    t.notOk(sums !== undefined && "zones" in sums);
   });
 
   t.test(`pools: subscribers' ports are counted once (${workers} workers)`, async (t) => {
@@ -313,6 +316,39 @@ t.test("hosts are sorted by what they have", async (t) => {
     { address: TENANT, packets: 1 },
   ]);
 });
+
+const exact = { mapping: "address-and-port-dependent", filtering: "address-and-port-dependent" };
+
+for (const [what, changes] of Object.entries({
+  "on ports that many share": {
+    pools: [{ name: "p1", zone: "public", addresses: [EXTERNAL], ...exact }],
+  },
+  "that are only routed, where a limit counts them": {
+    zones: [
+      { id: 10, name: "a", limits: { connsPerHost: 100 } },
+      { id: 11, name: "b" },
+      { id: 20, name: "public" },
+    ],
+    flows: ["zone=a,tcp,tp_dst=80 actions=route(zone=public)"],
+  },
+})) {
+  t.test(`hosts have the traffic of conns ${what}, and of none that have ended`, async (t) => {
+    const router = filled(200, changes);
+    const host = { zone: "a", source: "10.0.0.3" };
+    const ended = parseConnFilter({ ...host, sourcePort: "5020-5024" }, router.config);
+    t.equal(await tablesOf(router).deleteConns(ended), 5);
+    const query = parseHostQuery({ filter: { zone: "a" }, sort: "bytes" }, router.config);
+    const hosts = await tablesOf(router).topHosts(query);
+    t.equal(hosts.length, 20);
+    for (const { address, conns, packets, bytes } of hosts) {
+      const expected = address === "10.0.0.3" ? 5 : 10;
+      t.strictSame(
+        { conns, packets, bytes },
+        { conns: expected, packets: expected, bytes: expected * 40 },
+      );
+    }
+  });
+}
 
 t.test("only so many questions wait", async (t) => {
   const router = filled(1);

@@ -40,6 +40,7 @@ import {
   ZoneCounterAt,
 } from "../assembly/abi.js";
 import { type InputBatch, type Offload, PAGE_BYTES, type Window } from "./device/device.js";
+import { messageOf } from "./errortext.js";
 
 /** The exports of assembly/index.ts. Unsigned results may come as signed numbers. */
 export interface Exports extends Record<string, unknown> {
@@ -167,7 +168,7 @@ export async function loadTraceModule(path = TRACE_BUILD): Promise<TraceModule> 
   try {
     bytes = await readFile(path);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new TraceMissing(`nothing can be traced without the trace build: ${why}`);
   }
   return WebAssembly.compile(bytes);

@@ -14,6 +14,7 @@ import { Datapath, ImageRefused } from "./datapath.js";
 import type { Interface } from "./device/device.js";
 import { poll, ready, WakeUp } from "./device/libc.js";
 import { type InterfaceOrder, type Opened, Opener, windowBytes } from "./device/open.js";
+import { messageOf } from "./errortext.js";
 import { Loop } from "./loop.js";
 import type {
   Answer,
@@ -509,10 +510,6 @@ class Forwarding {
     }
     return pages;
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function lastIndex(rows: Uint8Array): number {

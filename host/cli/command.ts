@@ -57,6 +57,4 @@ export function say(text: string): void {
   process.stderr.write(`${plainLines(redact(text))}\n`);
 }
 
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
+export { messageOf } from "../errortext.js";

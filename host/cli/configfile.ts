@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import type { Config } from "../config/model.js";
 import { parseConfig } from "../config/parse.js";
-import { messageOf } from "./command.js";
+import { messageOf } from "../errortext.js";
 import type { Argument } from "./definition.js";
 
 export const CONFIG_ARGUMENT: Argument = {

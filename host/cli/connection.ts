@@ -4,8 +4,9 @@ import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { Client, ClientLimit, type ClientTarget } from "../control/client.js";
 import { DEFAULT_SOCKET } from "../control/protocol/names.js";
 import { type Fault, RpcCode, RpcError } from "../control/protocol/rpc.js";
+import { messageOf } from "../errortext.js";
 import { idOfToken } from "../state/secret.js";
-import { Exit, log, messageOf, Told, UsageError } from "./command.js";
+import { Exit, log, Told, UsageError } from "./command.js";
 import {
   type Argument,
   type Given,

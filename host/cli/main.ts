@@ -1,7 +1,8 @@
 /** The command line: which command, and what its end means to the shell. */
 
 import { ConfigError } from "../config/error.js";
-import { Exit, log, messageOf, print, say, Told, UsageError, watchOutput } from "./command.js";
+import { messageOf } from "../errortext.js";
+import { Exit, log, print, say, Told, UsageError, watchOutput } from "./command.js";
 import { COMMANDS } from "./commands.js";
 import { ConfigFileError } from "./configfile.js";
 import { type Command, choose, hasVerbs, type Verb } from "./definition.js";

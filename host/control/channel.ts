@@ -7,8 +7,11 @@
  * `over` is final, and onClose has been called by the time it is reached. What the wire still does then (the
  * closing handshake, its own deadline) concerns nobody above.
  */
+import { messageOf } from "../errortext.js";
 import { Bucket, type Limits } from "./admission.js";
 import type { Channel, ChannelEvents, Peer } from "./server.js";
+
+export { messageOf as textOf } from "../errortext.js";
 
 /** RFC 6455 section 5.5: a control frame's 125 bytes less those of the code. */
 const REASON_BYTES = 123;
@@ -188,7 +191,7 @@ export class Link implements Channel {
     try {
       this.events?.onClose(code, reason);
     } catch (error) {
-      this.around.onNotice(`control: a channel's end was not taken well: ${textOf(error)}`);
+      this.around.onNotice(`control: a channel's end was not taken well: ${messageOf(error)}`);
     }
   }
 
@@ -196,14 +199,10 @@ export class Link implements Channel {
     try {
       act();
     } catch (error) {
-      this.around.onNotice(`control: a channel failed: ${textOf(error)}`);
+      this.around.onNotice(`control: a channel failed: ${messageOf(error)}`);
       this.limit("failed", 1011, "internal error");
     }
   }
-}
-
-export function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** At most 123 bytes, cut between characters. */

@@ -4,9 +4,10 @@
  *
  * A connection is `enter`ed once and `leave`s once, when it is over, or when the channel that it became is.
  */
+import { messageOf } from "../errortext.js";
 import { ipText, peerKey } from "./address.js";
 import { type Limits, type Names, Peers, type Refusal } from "./admission.js";
-import { type ChannelLimit, Link, type Surroundings, textOf, type Wire } from "./channel.js";
+import { type ChannelLimit, Link, type Surroundings, type Wire } from "./channel.js";
 import { type Head, judge, makeReply, type Reply, type Verdict } from "./request.js";
 import type { Handlers, Peer, Request } from "./server.js";
 
@@ -117,7 +118,7 @@ export class Reception implements Surroundings {
     try {
       return makeReply(await this.handlers.answer(request));
     } catch (error) {
-      this.onNotice(`control: ${request.method} ${request.path}: ${textOf(error)}`);
+      this.onNotice(`control: ${request.method} ${request.path}: ${messageOf(error)}`);
       return makeReply({ status: 500, body: "internal error\n" });
     }
   }

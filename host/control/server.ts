@@ -6,10 +6,11 @@
  *
  * What comes in is bounded by admission.ts before anybody behind this file hears of it.
  */
+
 import { setTimeout as delay } from "node:timers/promises";
+import { messageOf } from "../errortext.js";
 import { endpointText, ipBytes, ipText, isLoopback } from "./address.js";
 import { hostName, LIMITS, type Limits, Names, originText } from "./admission.js";
-import { textOf } from "./channel.js";
 import { ListenError, listenFailure } from "./listenerror.js";
 import { type Counters, Reception } from "./reception.js";
 import { SocketFile } from "./socketfile.js";
@@ -180,7 +181,7 @@ export async function serve(options: ServeOptions, handlers: Handlers): Promise<
     try {
       listening.push(await open(transport, at, tls, files));
     } catch (error) {
-      onNotice(`control: ${textOf(error)}; not listening there`);
+      onNotice(`control: ${messageOf(error)}; not listening there`);
     }
   }
   let closing: Promise<void> | undefined;

@@ -3,12 +3,12 @@
  * then, and once more when it stops. Nothing of this ends the forwarding: what goes wrong is told.
  */
 
+import { messageOf } from "../errortext.js";
 import type { Forwarder } from "../forwarder.js";
 import type { Fates, RestoreReport } from "../handover.js";
 import { Snapshot, SnapshotRefused } from "../snapshot.js";
 import type { Folder } from "../state/files.js";
 import { type FoundSnapshot, SnapshotFile, type SnapshotWriter } from "../state/snapshotfile.js";
-import { textOf } from "./channel.js";
 
 export class Snapshots {
   private readonly file: SnapshotFile;
@@ -38,7 +38,7 @@ export class Snapshots {
       this.found = found;
       return snapshot;
     } catch (error) {
-      this.log(`${textOf(error)}; nothing is restored`);
+      this.log(`${messageOf(error)}; nothing is restored`);
       return undefined;
     }
   }
@@ -106,7 +106,7 @@ export class Snapshots {
       writer?.finish();
     } catch (error) {
       writer?.abandon();
-      this.log(`no snapshot: ${textOf(error)}`);
+      this.log(`no snapshot: ${messageOf(error)}`);
     } finally {
       this.isSaving = false;
     }
@@ -116,7 +116,7 @@ export class Snapshots {
     try {
       act();
     } catch (error) {
-      this.log(textOf(error));
+      this.log(messageOf(error));
     }
   }
 }

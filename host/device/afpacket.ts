@@ -21,7 +21,9 @@
  *
  * Not supported: interfaces other than Ethernet; receive timestamps.
  */
+
 import { DescriptorFlag } from "../../assembly/abi.js";
+import { messageOf } from "../errortext.js";
 import type { InputBatch, Interface, LinkCounters, LinkEvent, Offload, Window } from "./device.js";
 import type { Member, Sharing } from "./fanout.js";
 import { buildFilter, FILTER_MACS_MAX } from "./filter.js";
@@ -388,8 +390,4 @@ class Afpacket implements Interface {
 /** Those MACs that are not among the others. */
 function without(macs: readonly Uint8Array[], others: readonly Uint8Array[]): Uint8Array[] {
   return macs.filter((mac) => !others.some((other) => Buffer.compare(mac, other) === 0));
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

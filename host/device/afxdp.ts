@@ -24,6 +24,7 @@
  * Not supported: zero-copy, generic XDP, frames in several buffers, more than 64 MACs. Where AF_XDP does not work the
  * interface works as `afpacket`, with a notice.
  */
+import { messageOf } from "../errortext.js";
 import { afpacketWindowBytes, openAfpacket } from "./afpacket.js";
 import { kernelFunction } from "./bpf/btf.js";
 import {
@@ -289,7 +290,7 @@ class Afxdp implements Interface {
       const isFinal = error instanceof Unfit;
       this.retryAt = isFinal ? Number.POSITIVE_INFINITY : performance.now() + this.retryMs;
       this.retryMs = Math.min(2 * this.retryMs, RETRY_MS_MAX);
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       this.notice(`${why}; works as afpacket`);
     }
   }

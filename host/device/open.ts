@@ -1,6 +1,7 @@
 /** Opens and closes interfaces by their driver: the one place that knows them all, and what they share. */
 
 import { Driver, Limit } from "../../assembly/abi.js";
+import { messageOf } from "../errortext.js";
 import { afpacketWindowBytes, openAfpacket } from "./afpacket.js";
 import { afxdpWindowBytes, openAfxdp, ownQueues } from "./afxdp.js";
 import { type Interface, type Offload, PAGE_BYTES, StillMapped, type Window } from "./device.js";
@@ -152,7 +153,7 @@ export class Opener {
     try {
       device.close();
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       this.onNotice(`interface ${order.name} does not close: ${why}`);
       return;
     }

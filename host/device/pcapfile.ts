@@ -5,7 +5,9 @@
  *
  * A file is read at once (limit: 2 GiB, Node's for one buffer); packets are parts of it and not copied.
  */
+
 import { readFileSync } from "node:fs";
+import { messageOf } from "../errortext.js";
 import { type Capture, Source } from "./capture.js";
 import { pcapUnitNs, readPcap } from "./pcap.js";
 import { isPcapng, readPcapng } from "./pcapng.js";
@@ -39,7 +41,7 @@ function readFile(path: string): Uint8Array {
   try {
     return readFileSync(path);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new Error(`${path}: cannot be read: ${reason}`, { cause: error });
   }
 }

@@ -14,7 +14,9 @@
  * slot goes kernel → user (arrived) → lent (taken, until `giveBack`) → kernel. A transmit slot goes
  * available → send request (published) → sending (the kernel has seen it) → available.
  */
+
 import { Limit } from "../../assembly/abi.js";
+import { messageOf } from "../errortext.js";
 import { LINK_BYTES_MAX, PAGE_BYTES, StillMapped } from "./device.js";
 import { addressOf, check, libc, MapFlag, Protection } from "./libc.js";
 import { ReceiveStatus, SlotAt, TransmitStatus, VnetAt } from "./packet.js";
@@ -125,7 +127,7 @@ export function unmapRings(who: string, memory: WebAssembly.Memory, at: number, 
   try {
     map(who, "mmap of plain memory", memory, at, bytes, flags, -1, 0);
   } catch (error) {
-    throw new StillMapped(error instanceof Error ? error.message : String(error));
+    throw new StillMapped(messageOf(error));
   }
 }
 

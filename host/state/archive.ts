@@ -3,6 +3,7 @@
  * revisions.ts says what is in force and what may go.
  */
 
+import { messageOf } from "../errortext.js";
 import { StateFileError } from "./fileerror.js";
 import { digestOf, type Folder } from "./files.js";
 import {
@@ -178,7 +179,7 @@ export class Archive {
     try {
       return decode(number, content);
     } catch (error) {
-      const detail = error instanceof Error ? error.message : String(error);
+      const detail = messageOf(error);
       throw this.fault(number, file, "content", detail);
     }
   }

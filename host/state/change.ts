@@ -4,6 +4,7 @@
  * begins nothing else in between.
  */
 
+import { messageOf } from "../errortext.js";
 import type { Now } from "./deadline.js";
 
 /** What the forwarder is to run. */
@@ -61,7 +62,7 @@ export class Diverged extends Error {
     readonly current: number,
     override readonly cause: unknown,
   ) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = messageOf(cause);
     super(`revision ${running} still runs, and revision ${current} should: ${why}`);
   }
 }

@@ -1,5 +1,7 @@
 /** What is wrong with a file of the state directory: never the same as a file that is not there. */
 
+import { messageOf } from "../errortext.js";
+
 /**
  * - `torn`: shorter than it says it is, as a write leaves it that was cut off
  * - `damaged`: not what was written
@@ -45,7 +47,7 @@ export class StateWriteError extends Error {
     /** The new content is in its place, and may be gone after a loss of power. */
     readonly isVisible: boolean,
   ) {
-    super(`${path}: cannot be written: ${cause instanceof Error ? cause.message : String(cause)}`);
+    super(`${path}: cannot be written: ${messageOf(cause)}`);
   }
 }
 

@@ -12,6 +12,7 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { messageOf } from "../errortext.js";
 import { type Disk, type Lock, type Sink, type Source, systemDisk } from "./disk.js";
 import { StateFileError, StateWriteError } from "./fileerror.js";
 
@@ -175,7 +176,7 @@ export class Folder {
     try {
       return this.disk.read(path, bytesMax);
     } catch (error) {
-      const detail = error instanceof Error ? error.message : String(error);
+      const detail = messageOf(error);
       throw new StateFileError(path, "unreadable", detail);
     }
   }
@@ -205,7 +206,7 @@ export class Folder {
     try {
       return this.disk.open(this.pathOf(name));
     } catch (error) {
-      const detail = error instanceof Error ? error.message : String(error);
+      const detail = messageOf(error);
       throw new StateFileError(this.pathOf(name), "unreadable", detail);
     }
   }

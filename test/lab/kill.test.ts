@@ -36,14 +36,15 @@ const LATE_MS = { from: 1000, to: 1600 };
 /** Of the moment that a snapshot's file is seen. */
 const SAVING_MS = 6;
 /** Of the moment that a revision is to be taken back. */
-const EXPIRING_MS = { before: 40, after: 140 };
+const EXPIRING_MS = { before: 100, after: 120 };
 
 /** Ten rounds have these, in random order. */
 const KINDS = [
-  ...Array<"working">(6).fill("working"),
+  ...Array<"working">(5).fill("working"),
   "late",
   "saving",
   "saving",
+  "expiring",
   "expiring",
 ] as const;
 type Kind = (typeof KINDS)[number];

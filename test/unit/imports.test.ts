@@ -200,7 +200,13 @@ t.test("uWebSockets.js is installed with Node 20, too", async (t) => {
 t.test("what outlives the process knows no network and no router", async (t) => {
   const own = host.filter(({ from }) => inside("host/state")(from));
   t.ok(own.length > 0);
-  const known = ["host/config/json", "host/config/error", "host/device/libc", "valibot"];
+  const known = [
+    "host/config/json",
+    "host/config/error",
+    "host/device/libc",
+    "host/errortext",
+    "valibot",
+  ];
   const allowed = ({ to }: Import) =>
     inside("host/state")(to) || to.startsWith("node:") || known.includes(to);
   t.same(broken(own, allowed), []);

@@ -5,7 +5,8 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "../../control/client.js";
-import { Exit, log, messageOf, print, say } from "../command.js";
+import { messageOf } from "../../errortext.js";
+import { Exit, log, print, say } from "../command.js";
 import type { Reach } from "../connection.js";
 import { type Values, wholeNumber } from "../definition.js";
 import { answerTo, isYes } from "../question.js";

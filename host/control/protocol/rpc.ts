@@ -5,6 +5,8 @@
  * Limits: Depth levels of nesting, Batch requests in one frame. Ids are strings of up to IdChars, or numbers.
  */
 
+import { messageOf } from "../../errortext.js";
+
 /** Codes below -32000 are the specification's, positive ones ours. */
 export enum RpcCode {
   ParseError = -32700,
@@ -84,7 +86,7 @@ export function readFrame(text: string): Frame {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    return wrong(RpcCode.ParseError, error instanceof Error ? error.message : String(error));
+    return wrong(RpcCode.ParseError, messageOf(error));
   }
   if (!Array.isArray(value)) return { asked: [readRequest(value)], isBatch: false };
   if (value.length === 0) return wrong(RpcCode.InvalidRequest, "an empty batch");

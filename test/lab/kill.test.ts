@@ -194,7 +194,7 @@ async function work(site: Site, record: Record, random: Random, next: () => numb
 /** What the test has found, unless it is the kill. */
 function faultOf(error: unknown): string | undefined {
   const text = error instanceof Error ? error.message : String(error);
-  return /closed with|ECONNREFUSED|ECONNRESET|ENOENT|hang up/.test(text) ? undefined : text;
+  return /closed with|EPIPE|ECONNREFUSED|ECONNRESET|ENOENT|hang up/.test(text) ? undefined : text;
 }
 
 /** Applies one for a second and leaves it alone; its number. */

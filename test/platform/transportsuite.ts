@@ -877,7 +877,7 @@ export function transportSuite(name: ImplementationName): void {
         "subprotocol crosszone.v1",
         "echo 5 True",
         "echo 0 True",
-        "echo 13 True",
+        "echo 11 True",
         "echo 126 True",
         "echo 65536 True",
         "echo 1048576 True",

@@ -25,7 +25,7 @@ import { type Any, Client } from "../harness/plane.js";
 import { skipReason } from "./tools.js";
 
 const MAIN = fileURLToPath(new URL("../../host/main.js", import.meta.url));
-const KILLS = Number(process.env.KILLS ?? 30);
+const KILLS = Number(process.env.KILLS ?? 12);
 const seed = Number(process.env.KILL_SEED ?? Date.now() % 1_000_000);
 
 /** Milliseconds after which it is killed: of a start, and of work. */

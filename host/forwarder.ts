@@ -11,6 +11,7 @@ import { Shares } from "./config/shares.js";
 import { loadTraceModule, type TraceModule } from "./datapath.js";
 import { WakeUp } from "./device/libc.js";
 import { type InterfaceOrder, kernelMac, slotsFor } from "./device/open.js";
+import { messageOf } from "./errortext.js";
 import { type Examination, FIRST_CONNS, sumExamined } from "./examination.js";
 import { type RestoreReport, restoreAll, saveAll } from "./handover.js";
 import type { ConfigurationOrder, WorkerStart } from "./orders.js";
@@ -159,7 +160,7 @@ export class Forwarder extends EventEmitter<Events> {
     try {
       return await restoreAll(workers, snapshot, { config, shareShift: shares.shift }, restored);
     } catch (error) {
-      throw new RestoreFailed(error instanceof Error ? error.message : String(error));
+      throw new RestoreFailed(messageOf(error));
     }
   }
 

@@ -56,5 +56,3 @@ export function log(text: string): void {
 export function say(text: string): void {
   process.stderr.write(`${plainLines(redact(text))}\n`);
 }
-
-export { messageOf } from "../errortext.js";

@@ -37,11 +37,12 @@ export function serveOptions(
   };
 }
 
-/** Where it cannot be made, listening there fails with a word of it. */
 function makeSocketFolder(): void {
   try {
     mkdirSync(SOCKET_FOLDER, { mode: 0o755 });
-  } catch {}
+  } catch {
+    // It is there, or listening in it fails and says why.
+  }
 }
 
 function tlsOf(values: ControlValues): ServeOptions["tls"] {

@@ -11,8 +11,6 @@ import { messageOf } from "../errortext.js";
 import { Bucket, type Limits } from "./admission.js";
 import type { Channel, ChannelEvents, Peer } from "./server.js";
 
-export { messageOf as textOf } from "../errortext.js";
-
 /** RFC 6455 section 5.5: a control frame's 125 bytes less those of the code. */
 const REASON_BYTES = 123;
 

@@ -2,11 +2,11 @@
 
 import { ConfigError } from "../config/error.js";
 import { TraceMissing } from "../datapath.js";
+import { messageOf } from "../errortext.js";
 import { Refusal, type RefusalCode } from "../state/refusal.js";
 import { Busy, CursorError } from "../tables.js";
 import { QueryError } from "../telemetry/filter.js";
 import { NoAnswer } from "../workers/handle.js";
-import { textOf } from "./channel.js";
 import { type Fault, RpcCode, RpcError } from "./protocol/rpc.js";
 import { SwitchError } from "./router.js";
 
@@ -70,5 +70,5 @@ export function faultOf({ path, expected, found }: Fault): Fault {
 
 /** What the log says of a failure that nobody has foreseen. */
 export function traceOf(thrown: unknown): string {
-  return thrown instanceof Error ? (thrown.stack ?? thrown.message) : textOf(thrown);
+  return thrown instanceof Error ? (thrown.stack ?? thrown.message) : messageOf(thrown);
 }

@@ -3,9 +3,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { messageOf } from "../errortext.js";
 import type { Access } from "./access.js";
 import { bearerOf } from "./access.js";
-import { textOf } from "./channel.js";
 import type { House } from "./methods/handlers.js";
 import { CHANNEL_PATH, PROTOCOL } from "./protocol/names.js";
 import type { Answer, Request } from "./server.js";
@@ -77,7 +77,7 @@ ${CHANNEL_PATH}      the control plane: a WebSocket, subprotocol ${PROTOCOL} (do
       await this.asked.health();
       return { status: 200, body: "ok\n" };
     } catch (error) {
-      this.house.logbook.debug(`control: not well: ${textOf(error)}`);
+      this.house.logbook.debug(`control: not well: ${messageOf(error)}`);
       return { status: 503, body: "the workers do not answer\n" };
     }
   }

@@ -7,6 +7,7 @@
 import { EventEmitter } from "node:events";
 import type { Config } from "../config/model.js";
 import { parseConfig } from "../config/parse.js";
+import { messageOf } from "../errortext.js";
 import type { Examination } from "../examination.js";
 import { Forwarder, RestoreFailed } from "../forwarder.js";
 import { Diverged, type Target } from "../state/change.js";
@@ -18,7 +19,6 @@ import { Busy } from "../tables.js";
 import type { EventView } from "../telemetry/event.js";
 import { EventLog } from "../telemetry/eventlog.js";
 import { NoAnswer } from "../workers/handle.js";
-import { textOf } from "./channel.js";
 import type { Logbook } from "./logbook.js";
 import type { Snapshots } from "./snapshots.js";
 
@@ -256,7 +256,7 @@ export class Router extends EventEmitter<Events> {
     } catch (error) {
       // The configuration is not to blame for these.
       if (error instanceof Busy || error instanceof NoAnswer) throw error;
-      throw new SwitchError(textOf(error));
+      throw new SwitchError(messageOf(error));
     }
   }
 
@@ -294,7 +294,7 @@ export class Router extends EventEmitter<Events> {
         return;
       }
     } catch (error) {
-      this.logbook.error(`revision ${pending.number} cannot be taken back: ${textOf(error)}`);
+      this.logbook.error(`revision ${pending.number} cannot be taken back: ${messageOf(error)}`);
     }
     this.lookLater();
   }

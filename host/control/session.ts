@@ -5,7 +5,7 @@
  *     opened ──hello, or nothing is asked for──▶ known ──token removed──▶ over
  *        └──5 s, 3 wrong tokens──▶ over
  *
- * Bounded: Session.Pending requests at a time, Session.Subscriptions; what waits to be sent is the channel's business.
+ * Bounded: SessionLimit, and SubscriptionLimit of subscriptions.ts; what waits to be sent is the channel's business.
  */
 
 import { Problems } from "../config/error.js";
@@ -14,7 +14,7 @@ import type { Access, Identity } from "./access.js";
 import { bearerOf } from "./access.js";
 import { errorOf, invalid, traceOf } from "./errors.js";
 import type { Call, Handlers, House } from "./methods/handlers.js";
-import { isMethod, METHODS, type MethodName } from "./protocol/methods.js";
+import { isMethod, METHODS, type MethodName, type Role } from "./protocol/methods.js";
 import {
   type Answer,
   type Frame,
@@ -215,7 +215,7 @@ export class Session implements ChannelEvents, Call {
     return await this.handle(method, checked);
   }
 
-  private permit(method: MethodName, role: "viewer" | "operator"): void {
+  private permit(method: MethodName, role: Role): void {
     if (this.identity === undefined) throw new RpcError(RpcCode.Unauthenticated, NO_TOKEN);
     if (role === "operator" && this.identity.role !== "operator") {
       throw new RpcError(RpcCode.Forbidden, `${method} is for operators, and this is a viewer`);

@@ -17,6 +17,7 @@
  * calls `expire` is the caller's.
  */
 
+import { messageOf } from "../errortext.js";
 import { Archive, type Entry } from "./archive.js";
 import { canonicalText } from "./canonical.js";
 import { Change, Diverged, type SwitchTo, type Target } from "./change.js";
@@ -485,8 +486,4 @@ export class Store {
       // The next time.
     }
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

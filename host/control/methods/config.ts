@@ -4,6 +4,7 @@ import { ConfigError } from "../../config/error.js";
 import { parseJson } from "../../config/json.js";
 import { parseConfig } from "../../config/parse.js";
 import { isRecord } from "../../config/shape.js";
+import { canonicalText } from "../../state/canonical.js";
 import { diffTexts } from "../../state/diff.js";
 import { StaleBase } from "../../state/refusal.js";
 import type { ApplyRequest } from "../../state/request.js";
@@ -35,7 +36,11 @@ export const configMethods: Some<
   async "config.check"({ config }, { house: { router } }) {
     const { number: base, text: inForce } = router.revision;
     const text = textOf(config);
-    const verdict = { base, problems: [], isUnchanged: diffTexts(inForce, text).text === "" };
+    const verdict = {
+      base,
+      problems: [],
+      isUnchanged: canonicalText(text) === canonicalText(inForce),
+    };
     try {
       const ends = await examine(router, text);
       return { ...verdict, isGood: true, ends };

@@ -1080,7 +1080,10 @@ export enum SearchAt {
   PortHigh = 74,
   /** u32, rows wanted: at most Limit.SearchRows. */
   Rows = 76,
-  /** u32 milliseconds of the clock: ages and expiries are ranked as they are seen from there. */
+  /**
+   * u32 milliseconds of the clock: ages and expiries are ranked as they are seen from there. Of Hosts: sums of traffic
+   * that were begun later are taken again.
+   */
   Reference = 80,
   /** u32 and u64: rows of a lower rank are passed over. Ranks ascend in the order of the rows, SearchRowAt. */
   FromIndex = 84,

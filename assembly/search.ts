@@ -6,7 +6,8 @@
  *     Conns      the best rows by a rank, kept in a bounded heap (table/best.ts)
  *     Count      how many, and how many of them in each phase
  *     Delete     ends them, at most ENDS a slice
- *     Hosts      empties the sums of all hosts, adds up the traffic of all conns by host, then as Conns over the hosts
+ *     Hosts      empties the sums of all hosts, adds up the traffic of all conns by host, then as Conns over the hosts;
+ *                takes the sums of the search before where those are young enough
  *     Mappings   in the order of the table, until there are enough rows
  *     Uses       empties the counts of pools by zone, then adds up all mappings
  *     Lapses     empties the counts of zones, then asks each conn whether the staged configuration would make it again,
@@ -97,8 +98,12 @@ export class Search {
   reference: u32;
   /** Rows wanted. */
   rows: u32;
-  /** Of Hosts: how many there were. */
+  /** Of Hosts: how many the sums are of, whether they are complete, and when they were begun (milliseconds). */
   hosts: u32;
+  summed: u32;
+  isSummed: bool;
+  private pad2: u8;
+  private pad3: u16;
   /** Of Uses: the first pool, how many, how many zones, and the configuration that has them. */
   firstPool: u32;
   pools: u32;
@@ -164,6 +169,8 @@ export function startSearch(): void {
   const match = search.match;
   match.prepare(Exchange.Search);
   const record = match.record;
+  const sums = search.isSummed ? search.hosts : 0;
+  const summed = search.summed;
   memory.fill(searching, 0, offsetof<Search>());
   search.kind = load<u8>(record, SearchAt.Kind);
   search.sort = load<u8>(record, SearchAt.Sort);
@@ -178,8 +185,22 @@ export function startSearch(): void {
     search.sort = <u8>SearchSort.Table;
   }
   if (search.sort == <u8>SearchSort.Table) search.descending = false;
+  if (sums > 0) keepSums(search, sums, summed);
   Best.create(changetype<usize>(search.best), search.rows);
   enter(search, Phase.Empty);
+}
+
+/**
+ * The sums of hosts stand until another search needs the place that they have. One for Hosts takes them as they are where
+ * they were begun after its reference, and has new hosts begin with nothing.
+ */
+function keepSums(search: Search, hosts: u32, summed: u32): void {
+  const kind = search.kind;
+  if (kind == <u8>SearchKind.Uses || kind == <u8>SearchKind.Lapses) return;
+  if (kind == <u8>SearchKind.Hosts && <i32>(summed - search.reference) <= 0) return;
+  search.hosts = hosts;
+  search.summed = summed;
+  search.isSummed = true;
 }
 
 /** Begins a phase; those that a kind does not have are passed over. */
@@ -188,10 +209,12 @@ function enter(search: Search, phase: Phase): void {
   search.next = 0;
   const kind = search.kind;
   if (kind == <u8>SearchKind.Hosts) {
-    search.end = phase == Phase.Sum ? connSlab.fresh : hostSlab.fresh;
-    // Hosts that have come since are not among the sums.
-    if (phase == Phase.Empty) search.hosts = search.end;
-    if (phase == Phase.Choose) search.end = search.hosts;
+    if (phase == Phase.Empty) {
+      search.next = search.hosts;
+      search.end = hostSlab.fresh;
+    } else {
+      search.end = phase == Phase.Sum ? connSlab.fresh : search.hosts;
+    }
   } else if (kind == <u8>SearchKind.Uses) {
     if (phase == Phase.Empty) choosePools(search);
     search.end = phase == Phase.Empty ? search.pools * search.zones : mappingSlab.fresh;
@@ -242,8 +265,13 @@ export function continueSearch(limit: u32, now: u32): bool {
 function advance(search: Search, to: u32): void {
   search.next = to;
   if (to < search.end) return;
-  if (search.phase == <u8>Phase.Empty) enter(search, Phase.Sum);
-  else if (search.phase == <u8>Phase.Sum && search.kind == <u8>SearchKind.Hosts) {
+  const isHosts = search.kind == <u8>SearchKind.Hosts;
+  if (search.phase == <u8>Phase.Empty) {
+    // Hosts that come later are not among the sums.
+    if (isHosts) search.hosts = search.end;
+    enter(search, search.isSummed ? Phase.Choose : Phase.Sum);
+  } else if (search.phase == <u8>Phase.Sum && isHosts) {
+    search.isSummed = true;
     enter(search, Phase.Choose);
   } else finish(search);
 }
@@ -352,6 +380,7 @@ function findMappings(search: Search, first: u32, to: u32): void {
 /** A place counts packets and bytes of a host. */
 function continueHosts(search: Search, first: u32, to: u32): void {
   if (search.phase == <u8>Phase.Empty) {
+    if (!search.isSummed) search.summed = arena.now;
     memory.fill(search.place(first), 0, (<usize>(to - first)) << 4);
   } else if (search.phase == <u8>Phase.Sum) {
     addTraffic(search, first, to);

@@ -123,6 +123,7 @@ export class Forwarder extends EventEmitter<Events> {
       throw error;
     }
     this.tables = new Tables(this.workers, {
+      now: () => performance.timeOrigin + performance.now(),
       inForce: () => this.inForce,
       configOf: (number) => this.configs.get(number),
       counters: () => this.counters(),

@@ -49,6 +49,12 @@ const MORE_MS = 60_000;
 /** Addresses of a pool that are asked for at once. */
 const EXTERNALS = 256;
 
+/**
+ * Milliseconds for which the sums of hosts' traffic are good: however many ask, conns are not added up more often. With a
+ * million conns that takes 20 ms (docs/adr/0027).
+ */
+export const SUMS_MS = 2000;
+
 /** Times that something is asked again because the configuration was switched meanwhile. */
 export const TRIES = 8;
 
@@ -107,6 +113,8 @@ export interface Asked {
 
 /** Which configuration answers are of. */
 export interface Configured {
+  /** Milliseconds since the epoch, as they pass: performance.timeOrigin + performance.now(). */
+  now(): number;
   /** The number of the one in force. */
   inForce(): number;
   configOf(number: number): Config | undefined;
@@ -167,7 +175,7 @@ export class Tables {
   }
 
   /**
-   * The first hosts by a sort. A host whose conns several workers have (forwards and routes) is added up from what each of
+   * The first hosts by a sort; traffic as it was at most SUMS_MS ago. A host whose conns several workers have (forwards and routes) is added up from what each of
    * them has among its own first `Limit.SearchRows`.
    */
   async topHosts(query: TableQuery): Promise<HostTraffic[]> {
@@ -320,7 +328,8 @@ export class Tables {
   /** The best rows of all workers, as many of each as are wanted. */
   private async search(query: TableQuery) {
     const { cursor, limit } = query;
-    const reference = cursor?.reference ?? performance.timeOrigin + performance.now();
+    const age = query.kind === SearchKind.Hosts ? SUMS_MS : 0;
+    const reference = cursor?.reference ?? this.configured.now() - age;
     const found = await this.find(reference, (worker) => {
       const from = cursor === undefined ? {} : placeOf(cursor, worker);
       return from === undefined ? undefined : writeSearch(query, from);

@@ -43,6 +43,7 @@ export function tablesOf(
     };
   });
   return new Tables(asked, {
+    now: () => performance.timeOrigin + router.now,
     inForce: () => standing.number,
     configOf: () => router.config,
     counters: () => Promise.resolve(router.counters()),

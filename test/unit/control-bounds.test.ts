@@ -22,6 +22,7 @@ t.test("what is asked for behind the end of a channel is not begun", async (t) =
 t.test("questions of many leave room for an operator's examination", async (t) => {
   const asked: Asked = { ask: () => new Promise(() => {}) };
   const tables = new Tables([asked], {
+    now: () => 0,
     inForce: () => 0,
     configOf: () => undefined,
     counters: () => Promise.reject(new Error("not asked for")),

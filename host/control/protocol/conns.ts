@@ -85,7 +85,12 @@ const HostShape = v.strictObject({
 
 export const HostsTop = {
   params: HostQuerySchema,
-  result: v.strictObject({ hosts: listOf(HostShape, "Sorted as asked.") }),
+  result: v.strictObject({
+    hosts: listOf(
+      HostShape,
+      "Sorted as asked; what they carried as it was at most two seconds ago.",
+    ),
+  }),
 };
 
 const MappingShape = v.strictObject({

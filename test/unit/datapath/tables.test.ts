@@ -2,7 +2,7 @@
 
 import t from "tap";
 import { EventClass, EventKind } from "../../../assembly/abi.js";
-import { Busy, CursorError } from "../../../host/tables.js";
+import { Busy, CursorError, SUMS_MS } from "../../../host/tables.js";
 import {
   parseConnFilter,
   parseConnQuery,
@@ -317,6 +317,30 @@ t.test("hosts are sorted by what they have", async (t) => {
   ]);
 });
 
+t.test("what hosts have carried is added up again when it is two seconds old", async (t) => {
+  const router = filled(45);
+  const { a } = around(router);
+  const tables = tablesOf(router);
+  const query = parseHostQuery({ sort: "bytes", filter: { zone: "a" } }, router.config);
+  const top = async () => {
+    const hosts = await tables.topHosts(query);
+    return hosts.map(({ address, conns, packets }) => ({ address, conns, packets }));
+  };
+  const [first] = await top();
+  t.strictSame(first, { address: "10.0.0.1", conns: 10, packets: 10 });
+  a.udp(SERVER, 1, 53, "x".repeat(1000));
+  router.now += SUMS_MS - 1;
+  t.equal((await top()).find(({ address }) => address === TENANT)?.packets, 0, "not yet");
+  t.match(await top(), [first], "what is kept is not added to itself");
+  await tables.countConns({});
+  t.equal((await top()).find(({ address }) => address === TENANT)?.packets, 0);
+  router.now += 1;
+  t.match(await top(), [{ address: TENANT, conns: 1, packets: 1 }, first]);
+  a.udp(SERVER, 1, 53, "x".repeat(1000));
+  await tables.listPools();
+  t.equal((await top())[0]?.packets, 2, "pools have taken the place of the sums");
+});
+
 const exact = { mapping: "address-and-port-dependent", filtering: "address-and-port-dependent" };
 
 for (const [what, changes] of Object.entries({
@@ -355,6 +379,7 @@ t.test("only so many questions wait", async (t) => {
   const never = { ask: () => new Promise<never>(() => {}) };
   const { Tables } = await import("../../../host/tables.js");
   const tables = new Tables([never], {
+    now: () => 0,
     inForce: () => 0,
     configOf: () => router.config,
     counters: () => Promise.resolve(router.counters()),

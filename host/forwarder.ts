@@ -16,21 +16,15 @@ import { type Examination, FIRST_CONNS, sumExamined } from "./examination.js";
 import { type RestoreReport, restoreAll, saveAll } from "./handover.js";
 import type { ConfigurationOrder, WorkerStart } from "./orders.js";
 import type { Snapshot } from "./snapshot.js";
-import {
-  Busy,
-  type FlowView,
-  type FoundConn,
-  type HostTraffic,
-  type Page,
-  Tables,
-  TRIES,
-} from "./tables.js";
+import { Busy, type FlowView, type FoundConn, Tables, TRIES } from "./tables.js";
 import { type ConnView, readConn } from "./telemetry/conn.js";
 import { type Counters, type Readings, readCounters } from "./telemetry/counters.js";
 import { type EventView, hostEvent, readEvents } from "./telemetry/event.js";
 import type { PageQuery, TableFilter, TableQuery } from "./telemetry/filter.js";
+import type { HostTraffic } from "./telemetry/hosttraffic.js";
 import type { MappingView } from "./telemetry/mapping.js";
 import type { NeighborView } from "./telemetry/neighbor.js";
+import type { Page } from "./telemetry/page.js";
 import type { PoolAddressView, PoolSums, PoolView } from "./telemetry/pool.js";
 import { inputOf, type TraceRequest } from "./trace/input.js";
 import type { Trace } from "./trace/view.js";

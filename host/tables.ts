@@ -3,16 +3,7 @@
  * left, and what is to be ended. Each worker finds its part in slices (host/workers/jobs.ts); here they are merged.
  */
 
-import {
-  ConnRowAt,
-  HostRowAt,
-  HostTrafficAt,
-  Limit,
-  NeighborRowAt,
-  SearchKind,
-  SearchRowAt,
-  SearchSort,
-} from "../assembly/abi.js";
+import { ConnRowAt, Limit, SearchKind, SearchRowAt, SearchSort } from "../assembly/abi.js";
 import type { Config } from "./config/model.js";
 import type { TraceModule } from "./datapath.js";
 import type { Answer, Examined, Found, Order } from "./orders.js";
@@ -20,8 +11,10 @@ import { type ConnView, readConn } from "./telemetry/conn.js";
 import type { Counters } from "./telemetry/counters.js";
 import { behind, type Cursor, placeOf, writeCursor } from "./telemetry/cursor.js";
 import { isEmpty, type PageQuery, type TableFilter, type TableQuery } from "./telemetry/filter.js";
-import { type HostView, type MappingView, readHost, readMapping } from "./telemetry/mapping.js";
-import { type NeighborView, readNeighbor } from "./telemetry/neighbor.js";
+import { addHosts, type HostTraffic, readTraffic, sortHosts } from "./telemetry/hosttraffic.js";
+import { type MappingView, readMapping } from "./telemetry/mapping.js";
+import { type NeighborView, readNeighbors } from "./telemetry/neighbor.js";
+import { type Page, pageOf, placeIn } from "./telemetry/page.js";
 import {
   addUse,
   type PoolAddressView,
@@ -58,14 +51,6 @@ export const SUMS_MS = 2000;
 /** Times that something is asked again because the configuration was switched meanwhile. */
 export const TRIES = 8;
 
-/** A page, and where the next one begins: undefined behind the last. It may have fewer rows than were wanted. */
-export interface Page<Row> {
-  readonly rows: readonly Row[];
-  /** How many there are; of what is read in the order of its table undefined, since that ends with the page. */
-  readonly matched: number | undefined;
-  readonly cursor: string | undefined;
-}
-
 /** A conn with a name of its own, which no other one has while this process lives. */
 export interface FoundConn extends ConnView {
   readonly id: string;
@@ -75,12 +60,6 @@ export function readFoundConn(row: DataView, worker: number): FoundConn {
   const index = row.getUint32(ConnRowAt.Index, true);
   const id = `${worker}.${index}.${row.getUint32(ConnRowAt.Created, true)}`;
   return { id, ...readConn(row) };
-}
-
-/** Of all its conns, both directions. */
-export interface HostTraffic extends HostView {
-  readonly packets: number;
-  readonly bytes: number;
 }
 
 export interface FlowView {
@@ -95,11 +74,6 @@ export interface FlowView {
 /** Too many questions wait already. */
 export class Busy extends Error {
   override readonly name = "Busy";
-}
-
-/** A page cannot go on where the one before ended. */
-export class CursorError extends Error {
-  override readonly name = "CursorError";
 }
 
 /** Whom to ask. */
@@ -465,102 +439,4 @@ function rankedBy(worker: number): (row: DataView) => Ranked {
 function compareRanks(a: Ranked, b: Ranked): number {
   if (a.key !== b.key) return a.key < b.key ? -1 : 1;
   return a.worker - b.worker || a.index - b.index;
-}
-
-function readTraffic(row: DataView): HostTraffic {
-  return {
-    ...readHost(new DataView(row.buffer, row.byteOffset, HostRowAt.Bytes)),
-    packets: Number(row.getBigUint64(HostTrafficAt.Packets, true)),
-    bytes: Number(row.getBigUint64(HostTrafficAt.PacketBytes, true)),
-  };
-}
-
-function addHosts(one: HostTraffic | undefined, other: HostTraffic): HostTraffic {
-  if (one === undefined) return other;
-  return {
-    ...one,
-    conns: one.conns + other.conns,
-    ports: {
-      tcp: one.ports.tcp + other.ports.tcp,
-      udp: one.ports.udp + other.ports.udp,
-      icmp: one.ports.icmp + other.ports.icmp,
-    },
-    blocks: one.blocks + other.blocks,
-    packets: one.packets + other.packets,
-    bytes: one.bytes + other.bytes,
-  };
-}
-
-/** Again, since a sum may stand elsewhere than its parts. Equal ones stay as they are. */
-function sortHosts(hosts: HostTraffic[], { sort, descending }: TableQuery): HostTraffic[] {
-  const key = (host: HostTraffic): number => {
-    switch (sort) {
-      case SearchSort.Conns:
-        return host.conns;
-      case SearchSort.Ports:
-        return host.ports.tcp + host.ports.udp + host.ports.icmp;
-      case SearchSort.Packets:
-        return host.packets;
-      case SearchSort.Bytes:
-        return host.bytes;
-      default:
-        return 0;
-    }
-  };
-  return hosts.sort((a, b) => (descending ? key(b) - key(a) : key(a) - key(b)));
-}
-
-function readNeighbors(pages: readonly Uint8Array[], config: Config): NeighborView[] {
-  const found = new Map<string, NeighborView>();
-  for (const row of recordsOf(pages, NeighborRowAt.Bytes)) {
-    const neighbor = readNeighbor(row, config);
-    if (neighbor === undefined) continue;
-    const name = `${neighbor.device} ${neighbor.address}`;
-    const known = found.get(name);
-    if (known === undefined || isBetter(neighbor, known)) found.set(name, neighbor);
-  }
-  return [...found.values()].sort(compareNeighbors);
-}
-
-/** One that has a MAC is better than one that has not. */
-function isBetter(one: NeighborView, other: NeighborView): boolean {
-  if ((one.mac === undefined) !== (other.mac === undefined)) return one.mac !== undefined;
-  return one.ageMs < other.ageMs;
-}
-
-function compareNeighbors(a: NeighborView, b: NeighborView): number {
-  return (
-    a.zone - b.zone ||
-    compareTexts(a.device, b.device) ||
-    addressKey(a.address) - addressKey(b.address)
-  );
-}
-
-function compareTexts(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
-}
-
-function addressKey(address: string): number {
-  return address.split(".").reduce((sum, byte) => sum * 256 + Number(byte), 0);
-}
-
-/** Where a page begins of what has an order of its own under one configuration. */
-function placeIn({ cursor }: PageQuery, configuration: number): number {
-  if (cursor === undefined) return 0;
-  const [, number, place] = /^(\d{1,15})\.(\d{1,15})$/.exec(cursor) ?? [];
-  if (number !== String(configuration)) {
-    throw new CursorError("cursor: expected one of the configuration in force");
-  }
-  return Number(place);
-}
-
-function pageOf<Row>(
-  rows: readonly Row[],
-  first: number,
-  matched: number,
-  configuration: number,
-): Page<Row> {
-  const next = first + rows.length;
-  return { rows, matched, cursor: next < matched ? `${configuration}.${next}` : undefined };
 }

@@ -2,7 +2,7 @@
 
 import t from "tap";
 import { EventClass, EventKind } from "../../../assembly/abi.js";
-import { Busy, CursorError, SUMS_MS } from "../../../host/tables.js";
+import { Busy, SUMS_MS } from "../../../host/tables.js";
 import {
   parseConnFilter,
   parseConnQuery,
@@ -10,6 +10,7 @@ import {
   parseHostQuery,
   parseMappingQuery,
 } from "../../../host/telemetry/filter.js";
+import { CursorError } from "../../../host/telemetry/page.js";
 import { TcpFlags } from "../../harness/frame.js";
 import { around, EXTERNAL, edge, SERVER, TENANT } from "../../harness/host.js";
 import { nat, portOf } from "../../harness/nat.js";

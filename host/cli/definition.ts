@@ -3,7 +3,7 @@
  * and the manual (man.ts).
  */
 
-import { parseArgs } from "node:util";
+import { parseArguments } from "./arguments.js";
 import { type Exit, UsageError } from "./command.js";
 
 /** What the shell may put in the place of a value. */
@@ -147,7 +147,7 @@ export function read<const O extends Options>(
   definition: Pick<Description<O>, "args" | "options">,
   given: readonly string[],
 ): Given<O> {
-  const { values, positionals } = parse(given, definition.options);
+  const { values, positionals } = parseArguments(given, definition.options);
   const missing = definition.args[positionals.length];
   if (missing !== undefined && missing.isOptional !== true) {
     throw new UsageError(`${missing.name} is missing`);
@@ -158,23 +158,6 @@ export function read<const O extends Options>(
     return [name, choiceOf(name, option, values[name])] as const;
   });
   return { values: Object.fromEntries(complete) as Values<O>, args: positionals };
-}
-
-function parse(given: readonly string[], options: Options) {
-  const known = Object.entries(options).map(([name, { type, short, multiple = false }]) => {
-    return [name, { type, multiple, ...(short === undefined ? {} : { short }) }] as const;
-  });
-  try {
-    return parseArgs({
-      args: [...given],
-      options: Object.fromEntries(known),
-      allowPositionals: true,
-      strict: true,
-    });
-  } catch (error) {
-    if (error instanceof TypeError) throw new UsageError(error.message);
-    throw error;
-  }
 }
 
 function choiceOf(name: string, option: Option, value: unknown): unknown {

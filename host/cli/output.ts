@@ -1,4 +1,25 @@
-/** Long results, written no faster than they are read; and whether a terminal reads them. */
+/** Results: in which form, written no faster than they are read, and whether a terminal reads them. */
+
+import { UsageError } from "./command.js";
+
+/** The one form that is asked for, by --json, --csv or --output. @throws UsageError where two are */
+export function formOf<F extends string>({
+  json,
+  csv = false,
+  output,
+}: {
+  readonly json: boolean;
+  readonly csv?: boolean;
+  readonly output: F | undefined;
+}): F | "json" | "csv" | undefined {
+  const forms = new Map<F | "json" | "csv", string>();
+  if (output !== undefined) forms.set(output, `--output ${output}`);
+  if (csv) forms.set("csv", "--csv");
+  if (json) forms.set("json", "--json");
+  const [one, other] = forms.values();
+  if (other !== undefined) throw new UsageError(`${other} and ${one} are two forms; say one`);
+  return [...forms.keys()][0];
+}
 
 /** Resolves when more may be written. Whoever has read enough ends the process (command.ts). */
 export function write(text: string): Promise<void> {

@@ -6,6 +6,7 @@ import { EVENT_CLASSES, type EventClassName } from "../../control/protocol/strea
 import { Exit, log, UsageError } from "../command.js";
 import { askingVerb } from "../connection.js";
 import { alternatives, command } from "../definition.js";
+import { formOf } from "../output.js";
 import { plain } from "../plain.js";
 import { interrupted, Signals } from "../waiting.js";
 import { protocolColumn, type Tuple, tupleText } from "./format.js";
@@ -47,8 +48,7 @@ export const events = command(
         short: "o",
         value: "FORM",
         choices: ["plain", "timestamp"],
-        default: "plain",
-        help: "timestamp puts seconds since 1970 in front",
+        help: "plain, if nothing is said; timestamp puts seconds since 1970 in front",
       },
       json: {
         type: "boolean",
@@ -61,18 +61,21 @@ export const events = command(
     check({ values }) {
       classesOf(values.class);
       marksOf(values["event-mask"]);
+      formOf(values);
     },
 
     async ask({ client, values }) {
       const signals = new Signals();
       const marks = marksOf(values["event-mask"]);
-      const withTime = values.output === "timestamp";
-      const line = values.json ? JSON.stringify : (event: Told) => eventLine(event, withTime);
+      const form = formOf(values);
+      const isJson = form === "json";
+      const withTime = form === "timestamp";
+      const line = isJson ? JSON.stringify : (event: Told) => eventLine(event, withTime);
       const write = writerFor(client);
       client.on("events.told", ({ events, lost }) => {
         const wanted = events.filter((event) => {
           // To people a line of the log has said it already.
-          return marks.has(markOf(event)) && (values.json || event.event !== "revision");
+          return marks.has(markOf(event)) && (isJson || event.event !== "revision");
         });
         if (wanted.length > 0) write(wanted.map((event) => `${line(event)}\n`).join(""));
         if (lost > 0) log(`events: ${lost} events are lost: they came faster than they were read`);

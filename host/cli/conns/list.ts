@@ -2,10 +2,10 @@
 
 import { Limit } from "../../../assembly/abi.js";
 import type { Client } from "../../control/client.js";
-import { Exit, UsageError } from "../command.js";
+import { Exit } from "../command.js";
 import { askingVerb } from "../connection.js";
 import { command, type Values, wholeNumber } from "../definition.js";
-import { JsonArray, write } from "../output.js";
+import { formOf, JsonArray, write } from "../output.js";
 import { FILTER_OPTIONS, FILTER_PARAMETERS, filterOf } from "./filter.js";
 import { type Conn, CSV_HEADING, crosszoneLine, csvRow, extendedLine, ovsLine } from "./format.js";
 
@@ -16,9 +16,8 @@ const OPTIONS = {
     short: "o",
     value: "FORM",
     choices: ["extended", "extended,id", "ovs", "crosszone"],
-    default: "extended",
     help:
-      "the form of a line: extended is that of conntrack -L -o extended, ovs that of ovs-appctl dpctl/dump-conntrack, " +
+      "the form of a line: extended, if nothing is said, is that of conntrack -L -o extended, ovs that of ovs-appctl dpctl/dump-conntrack, " +
       "crosszone both tuples with an arrow between",
   },
   json: {
@@ -46,7 +45,7 @@ const OPTIONS = {
 type ListValues = Values<typeof OPTIONS>;
 
 /** What is written in front of, for, and behind conns. */
-interface Form {
+interface Writing {
   readonly heading: string;
   row(conn: Conn): string;
   ending(): string;
@@ -72,19 +71,19 @@ export const list = command(
     ],
 
     check({ values }) {
-      formOf(values);
+      writingOf(values);
       filterOf(values);
       limitOf(values);
     },
 
     async ask({ client, values }) {
-      const form = formOf(values);
+      const writing = writingOf(values);
       const limit = limitOf(values);
-      await write(form.heading);
+      await write(writing.heading);
       for await (const conns of pages(client, values, limit)) {
-        await write(conns.map((conn) => form.row(conn)).join(""));
+        await write(conns.map((conn) => writing.row(conn)).join(""));
       }
-      await write(form.ending());
+      await write(writing.ending());
       return Exit.Ok;
     },
   }),
@@ -115,14 +114,14 @@ function limitOf({ limit }: ListValues): number {
   return wholeNumber("--limit", limit, 1, Number.MAX_SAFE_INTEGER);
 }
 
-function formOf({ json, csv, output }: ListValues): Form {
-  if (json && csv) throw new UsageError("--json and --csv are two forms; say one");
-  if (csv) return { heading: CSV_HEADING, row: csvRow, ending: () => "" };
-  if (json) {
+function writingOf(values: ListValues): Writing {
+  const form = formOf(values);
+  if (form === "csv") return { heading: CSV_HEADING, row: csvRow, ending: () => "" };
+  if (form === "json") {
     const array = new JsonArray();
     return { heading: "", row: (conn) => array.add(conn), ending: () => array.end() };
   }
-  const line = lineOf(output);
+  const line = lineOf(form);
   return { heading: "", row: (conn) => `${line(conn)}\n`, ending: () => "" };
 }
 
@@ -132,9 +131,9 @@ function lineOf(output: ListValues["output"]): (conn: Conn) => string {
       return ovsLine;
     case "crosszone":
       return crosszoneLine;
-    case "extended":
-      return (conn) => extendedLine(conn);
     case "extended,id":
       return (conn) => extendedLine(conn, true);
+    default:
+      return (conn) => extendedLine(conn);
   }
 }

@@ -37,6 +37,9 @@ t.test("bad arguments name what is wrong", async (t) => {
     [["x", "--one", "d"], /^--one: a, b or c expected, found 'd'$/],
     [["x", "--one"], /--one/],
     [["x", "--flag=1"], /--flag/],
+    [["x", "--none", "1", "--none=1"], /^--none stands twice: say it once$/],
+    [["-f", "x", "--flag"], /^--flag stands twice: say it once$/],
+    [["x", "--many", "1", "--many", "2", "--one", "a", "--one=b"], /^--one stands twice/],
   ];
   for (const [args, message] of table) {
     t.throws(() => given(...args), { name: "UsageError", message }, args.join(" "));
@@ -168,6 +171,7 @@ t.test("states: ours, conntrack's and Open vSwitch's", async (t) => {
   });
   t.same(filter("--state", "TIME_WAIT", "-p", "6").protocol, "6");
   t.throws(() => filter("--state", "SYN_SENT", "-p", "udp"), { message: /is of TCP, not of udp/ });
+  t.throws(() => filter("-w", "a", "-w", "b"), { message: "--zone stands twice: say it once" });
   t.throws(() => filter("--state", "WRONG"), {
     message: /one of new, .*TIME_WAIT.* found 'WRONG'/,
   });

@@ -110,6 +110,10 @@ t.test("nothing is asked where the arguments are wrong", async (t) => {
   const { router, run } = await start(t, () => undefined);
   const table: readonly (readonly [readonly string[], RegExp])[] = [
     [["list", "--json", "--csv"], /--json and --csv are two forms; say one/],
+    [["list", "--json", "-o", "ovs"], /--json and --output ovs are two forms; say one/],
+    [["list", "-o", "extended", "--csv"], /--csv and --output extended are two forms/],
+    [["events", "--json", "-o", "plain"], /--json and --output plain are two forms/],
+    [["delete", "-w", "a", "-w", "b"], /--zone stands twice: say it once/],
     [["list", "-o", "xml"], /--output: one of extended.* expected, found 'xml'/],
     [["list", "--limit", "0"], /--limit: a number from 1 /],
     [["list", "--state", "OPEN"], /--state: one of new, /],

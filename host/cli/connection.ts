@@ -63,8 +63,9 @@ export const CONNECTION_OPTIONS = {
   timeout: {
     type: "string",
     value: "SECONDS",
-    default: `${ClientLimit.AnswerMs / 1000}`,
-    help: "how long an answer may take",
+    help:
+      "how long it may take to be let in, and how long an answer may; " +
+      `${ClientLimit.ConnectMs / 1000} and ${ClientLimit.AnswerMs / 1000} if nothing is said`,
     group,
   },
 } as const;
@@ -196,10 +197,10 @@ export function targetOf(values: ConnectionValues, command: string): ClientTarge
   if (socket !== undefined && url !== undefined) {
     throw new UsageError("--socket and --url are two places; say one");
   }
-  const answerMs = 1000 * wholeNumber("--timeout", values.timeout, 1, 3600);
+  const times = timesOf(values.timeout);
   const name = `crosszone ${command}`;
   if (url === undefined) {
-    return { at: { socket: socket ?? DEFAULT_SOCKET }, name, answerMs };
+    return { at: { socket: socket ?? DEFAULT_SOCKET }, name, ...times };
   }
   const place = readUrl(url);
   const token = readToken(values["token-file"]);
@@ -211,11 +212,17 @@ export function targetOf(values: ConnectionValues, command: string): ClientTarge
     at: { url: place },
     token,
     name,
-    answerMs,
+    ...times,
     ca: fileOf("tls-ca", values),
     cert: fileOf("tls-cert", values),
     key: fileOf("tls-key", values),
   };
+}
+
+function timesOf(timeout: string | undefined): Pick<ClientTarget, "answerMs" | "connectMs"> {
+  if (timeout === undefined) return {};
+  const ms = 1000 * wholeNumber("--timeout", timeout, 1, 3600);
+  return { answerMs: ms, connectMs: ms };
 }
 
 function readUrl(text: string): URL {

@@ -2,7 +2,7 @@
  * A client of the control plane, typed by the protocol's methods: over the unix socket of a router on this machine, or
  * over TCP with a token or a certificate.
  *
- * Times: ConnectMs to be let in, hello included; a call's own for its answer. A call that gets none fails, and the
+ * Times: ConnectMs, or what the target says, to be let in, hello included; a call's own for its answer. A call that gets none fails, and the
  * connection is over with it. Whoever reads notifications too slowly pauses the connection, and the router drops and
  * counts what it cannot send.
  */
@@ -20,7 +20,7 @@ import { CHANNEL_PATH, PROTOCOL } from "./protocol/names.js";
 import { RpcCode, RpcError } from "./protocol/rpc.js";
 
 export enum ClientLimit {
-  /** Milliseconds. */
+  /** Milliseconds to be let in where nothing else is said. */
   ConnectMs = 5000,
   /** Milliseconds that an answer may take where nothing else is said. */
   AnswerMs = 30_000,
@@ -39,6 +39,7 @@ export interface ClientTarget {
   /** What the router's log and history call the client. */
   readonly name: string;
   readonly answerMs?: number;
+  readonly connectMs?: number;
 }
 
 /** Why there is no connection, or none any more; it says what to do where that is known. */
@@ -97,10 +98,11 @@ export class Client {
   /** Connects and says hello. @throws ConnectionError, or the RpcError with which the router refuses */
   static async connect(target: ClientTarget): Promise<Client> {
     const place = placeOf(target);
+    const until = performance.now() + connectMsOf(target);
     const socket = await open(target, place);
     const client = new Client(socket, place, target.answerMs ?? ClientLimit.AnswerMs);
     try {
-      await client.greet(target);
+      await client.greet(target, until);
     } catch (error) {
       client.close();
       throw error;
@@ -162,9 +164,10 @@ export class Client {
   }
 
   /** A token goes with the request; only where that was not enough hello is asked why. */
-  private async greet({ token, name }: ClientTarget): Promise<void> {
-    const hello = (params: GivenParams<"hello">) =>
-      this.call("hello", params, ClientLimit.ConnectMs);
+  private async greet({ token, name }: ClientTarget, until: number): Promise<void> {
+    // In tenths of a second, for the text that says how long it was.
+    const left = () => Math.max(1, Math.ceil((until - performance.now()) / 100)) * 100;
+    const hello = (params: GivenParams<"hello">) => this.call("hello", params, left());
     const refused = (error: unknown) => {
       const isUnknown = error instanceof RpcError && error.code === RpcCode.Unauthenticated;
       if (!isUnknown || token === undefined) throw error;
@@ -205,6 +208,10 @@ export class Client {
   }
 }
 
+function connectMsOf({ connectMs = ClientLimit.ConnectMs }: ClientTarget): number {
+  return connectMs;
+}
+
 function placeOf({ at }: ClientTarget): string {
   return "socket" in at ? at.socket : at.url.href;
 }
@@ -243,17 +250,18 @@ function addressOf({ at }: ClientTarget): URL {
   return at.url.pathname === "/" ? new URL(CHANNEL_PATH, at.url) : at.url;
 }
 
-function optionsOf({ at, token, ca, cert, key }: ClientTarget): ClientOptions {
+function optionsOf(target: ClientTarget): ClientOptions {
+  const { at, token, ca, cert, key } = target;
+  const connectMs = connectMsOf(target);
   const options: ClientOptions = {
-    handshakeTimeout: ClientLimit.ConnectMs,
+    handshakeTimeout: connectMs,
     maxPayload: ClientLimit.MessageBytes,
     perMessageDeflate: false,
     followRedirects: false,
     headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
   };
   if ("socket" in at) {
-    const timeout = ClientLimit.ConnectMs;
-    return { ...options, createConnection: () => connect({ path: at.socket, timeout }) };
+    return { ...options, createConnection: () => connect({ path: at.socket, timeout: connectMs }) };
   }
   return {
     ...options,
@@ -264,7 +272,8 @@ function optionsOf({ at, token, ca, cert, key }: ClientTarget): ClientOptions {
 }
 
 /** In words that say what to do. */
-function reasonOf({ code, message }: NodeJS.ErrnoException, { at }: ClientTarget): string {
+function reasonOf({ code, message }: NodeJS.ErrnoException, target: ClientTarget): string {
+  const { at } = target;
   const isLocal = "socket" in at;
   switch (code) {
     case "ENOENT":
@@ -289,14 +298,15 @@ function reasonOf({ code, message }: NodeJS.ErrnoException, { at }: ClientTarget
     case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
       return `the router's certificate is signed by nobody that is trusted here (${code}); say --tls-ca`;
     default:
-      return otherReason(message, at);
+      return otherReason(message, target);
   }
 }
 
 /** What has no code of its own. */
-function otherReason(message: string, at: ClientTarget["at"]): string {
+function otherReason(message: string, target: ClientTarget): string {
+  const { at } = target;
   if (message === "Opening handshake has timed out") {
-    return `no answer within ${ClientLimit.ConnectMs / 1000} s`;
+    return `no answer within ${connectMsOf(target) / 1000} s`;
   }
   if (/alert certificate required/.test(message)) {
     return "the router asks for a certificate; say --tls-cert and --tls-key";

@@ -16,7 +16,10 @@ export interface Asked {
   readonly connection: number;
 }
 
-/** The result, or an RpcError to be answered; `undefined` is never answered. */
+/** What a script says of a hello that is not to be answered. */
+export const SILENCE = Symbol("no answer");
+
+/** The result, or an RpcError to be answered; `undefined` is never answered, except that hello is. */
 export type Script = (asked: Asked, router: Scripted) => unknown;
 
 export class Scripted {
@@ -81,7 +84,7 @@ export class Scripted {
       this.asked.push(asked);
       const answer =
         this.script(asked, this) ?? (method === "hello" ? { messageBytes: 65_536 } : undefined);
-      if (answer === undefined) return;
+      if (answer === undefined || answer === SILENCE) return;
       const said =
         answer instanceof RpcError
           ? { error: { code: answer.code, message: answer.message, data: answer.data } }

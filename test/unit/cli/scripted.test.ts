@@ -2,11 +2,12 @@
 
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { RpcCode, RpcError } from "../../../host/control/protocol/rpc.js";
-import { type Script, Scripted } from "../../harness/scripted.js";
+import { type Script, Scripted, SILENCE } from "../../harness/scripted.js";
 import { MAIN } from "../../harness/terminal.js";
 
 const folder = mkdtempSync(join(tmpdir(), "crosszone-scripted-"));
@@ -19,25 +20,27 @@ async function start(t: Test, script: Script) {
   const socket = join(folder, `${++count}.sock`);
   const router = await Scripted.start(socket, script);
   t.teardown(() => router.stop());
-  const begin = (...args: string[]) => {
-    const child = spawn(process.execPath, [MAIN, ...args, "--socket", socket], {
-      env: { ...process.env, NODE_OPTIONS: "" },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    t.teardown(() => child.kill("SIGKILL"));
-    const said = { stdout: "", stderr: "" };
-    child.stdout.on("data", (part: Buffer) => {
-      said.stdout += part.toString();
-    });
-    child.stderr.on("data", (part: Buffer) => {
-      said.stderr += part.toString();
-    });
-    const ended = new Promise<{ status: number | null; stdout: string; stderr: string }>(
-      (resolve) => child.once("close", (status) => resolve({ status, ...said })),
-    );
-    return { child, ended };
-  };
+  const begin = (...args: string[]) => command(t, [...args, "--socket", socket]);
   return { router, begin, run: (...args: string[]) => begin(...args).ended };
+}
+
+function command(t: Test, args: readonly string[]) {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env: { ...process.env, NODE_OPTIONS: "" },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  t.teardown(() => child.kill("SIGKILL"));
+  const said = { stdout: "", stderr: "" };
+  child.stdout.on("data", (part: Buffer) => {
+    said.stdout += part.toString();
+  });
+  child.stderr.on("data", (part: Buffer) => {
+    said.stderr += part.toString();
+  });
+  const ended = new Promise<{ status: number | null; stdout: string; stderr: string }>((resolve) =>
+    child.once("close", (status) => resolve({ status, ...said })),
+  );
+  return { child, ended };
 }
 
 const TUPLE = { zone: 1, source: "a", sourcePort: 1, destination: "b", destinationPort: 2 };
@@ -115,6 +118,7 @@ t.test("nothing is asked where the arguments are wrong", async (t) => {
     [["events", "--json", "-o", "plain"], /--json and --output plain are two forms/],
     [["delete", "-w", "a", "-w", "b"], /--zone stands twice: say it once/],
     [["list", "-o", "xml"], /--output: one of extended.* expected, found 'xml'/],
+    [["list", "-x"], /^crosszone: list: -x: unknown option; see /],
     [["list", "--limit", "0"], /--limit: a number from 1 /],
     [["list", "--state", "OPEN"], /--state: one of new, /],
     [["delete"], /a condition is missing; crosszone flush ends everything/],
@@ -132,7 +136,7 @@ t.test("nothing is asked where the arguments are wrong", async (t) => {
     [["trace", "-w", "a", "--ttl", "256"], /--ttl: a number from 0 to 255/],
     [["config", "diff", "x"], /A: a number from 1 /],
     [["config", "diff", "1", "2", "--file", "f"], /--file stands in the place of B/],
-    [["config", "rollback", "-1"], /-1|Unknown option/],
+    [["config", "rollback", "-1"], /config: -1: unknown option/],
     [["config", "apply", "f", "--confirm", "0"], /--confirm: a number from 1 to 86400/],
     [["config", "apply"], /CONFIG is missing/],
     [["flow", "add"], /FLOW is missing/],
@@ -227,4 +231,19 @@ t.test("an answer that does not come", async (t) => {
   const { status, stderr } = await run("zones", "--timeout", "1");
   t.equal(status, 1);
   t.match(stderr, /no answer to zones\.list within 1 s/);
+});
+
+t.test("a router that stands still lets nobody in: --timeout is for that, too", async (t) => {
+  const silent = await start(t, ({ method }) => (method === "hello" ? SILENCE : undefined));
+  const unanswered = await silent.run("zones", "--timeout", "1");
+  t.equal(unanswered.status, 1);
+  t.match(unanswered.stderr, /no answer to hello within 1 s/);
+
+  const socket = join(folder, "still.sock");
+  const still = createServer();
+  t.teardown(() => still.close());
+  await new Promise<void>((resolve) => still.listen(socket, resolve));
+  const { status, stderr } = await command(t, ["zones", "--timeout=1", "--socket", socket]).ended;
+  t.equal(status, 1);
+  t.match(stderr, /still\.sock: no answer within 1 s/);
 });

@@ -33,10 +33,19 @@ t.test("bad arguments name what is wrong", async (t) => {
   const table: readonly (readonly [readonly string[], RegExp])[] = [
     [[], /^FIRST is missing$/],
     [["x", "y", "z"], /^unexpected argument 'z'$/],
-    [["x", "--nosuch"], /Unknown option '--nosuch'/],
+    [["x", "--nosuch"], /^--nosuch: unknown option$/],
+    [["x", "--nosuch=1"], /^--nosuch: unknown option$/],
+    [["x", "--flags"], /^--flags: unknown option \(did you mean --flag\?\)$/],
+    [["x", "--__proto__"], /^--__proto__: unknown option$/],
+    [["x", "-z", "1"], /^-z: unknown option$/],
+    [["x", "-fz"], /^-z: unknown option$/],
     [["x", "--one", "d"], /^--one: a, b or c expected, found 'd'$/],
-    [["x", "--one"], /--one/],
-    [["x", "--flag=1"], /--flag/],
+    [["x", "--one"], /^--one: a value is expected, found nothing$/],
+    [
+      ["x", "--none", "-1"],
+      /^--none: a value is expected; write --none=-1 for one that begins with a dash$/,
+    ],
+    [["x", "--flag=1"], /^--flag: no value is expected, found '1'$/],
     [["x", "--none", "1", "--none=1"], /^--none stands twice: say it once$/],
     [["-f", "x", "--flag"], /^--flag stands twice: say it once$/],
     [["x", "--many", "1", "--many", "2", "--one", "a", "--one=b"], /^--one stands twice/],
@@ -44,6 +53,12 @@ t.test("bad arguments name what is wrong", async (t) => {
   for (const [args, message] of table) {
     t.throws(() => given(...args), { name: "UsageError", message }, args.join(" "));
   }
+});
+
+t.test("a dash that stands alone, in a value's place or behind -- is no option", async (t) => {
+  t.same(given("-", "--none", "-").args, ["-"]);
+  t.equal(given("x", "--none=-1").values.none, "-1");
+  t.same(given("--", "-f", "--one").args, ["-f", "--one"]);
 });
 
 t.test("a verb runs what it read", async (t) => {

@@ -77,6 +77,8 @@ export interface Reach {
   readonly client: Client;
   /** Another connection to the same one. */
   again(): Promise<Client>;
+  /** The words behind `crosszone`: `config apply`. */
+  readonly words: string;
 }
 
 type Asking<O extends Options> = Given<O> & Reach;
@@ -109,7 +111,7 @@ export function askingVerb<const O extends Options>(definition: AskingVerb<O>): 
       // The connection's own options are none that the verb knows.
       const own = given as unknown as Given<O>;
       check?.(own);
-      return await withRouter(given.values, definition.name, parameters, (reach) => {
+      return await withRouter(given.values, given.words, parameters, (reach) => {
         return ask({ ...own, ...reach });
       });
     },
@@ -119,11 +121,11 @@ export function askingVerb<const O extends Options>(definition: AskingVerb<O>): 
 /** Opens a connection for as long as it is needed, and says in the command line's words what goes wrong. */
 export async function withRouter(
   values: ConnectionValues,
-  command: string,
+  words: string,
   parameters: Readonly<Record<string, string>>,
   act: (reach: Reach) => Promise<Exit> | Exit,
 ): Promise<Exit> {
-  const target = targetOf(values, command);
+  const target = targetOf(values, words);
   const clients: Client[] = [];
   const again = async () => {
     const client = await Client.connect(target);
@@ -131,7 +133,7 @@ export async function withRouter(
     return client;
   };
   try {
-    return await act({ client: await again(), again });
+    return await act({ client: await again(), again, words });
   } catch (error) {
     if (error instanceof RpcError) throw inWords(error, target, parameters);
     throw error;
@@ -160,7 +162,7 @@ function inWords(
       return badArguments(error, parameters);
     default: {
       const problems = problemsOf(error);
-      if (problems.length === 0) return error;
+      if (problems.length === 0) return new Error(refusalText(error, parameters));
       return new Told(
         problems.map((each) => faultLine(each)),
         Exit.Usage,
@@ -172,13 +174,30 @@ function inWords(
 /** The router has refused what the arguments were made into: they are named as they were written. */
 function badArguments(error: RpcError, parameters: Readonly<Record<string, string>>): Error {
   const problems = problemsOf(error);
-  if (problems.length === 0) return new UsageError(error.message);
+  if (problems.length === 0) return new UsageError(refusalText(error, parameters));
   const lines = problems.map((each) => {
     // An element of a list is named as the list.
     const path = each.path.replace(/\[\d+\]$/, "");
-    return faultLine({ ...each, path: parameters[path] ?? each.path });
+    const name = parameters[path] ?? each.path;
+    const isMissing = each.expected.startsWith("the key ") && each.found === "nothing";
+    return isMissing ? `${name} is missing` : faultLine({ ...each, path: name });
   });
   return new UsageError(lines.join("; "));
+}
+
+/**
+ * What the router has against a change names a parameter first, whose value the command line may have chosen itself:
+ * `base`, `to`. The sentence behind it says what it is about, but for two.
+ */
+function refusalText(
+  { message, data }: RpcError,
+  parameters: Readonly<Record<string, string>>,
+): string {
+  const [, path = "", text = ""] = /^(\w+): (.*)$/s.exec(message) ?? [];
+  const isOfChange = data !== undefined && "refusal" in data && data.path === path;
+  if (isOfChange && data.refusal === "unchanged") return `it ${text}`;
+  if (isOfChange && data.refusal !== "invalid") return text;
+  return Object.hasOwn(parameters, path) ? `${parameters[path]}: ${text}` : message;
 }
 
 export function problemsOf({ data }: RpcError): readonly Fault[] {
@@ -192,13 +211,13 @@ export function faultLine({ path, expected, found }: Fault): string {
 }
 
 /** @throws UsageError, or what is wrong with a file that is named */
-export function targetOf(values: ConnectionValues, command: string): ClientTarget {
+export function targetOf(values: ConnectionValues, words: string): ClientTarget {
   const { socket, url } = values;
   if (socket !== undefined && url !== undefined) {
     throw new UsageError("--socket and --url are two places; say one");
   }
   const times = timesOf(values.timeout);
-  const name = `crosszone ${command}`;
+  const name = `crosszone ${words}`;
   if (url === undefined) {
     return { at: { socket: socket ?? DEFAULT_SOCKET }, name, ...times };
   }

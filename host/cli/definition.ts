@@ -57,6 +57,12 @@ export interface Given<O extends Options> {
   readonly args: readonly string[];
 }
 
+/** The same to what acts on it. */
+interface Called<O extends Options> extends Given<O> {
+  /** The words behind `crosszone` that have called it: `config apply`. */
+  readonly words: string;
+}
+
 /** Lines under a heading of their own: signals, files. */
 export interface Section {
   readonly title: string;
@@ -85,18 +91,19 @@ interface Description<O extends Options> {
 
 /** One thing that can be asked for. */
 export interface Verb extends Description<Options> {
-  run(args: readonly string[]): Promise<Exit>;
+  /** @param words  the words behind `crosszone` that call it */
+  run(args: readonly string[], words: string): Promise<Exit>;
 }
 
 /** A verb that says what it takes, and what it does with that. */
 export function verb<const O extends Options>(
-  definition: Description<O> & { act(given: Given<O>): Promise<Exit> | Exit },
+  definition: Description<O> & { act(given: Called<O>): Promise<Exit> | Exit },
 ): Verb {
   const { act, ...description } = definition;
   return {
     ...description,
-    async run(args) {
-      return await act(read(definition, args));
+    async run(args, words) {
+      return await act({ ...read(definition, args), words });
     },
   };
 }

@@ -5,7 +5,7 @@ import { messageOf } from "../errortext.js";
 import { Exit, log, print, say, Told, UsageError, watchOutput } from "./command.js";
 import { COMMANDS } from "./commands.js";
 import { ConfigFileError } from "./configfile.js";
-import { type Command, choose, hasVerbs, type Verb } from "./definition.js";
+import { type Command, choose, hasVerbs, type Verb, wordsOf } from "./definition.js";
 import { helpOf, overview } from "./help.js";
 
 /** Runs the command that `args` begins with; resolves with the exit code and never rejects. */
@@ -19,12 +19,14 @@ export async function main(args: readonly string[]): Promise<Exit> {
   const command = find(name.replace(/^--version$/, "version"));
   if (command === undefined) return unknown(name);
   if (asksForHelp(rest)) return help([name, ...rest]);
+  let words = command.name;
   try {
     const { verb, rest: left } = choose(command, rest);
-    watchOutput(command.name, verb.keepsOn === true);
-    return await verb.run(left);
+    words = wordsOf(command, verb);
+    watchOutput(words, verb.keepsOn === true);
+    return await verb.run(left, words);
   } catch (error) {
-    return explain(command, error);
+    return explain(words, error);
   }
 }
 
@@ -35,9 +37,9 @@ function asksForHelp(args: readonly string[]): boolean {
   return options.includes("--help") || options.includes("-h");
 }
 
-function explain({ name }: Command, error: unknown): Exit {
+function explain(words: string, error: unknown): Exit {
   if (error instanceof UsageError) {
-    log(`${name}: ${error.message}; see crosszone ${name} --help`);
+    log(`${words}: ${error.message}; see crosszone ${words} --help`);
     return Exit.Usage;
   }
   if (error instanceof ConfigError || error instanceof ConfigFileError) {
@@ -48,7 +50,7 @@ function explain({ name }: Command, error: unknown): Exit {
     for (const line of error.lines) say(line);
     return error.exit;
   }
-  log(`${name}: ${messageOf(error)}`);
+  log(`${words}: ${messageOf(error)}`);
   return Exit.Failure;
 }
 

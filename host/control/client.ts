@@ -308,9 +308,14 @@ function otherReason(message: string, target: ClientTarget): string {
   if (message === "Opening handshake has timed out") {
     return `no answer within ${connectMsOf(target) / 1000} s`;
   }
+  const [, alert, problem] = /SSL routines:[^:]*:(\w+ alert )?([^:]*)/.exec(message) ?? [];
   if (/alert certificate required/.test(message)) {
     return "the router asks for a certificate; say --tls-cert and --tls-key";
   }
+  if (problem !== undefined && alert === undefined && /wrong version|packet length/.test(problem)) {
+    return "what listens there has no TLS; say ws:// in place of wss://";
+  }
+  if (problem !== undefined) return `TLS: ${alert ?? ""}${problem}`;
   if (message === "socket hang up" && "url" in at && at.url.protocol === "wss:") {
     return "the router hung up; it does not serve TLS there, or does not take the certificate";
   }

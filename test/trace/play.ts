@@ -71,7 +71,8 @@ export async function replayCase(from: string, out: string, seed = SEED): Promis
     return true;
   };
   try {
-    await replay.run([join(from, "config.json"), ...inputs, "--out", out, "--seed", `${seed}`]);
+    const args = [join(from, "config.json"), ...inputs, "--out", out, "--seed", `${seed}`];
+    await replay.run(args, "replay");
   } finally {
     process.stdout.write = write;
   }

@@ -161,6 +161,15 @@ t.test("no WebSocket at the other end", async (t) => {
   });
 });
 
+t.test("no TLS at the other end of wss://", async (t) => {
+  const router = await Scripted.start(0, () => undefined);
+  t.teardown(() => router.stop());
+  const url = new URL(router.url.replace("ws:", "wss:"));
+  await t.rejects(Client.connect({ at: { url }, name: "test" }), {
+    message: `${url.href}: what listens there has no TLS; say ws:// in place of wss://`,
+  });
+});
+
 t.test("somebody who says nothing", async (t) => {
   const silent = createServer(() => {});
   await new Promise<void>((resolve) => silent.listen(join(folder, "silent.sock"), resolve));

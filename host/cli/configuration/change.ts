@@ -70,7 +70,7 @@ export async function goesOn(question: string, yes: boolean): Promise<boolean> {
 /** Says what became of a change, and sees to it that it is confirmed. */
 export async function settle(
   { revision }: { readonly revision: Revision },
-  { again }: Reach,
+  { again, words }: Reach,
   yes: boolean,
 ): Promise<Exit> {
   const { number, state, confirmWithinSec } = revision;
@@ -85,19 +85,24 @@ export async function settle(
     print(`to keep it: crosszone config confirm ${number}`);
     return Exit.Ok;
   }
-  return await confirmAnew(number, Date.now() + confirmWithinSec * 1000 - MARGIN_MS, again, yes);
+  return await confirmAnew(
+    number,
+    Date.now() + confirmWithinSec * 1000 - MARGIN_MS,
+    { again, words },
+    yes,
+  );
 }
 
 /** Over a connection of its own: whoever gets through then has not been cut off. */
 async function confirmAnew(
   revision: number,
   untilMs: number,
-  again: () => Promise<Client>,
+  { again, words }: Pick<Reach, "again" | "words">,
   yes: boolean,
 ): Promise<Exit> {
   const client = await reach(again, untilMs);
   if (client === undefined) {
-    log(`config: the router cannot be reached any more: revision ${revision} is rolled back`);
+    log(`${words}: the router cannot be reached any more: revision ${revision} is rolled back`);
     return Exit.Failure;
   }
   const left = untilMs - Date.now();
@@ -109,7 +114,7 @@ async function confirmAnew(
     return Exit.Ok;
   }
   if (answer === "nothing") {
-    log(`config: not confirmed: revision ${revision} is rolled back when its time is over`);
+    log(`${words}: not confirmed: revision ${revision} is rolled back when its time is over`);
     return Exit.Failure;
   }
   const { revision: now } = await client.call("config.rollback", {});

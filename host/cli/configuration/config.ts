@@ -60,13 +60,13 @@ const check = verb({
   examples: ["config check edge.json --live"],
   exits: "2 where something is wrong with it, 1 where the router could not switch to it.",
 
-  async act({ values, args: [path = ""] }) {
+  async act({ values, args: [path = ""], words }) {
     if (!values.live) {
       checked(loadConfig(path), undefined, false);
       return Exit.Ok;
     }
     const source = readSource(path);
-    return await withRouter(values, "config", PARAMETERS, async ({ client }) => {
+    return await withRouter(values, words, PARAMETERS, async ({ client }) => {
       const verdict = await examine(client, source);
       print(
         verdict.isUnchanged

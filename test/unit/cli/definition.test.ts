@@ -70,14 +70,14 @@ t.test("a verb runs what it read", async (t) => {
     args: ARGS,
     options: OPTIONS,
     examples: [],
-    act({ values, args }) {
-      seen.push(values.one, args);
+    act({ values, args, words }) {
+      seen.push(values.one, args, words);
       return 1;
     },
   });
-  t.equal(await each.run(["x", "--one=b"]), 1);
-  t.same(seen, ["b", ["x"]]);
-  await t.rejects(each.run([]), { name: "UsageError" });
+  t.equal(await each.run(["x", "--one=b"], "big each"), 1);
+  t.same(seen, ["b", ["x"], "big each"]);
+  await t.rejects(each.run([], "each"), { name: "UsageError" });
 });
 
 const VERBS = COMMANDS.flatMap((command) => command.verbs.map((verb) => ({ command, verb })));

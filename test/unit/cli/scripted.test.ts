@@ -136,7 +136,7 @@ t.test("nothing is asked where the arguments are wrong", async (t) => {
     [["trace", "-w", "a", "--ttl", "256"], /--ttl: a number from 0 to 255/],
     [["config", "diff", "x"], /A: a number from 1 /],
     [["config", "diff", "1", "2", "--file", "f"], /--file stands in the place of B/],
-    [["config", "rollback", "-1"], /config: -1: unknown option/],
+    [["config", "rollback", "-1"], /^crosszone: config rollback: -1: unknown option/],
     [["config", "apply", "f", "--confirm", "0"], /--confirm: a number from 1 to 86400/],
     [["config", "apply"], /CONFIG is missing/],
     [["flow", "add"], /FLOW is missing/],
@@ -149,7 +149,10 @@ t.test("nothing is asked where the arguments are wrong", async (t) => {
   for (const { args, message, status, stdout, stderr } of results) {
     t.same([status, stdout], [2, ""], args.join(" "));
     t.match(stderr, message);
-    t.match(stderr, `; see crosszone ${args[0]} --help\n`);
+    const isVerb = /^(config|flow)$/.test(args[0] ?? "") && args[1] !== "nosuch";
+    const words = args.slice(0, isVerb ? 2 : 1).join(" ");
+    t.ok(stderr.startsWith(`crosszone: ${words}: `), stderr);
+    t.ok(stderr.endsWith(`; see crosszone ${words} --help\n`), stderr);
   }
   t.same(router.asked, [], "not even hello");
 });
@@ -170,6 +173,47 @@ t.test("what the router does not take is named as it was written", async (t) => 
     'crosszone: count: --orig-zone: expected the name of a zone, found "x"; ' +
       '--sport: expected a port, found "y"; see crosszone count --help\n',
   );
+});
+
+t.test("what is missing is named as an option, and nothing by the protocol's word", async (t) => {
+  const missing = (path: string) => ({ path, expected: `the key ${path}`, found: "nothing" });
+  const problems = [missing("sourcePort"), missing("destinationPort")];
+  const refused = (refusal: string, path: string, text: string) =>
+    new RpcError(RpcCode.Conflict, `${path}: ${text}`, { refusal, path });
+  const answers: Readonly<Record<string, RpcError>> = {
+    "trace.run": new RpcError(RpcCode.InvalidParams, "the parameters are wrong", { problems }),
+    "config.get": refused("unknown-revision", "revision", "there is no revision 99"),
+    "config.rollback": refused("nothing-pending", "to", "nothing waits"),
+    "config.confirm": refused("unchanged", "to", "is the configuration of revision 3"),
+    "flows.remove": new RpcError(RpcCode.NotFound, "flow: no written flow is 'x'"),
+    "flows.add": new RpcError(RpcCode.InvalidParams, "note: expected less, found more", {
+      refusal: "invalid",
+      path: "note",
+    }),
+    "zones.list": new RpcError(RpcCode.Failed, "worker: gone"),
+  };
+  const { run } = await start(t, ({ method }) => answers[method]);
+  const table: readonly (readonly [string, number, string])[] = [
+    [
+      "trace -w a -p udp -s 1.1.1.1 -d 2.2.2.2",
+      2,
+      "trace: --sport is missing; --dport is missing; see crosszone trace --help",
+    ],
+    ["config rollback 99", 1, "config rollback: there is no revision 99"],
+    ["config rollback", 1, "config rollback: nothing waits"],
+    ["config confirm 3", 1, "config confirm: it is the configuration of revision 3"],
+    ["flow del x", 1, "flow del: FLOW: no written flow is 'x'"],
+    [
+      "flow add x --note n",
+      2,
+      "flow add: --note: expected less, found more; see crosszone flow add --help",
+    ],
+    ["zones", 1, "zones: worker: gone"],
+  ];
+  for (const [line, exit, text] of table) {
+    const { status, stderr } = await run(...line.split(" "));
+    t.same([status, stderr], [exit, `crosszone: ${text}\n`], line);
+  }
 });
 
 t.test("problems of a configuration: one on a line, behind the name of the file", async (t) => {

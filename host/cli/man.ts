@@ -3,7 +3,15 @@
 import { DEFAULT_SOCKET } from "../control/protocol/names.js";
 import { packageVersion } from "../version.js";
 import { Exit } from "./command.js";
-import { type Command, command, GROUPS, type Option, type Verb, verb } from "./definition.js";
+import {
+  type Command,
+  command,
+  GROUPS,
+  type Option,
+  type Verb,
+  verb,
+  wordsOf,
+} from "./definition.js";
 import { commandLine, optionTerm, optionText, usageOf } from "./help.js";
 
 export function manual(commands: () => readonly Command[]): Command {
@@ -108,7 +116,7 @@ function commandPart(
       ),
     );
     return [
-      ...usageOf(each, verb).flatMap((line, j) => [j === 0 ? ".SS" : ".br", escaped(line.trim())]),
+      ...synopsis(each, verb),
       said ? escaped(`As above: ${verb.summary}.`) : paragraphs(verb.text),
       ...rows(verb.args.map(({ name, help }) => [name, help])),
       ...optionPart(own),
@@ -128,6 +136,20 @@ function commandPart(
       ".fi",
     ];
   });
+}
+
+/** Under a heading of its name each form of it, and the end of the paragraph: the text begins the next. */
+function synopsis(each: Command, verb: Verb): string[] {
+  const name = escaped(`crosszone ${wordsOf(each, verb)}`);
+  const forms: string[] = [];
+  for (const line of usageOf(each, verb)) {
+    const rest = escaped(line.trim());
+    const isNew = rest === name || rest.startsWith(`${name} `);
+    if (isNew) forms.push(rest.slice(name.length).trim());
+    else forms.push(`${forms.pop()} ${rest}`);
+  }
+  const lines = forms.flatMap((form) => [`.SY "${name}"`, ...(form === "" ? [] : [form])]);
+  return [`.SS "${name}"`, ...lines, ".YS", ".PP"];
 }
 
 function optionPart(options: ReadonlyMap<string, Option>): string[] {

@@ -3,6 +3,8 @@
 import { spawnSync } from "node:child_process";
 import t from "tap";
 import { COMMANDS } from "../../../host/cli/commands.js";
+import { wordsOf } from "../../../host/cli/definition.js";
+import { usageOf } from "../../../host/cli/help.js";
 import { escaped, manualPage } from "../../../host/cli/man.js";
 
 const page = manualPage(COMMANDS);
@@ -19,6 +21,26 @@ t.test("groff has nothing to complain of", { skip }, async (t) => {
   t.ok(stdout.length > 10_000);
   const broken = groff(page.replace(".SH NAME", ".nosuch NAME"));
   t.match(broken.stderr, /nosuch/, "and would if there were something");
+});
+
+t.test("a synopsis, of however many lines and forms, ends its paragraph", { skip }, async (t) => {
+  const shown = spawnSync("groff", ["-man", "-Tascii", "-P-c", "-P-b", "-P-u", "-rLL=78n"], {
+    input: page,
+    encoding: "utf8",
+  }).stdout;
+  const paragraphs = shown
+    .split(/\n\s*\n/)
+    .map((paragraph) => paragraph.replace(/\s+/g, " ").trim());
+  for (const command of COMMANDS) {
+    for (const verb of command.verbs) {
+      const name = `crosszone ${wordsOf(command, verb)}`;
+      const usage = usageOf(command, verb)
+        .map((line) => line.trim())
+        .join(" ");
+      const isWhole = (text: string) => text.endsWith(`${name} ${usage}`);
+      t.ok(paragraphs.some(isWhole), `${name}: ${usage}`);
+    }
+  }
 });
 
 t.test("every command and every option is in it, the router's once", async (t) => {

@@ -106,11 +106,19 @@ export function statsText(status: Status, form: StatsForm): string {
   return `${head}\n\n${reasonsText(status, form)}`;
 }
 
+/** Tables that most routers never fill; that there is nothing in one of the others is worth a word. */
+const RARE: ReadonlySet<string> = new Set(["grants", "datagrams", "restingPorts"]);
+
+/** restingPorts → resting ports */
+function tableWords(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}
+
 function summary(status: Status): string {
   const { revision, conns, tables, workers, eventsLost } = status;
   const tableLines = Object.entries(tables)
-    .filter(([name, { used }]) => name !== "conns" && used > 0)
-    .map(([name, { used, capacity }]) => `${name} ${used} of ${capacity}`);
+    .filter(([name, { used }]) => name !== "conns" && (used > 0 || !RARE.has(name)))
+    .map(([name, { used, capacity }]) => `${tableWords(name)} ${used} of ${capacity}`);
   const lost = eventsLost > 0 ? [`events lost ${eventsLost}`] : [];
   const logs = status.logs.map(({ name, isUp, queued, queue, lostInQueue, lostOnTheWay }) => {
     const dropped = lostInQueue + lostOnTheWay;

@@ -192,7 +192,7 @@ t.test("what is missing is named as an option, and nothing by the protocol's wor
     }),
     "zones.list": new RpcError(RpcCode.Failed, "worker: gone"),
   };
-  const { run } = await start(t, ({ method }) => answers[method]);
+  const { router, run } = await start(t, ({ method }) => answers[method]);
   const table: readonly (readonly [string, number, string])[] = [
     [
       "trace -w a -p udp -s 1.1.1.1 -d 2.2.2.2",
@@ -214,6 +214,23 @@ t.test("what is missing is named as an option, and nothing by the protocol's wor
     const { status, stderr } = await run(...line.split(" "));
     t.same([status, stderr], [exit, `crosszone: ${text}\n`], line);
   }
+  const names = router.asked.filter(({ method }) => method === "hello");
+  t.match(names[1]?.params, { client: "crosszone config rollback" }, "also in the history");
+});
+
+t.test("stats: tables in words, those that matter also where they are empty", async (t) => {
+  const use = (used: number) => ({ used, capacity: 100 });
+  const { run } = await start(t, ({ method }) => {
+    if (method !== "status.get") return undefined;
+    const tables = { conns: use(7), neighbors: use(0), datagrams: use(0), restingPorts: use(3) };
+    const times = { now: 60_000, startedAt: 0 };
+    const revision = { number: 1, state: "confirmed" };
+    const counted = { conns: 7, eventsLost: 0, reasons: {}, workers: [{}], logs: [] };
+    return { version: "1.0.0", ...times, revision, tables, ...counted };
+  });
+  const { status, stdout } = await run("stats");
+  t.equal(status, 0);
+  t.equal(stdout.split("\n")[1], "conns 7 of 100, neighbors 0 of 100, resting ports 3 of 100");
 });
 
 t.test("problems of a configuration: one on a line, behind the name of the file", async (t) => {

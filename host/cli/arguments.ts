@@ -10,36 +10,72 @@ interface Parsed {
   readonly positionals: readonly string[];
 }
 
+interface Known {
+  readonly options: Options;
+  readonly strangers?: Readonly<Record<string, string>>;
+}
+
 /**
  * An option that is no list stands once: of two conditions one would be dropped, and what is ended or changed would be
  * another than was meant.
  *
  * @throws UsageError
  */
-export function parseArguments(given: readonly string[], options: Options): Parsed {
-  const { values, positionals, tokens } = parse(given, options);
-  const seen = new Set<string>();
+export function parseArguments(
+  given: readonly string[],
+  { options, strangers = {} }: Known,
+): Parsed {
+  const names = namesOf(options);
+  const { positionals, tokens } = parse(withEmpty(given, options), options, names);
+  const values: Record<string, true | string | string[]> = {};
   for (const token of tokens) {
     if (token.kind !== "option") continue;
-    const { name } = token;
-    const option = Object.hasOwn(options, name) ? options[name] : undefined;
-    if (option === undefined) throw new UsageError(unknownText(token, options));
-    checkValue(token, option);
-    if (seen.has(name) && option.multiple !== true) {
-      throw new UsageError(`--${name} stands twice: say it once`);
+    const name = names.get(token.name);
+    const option = name === undefined ? undefined : options[name];
+    if (name === undefined || option === undefined) {
+      throw new UsageError(unknownText(token, [...names.keys()], strangers));
     }
-    seen.add(name);
+    const value = valueOfToken(token, option);
+    const before = values[name];
+    if (option.multiple === true) values[name] = [before ?? [], value as string].flat() as string[];
+    else if (before === undefined) values[name] = value;
+    else throw new UsageError(`--${name} stands twice: say it once`);
   }
   return { values, positionals };
 }
 
+/** From every long name to that of its option. */
+function namesOf(options: Options): ReadonlyMap<string, string> {
+  const rows = Object.entries(options).flatMap(([name, { aliases = [] }]) => {
+    return [name, ...aliases].map((each) => [each, name] as const);
+  });
+  return new Map(rows);
+}
+
+/** With an empty value for options that go without one, where what follows is none: conntrack's rule for them. */
+function withEmpty(given: readonly string[], options: Options): string[] {
+  const lone = new Map<string, string>();
+  for (const [name, { isLone, short, aliases = [] }] of Object.entries(options)) {
+    if (isLone !== true) continue;
+    for (const each of [name, ...aliases]) lone.set(`--${each}`, name);
+    if (short !== undefined) lone.set(`-${short}`, name);
+  }
+  const end = given.indexOf("--");
+  return given.map((word, i) => {
+    const name = end < 0 || i < end ? lone.get(word) : undefined;
+    const next = given[i + 1];
+    return name !== undefined && (next === undefined || /^-./.test(next)) ? `--${name}=` : word;
+  });
+}
+
 /** Not strictly: what is wrong is found in the tokens, and said in words of ours. */
-function parse(given: readonly string[], options: Options) {
-  const known = Object.entries(options).map(([name, { type, short, multiple = false }]) => {
-    return [name, { type, multiple, ...(short === undefined ? {} : { short }) }] as const;
+function parse(given: string[], options: Options, names: ReadonlyMap<string, string>) {
+  const known = [...names].map(([each, name]) => {
+    const { type = "string", short } = options[name] ?? {};
+    return [each, { type, ...(short === undefined || each !== name ? {} : { short }) }] as const;
   });
   return parseArgs({
-    args: [...given],
+    args: given,
     options: Object.fromEntries(known),
     allowPositionals: true,
     strict: false,
@@ -57,21 +93,27 @@ interface OptionToken {
   readonly inlineValue: boolean | undefined;
 }
 
-function unknownText({ name, rawName }: OptionToken, options: Options): string {
-  const names = Object.keys(options).filter((each) => each.length > 1);
+function unknownText(
+  { name, rawName }: OptionToken,
+  names: readonly string[],
+  strangers: Readonly<Record<string, string>>,
+): string {
+  if (Object.hasOwn(strangers, rawName)) return `${rawName}: ${strangers[rawName]}`;
   const near = rawName.startsWith("--") ? nearest(name, names) : undefined;
   return `${rawName}: unknown option${near === undefined ? "" : ` (did you mean --${near}?)`}`;
 }
 
 /** @throws UsageError where there is a value and should be none, or the other way round */
-function checkValue({ name, rawName, value, inlineValue }: OptionToken, option: Option): void {
+function valueOfToken(
+  { name, rawName, value, inlineValue }: OptionToken,
+  option: Option,
+): true | string {
   if (option.type === "boolean") {
-    if (value === undefined) return;
+    if (value === undefined) return true;
     throw new UsageError(`${rawName}: no value is expected, found '${value}'`);
   }
   const missing = `${rawName}: a value is expected`;
   if (value === undefined) throw new UsageError(`${missing}, found nothing`);
-  if (inlineValue !== true && /^-./.test(value)) {
-    throw new UsageError(`${missing}; write --${name}=${value} for one that begins with a dash`);
-  }
+  if (inlineValue === true || !/^-./.test(value)) return value;
+  throw new UsageError(`${missing}; write --${name}=${value} for one that begins with a dash`);
 }

@@ -2,6 +2,7 @@
 
 import { Exit } from "./command.js";
 import { type Command, hasVerbs, type Option, type Verb, verb, wordsOf } from "./definition.js";
+import { spellings } from "./help.js";
 
 const SHELLS = ["bash", "zsh"] as const;
 type Shell = (typeof SHELLS)[number];
@@ -46,10 +47,6 @@ function places(commands: readonly Command[]): Place[] {
   return commands.flatMap((each) =>
     each.verbs.map((verb) => ({ words: wordsOf(each, verb), verb })),
   );
-}
-
-function spellings(name: string, { short }: Option): string[] {
-  return short === undefined ? [`--${name}`] : [`-${short}`, `--${name}`];
 }
 
 function bashScript(commands: readonly Command[]): string {
@@ -209,9 +206,9 @@ function zshArguments({ args, options }: Verb): string {
 }
 
 function zshOption(name: string, option: Option): string {
-  const { short, type, value = "VALUE", help, multiple = false, choices, names } = option;
+  const { type, value = "VALUE", help, multiple = false, choices, names, isLone = false } = option;
   const spelled = spellings(name, option);
-  const others = short === undefined || multiple ? "" : `(${spelled.join(" ")})`;
+  const others = spelled.length === 1 || multiple ? "" : `(${spelled.join(" ")})`;
   const repeated = multiple ? "*" : "";
   const text = help.replace(/[.;:,] .*$/s, "").replace(/[[\]:\\]/g, "\\$&");
   const offered =
@@ -222,7 +219,8 @@ function zshOption(name: string, option: Option): string {
         : names === "folder"
           ? "_files -/"
           : " ";
-  const taken = type === "boolean" ? "" : `:${value.replace(/:/g, "\\:")}:${offered}`;
+  const taken =
+    type === "boolean" ? "" : `${isLone ? "::" : ":"}${value.replace(/:/g, "\\:")}:${offered}`;
   const specs = spelled.map((each) => {
     const isLong = each.startsWith("--") && type !== "boolean";
     return zshQuoted(`${others}${repeated}${each}${isLong ? "=" : ""}[${text}]${taken}`);

@@ -89,6 +89,7 @@ interface AskingVerb<O extends Options> {
   readonly text: string;
   readonly args?: readonly Argument[];
   readonly options: O;
+  readonly strangers?: Readonly<Record<string, string>>;
   readonly usage?: readonly string[];
   readonly sections?: readonly Section[];
   readonly examples: readonly string[];

@@ -13,6 +13,10 @@ export interface Option {
   readonly type: "boolean" | "string";
   /** One letter. */
   readonly short?: string;
+  /** Other names for it, which are conntrack's. */
+  readonly aliases?: readonly string[];
+  /** Its value may be left out, and is then empty: `-n` of conntrack. */
+  readonly isLone?: boolean;
   readonly multiple?: boolean;
   readonly default?: string;
   /** What its value is called: FILE. */
@@ -78,6 +82,8 @@ interface Description<O extends Options> {
   readonly text: string;
   readonly args: readonly Argument[];
   readonly options: O;
+  /** Options of other tools that there is nothing for here, as they are written, and what to say in their place. */
+  readonly strangers?: Readonly<Record<string, string>>;
   /** In place of the line that args and options make. */
   readonly usage?: readonly string[];
   readonly sections?: readonly Section[];
@@ -151,10 +157,10 @@ export function choose(
 
 /** Anything unknown or missing is a UsageError. */
 export function read<const O extends Options>(
-  definition: Pick<Description<O>, "args" | "options">,
+  definition: Pick<Description<O>, "args" | "options" | "strangers">,
   given: readonly string[],
 ): Given<O> {
-  const { values, positionals } = parseArguments(given, definition.options);
+  const { values, positionals } = parseArguments(given, definition);
   const missing = definition.args[positionals.length];
   if (missing !== undefined && missing.isOptional !== true) {
     throw new UsageError(`${missing.name} is missing`);

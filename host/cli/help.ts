@@ -71,9 +71,17 @@ function optionLists(verbs: readonly Verb[]): string[] {
 }
 
 /** `-p, --proto PROTOCOL` */
-export function optionTerm(name: string, { short, type, value = "VALUE" }: Option): string {
-  const long = type === "boolean" ? `--${name}` : `--${name} ${value}`;
-  return short === undefined ? long : `-${short}, ${long}`;
+export function optionTerm(name: string, option: Option): string {
+  const { type, value = "VALUE", isLone = false } = option;
+  const names = spellings(name, option).join(", ");
+  if (type === "boolean") return names;
+  return `${names} ${isLone ? `[${value}]` : value}`;
+}
+
+/** All that may be written for it, the short one first. */
+export function spellings(name: string, { short, aliases = [] }: Option): string[] {
+  const long = [name, ...aliases].map((each) => `--${each}`);
+  return short === undefined ? long : [`-${short}`, ...long];
 }
 
 /** `where to write (a, b; a if not given)` */

@@ -16,7 +16,7 @@ export async function main(args: readonly string[]): Promise<Exit> {
     return Exit.Usage;
   }
   if (name === "--help" || name === "-h" || name === "help") return help(rest);
-  const command = find(name.replace(/^--version$/, "version"));
+  const command = find(/^(--version|-V)$/.test(name) ? "version" : name);
   if (command === undefined) return unknown(name);
   if (asksForHelp(rest)) return help([name, ...rest]);
   let words = command.name;
@@ -58,8 +58,22 @@ function find(name: string): Command | undefined {
   return COMMANDS.find((each) => each.name === name);
 }
 
+/** What conntrack has an option for. */
+const CONNTRACK: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    list: ["-L", "--dump"],
+    delete: ["-D", "--delete"],
+    flush: ["-F", "--flush"],
+    count: ["-C", "--count"],
+    events: ["-E", "--event"],
+    stats: ["-S", "--stats"],
+  }).flatMap(([ours, theirs]) => theirs.map((each) => [each, ours] as const)),
+);
+
 function unknown(name: string): Exit {
-  log(`unknown command '${name}'; see crosszone --help`);
+  const ours = CONNTRACK.get(name);
+  if (ours === undefined) log(`unknown command '${name}'; see crosszone --help`);
+  else log(`unknown command '${name}'; say crosszone ${ours}`);
   return Exit.Usage;
 }
 

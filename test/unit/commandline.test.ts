@@ -41,6 +41,13 @@ t.test("help for what does not exist: exit 2 with a message", async (t) => {
   t.match(stderr, /^crosszone: unknown command 'nosuch'/);
 });
 
+t.test("what conntrack calls it: the version, and commands that are options there", async (t) => {
+  t.equal(crosszone("-V").stdout, crosszone("version").stdout);
+  t.match(crosszone("--version").stdout, /^crosszone \d/);
+  const { status, stderr } = crosszone("-L", "-p", "tcp");
+  t.same([status, stderr], [2, "crosszone: unknown command '-L'; say crosszone list\n"]);
+});
+
 t.test("a reader that has seen enough is no failure", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "crosszone-cli-"));
   t.teardown(() => rmSync(folder, { recursive: true }));

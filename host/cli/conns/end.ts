@@ -4,7 +4,7 @@ import { Exit, print, UsageError } from "../command.js";
 import { askingVerb } from "../connection.js";
 import { command } from "../definition.js";
 import { isYes } from "../question.js";
-import { FILTER_OPTIONS, FILTER_PARAMETERS, filterOf } from "./filter.js";
+import { FILTER_OPTIONS, FILTER_PARAMETERS, filterOf, STRANGERS } from "./filter.js";
 
 export const count = command(
   "Look",
@@ -15,6 +15,7 @@ export const count = command(
     options: FILTER_OPTIONS,
     usage: ["[CONDITION]..."],
     parameters: FILTER_PARAMETERS,
+    strangers: STRANGERS,
     examples: ["count", "count -w a -p udp --dport 53"],
 
     check({ values }) {
@@ -43,6 +44,7 @@ export const del = command(
     },
     usage: ["CONDITION... [--dry-run]"],
     parameters: FILTER_PARAMETERS,
+    strangers: STRANGERS,
     examples: ["delete -w a -s 192.168.0.10", "delete -p udp --dport 53 --dry-run"],
     exits: "1 also where nothing fits, as conntrack -D has it.",
 

@@ -1,17 +1,17 @@
 /** `crosszone events`: what happens, while it happens. Sessions have the form of `conntrack -E`. */
 
 import type { Client } from "../../control/client.js";
-import type { Notification } from "../../control/protocol/methods.js";
 import { EVENT_CLASSES, type EventClassName } from "../../control/protocol/streams.js";
 import { Exit, log, UsageError } from "../command.js";
 import { askingVerb } from "../connection.js";
-import { alternatives, command } from "../definition.js";
+import { alternatives, command, type Values } from "../definition.js";
 import { formOf } from "../output.js";
 import { plain } from "../plain.js";
 import { interrupted, Signals } from "../waiting.js";
-import { protocolColumn, type Tuple, tupleText } from "./format.js";
-
-export type Told = Notification<"events.told">["events"][number];
+import { STRANGERS } from "./filter.js";
+import { tupleText } from "./format.js";
+import { protocolColumn } from "./protocol.js";
+import { SESSION_OPTIONS, sessionFilter, sessionOf, type Told } from "./session.js";
 
 /** conntrack's: `    [NEW] udp      17 …`, `[DESTROY] udp …`. */
 const MARK_COLUMNS = 9;
@@ -36,6 +36,7 @@ export const events = command(
           "lines of its log); several with commas, or all",
       },
       zone: { type: "string", short: "w", value: "ZONE", help: "only what is of this zone" },
+      ...SESSION_OPTIONS,
       "event-mask": {
         type: "string",
         short: "e",
@@ -47,8 +48,8 @@ export const events = command(
         type: "string",
         short: "o",
         value: "FORM",
-        choices: ["plain", "timestamp"],
-        help: "plain, if nothing is said; timestamp puts seconds since 1970 in front",
+        choices: ["plain", "timestamp", "json"],
+        help: "plain, if nothing is said; timestamp puts seconds since 1970 in front; json is --json",
       },
       json: {
         type: "boolean",
@@ -56,17 +57,23 @@ export const events = command(
       },
     },
     parameters: { zone: "--zone" },
-    examples: ["events -w a -o timestamp", "events --class alarms,router --json"],
+    strangers: STRANGERS,
+    examples: [
+      "events -p tcp -s 192.168.0.0/24 -e NEW",
+      "events -w a -o timestamp",
+      "events --class alarms,router --json",
+    ],
 
     check({ values }) {
       classesOf(values.class);
       marksOf(values["event-mask"]);
       formOf(values);
+      wantedBy(values);
     },
 
     async ask({ client, values }) {
       const signals = new Signals();
-      const marks = marksOf(values["event-mask"]);
+      const isWanted = wantedBy(values);
       const form = formOf(values);
       const isJson = form === "json";
       const withTime = form === "timestamp";
@@ -75,7 +82,7 @@ export const events = command(
       client.on("events.told", ({ events, lost }) => {
         const wanted = events.filter((event) => {
           // To people a line of the log has said it already.
-          return marks.has(markOf(event)) && (isJson || event.event !== "revision");
+          return isWanted(event) && (isJson || event.event !== "revision");
         });
         if (wanted.length > 0) write(wanted.map((event) => `${line(event)}\n`).join(""));
         if (lost > 0) log(`events: ${lost} events are lost: they came faster than they were read`);
@@ -120,6 +127,24 @@ function marksOf(mask: string): ReadonlySet<string> {
   return new Set(words.includes("ALL") ? ["NEW", "DESTROY", ""] : [...words, ""]);
 }
 
+type Wanting = Values<typeof SESSION_OPTIONS> & {
+  readonly class: readonly string[];
+  readonly "event-mask": string;
+};
+
+/** Conditions are of conns, and other events have none to hold them against. @throws UsageError */
+function wantedBy(values: Wanting): (event: Told) => boolean {
+  const marks = marksOf(values["event-mask"]);
+  const fits = sessionFilter(values);
+  const others = classesOf(values.class).filter((each) => each !== "sessions");
+  if (fits !== undefined && others.length > 0) {
+    throw new UsageError(
+      `-p, -s, -d and ports are conditions on sessions: --class ${others[0]} has none`,
+    );
+  }
+  return (event) => marks.has(markOf(event)) && (fits === undefined || fits(event.fields));
+}
+
 function markOf({ event }: Told): string {
   if (event === "session-created") return "NEW";
   return event === "session-deleted" ? "DESTROY" : "";
@@ -134,26 +159,8 @@ export function eventLine(told: Told, withTime: boolean): string {
   return `${time}${label.padStart(MARK_COLUMNS)} ${text}`;
 }
 
-/** Whose first packet went where, and what became of both: docs/telemetry.md, Events. */
 function sessionText(fields: Told["fields"], isNew: boolean): string {
-  const word = (name: string) => String(fields[name] ?? "");
-  const number = (name: string) => Number(fields[name] ?? 0);
-  const protocol = word("protocol");
-  const isForwarded = fields.target !== undefined;
-  const original: Tuple = {
-    zone: number("zoneId"),
-    source: word("address"),
-    sourcePort: number("port"),
-    destination: word("remote"),
-    destinationPort: number("remotePort"),
-  };
-  const reply: Tuple = {
-    zone: number("externalZoneId"),
-    source: word(isForwarded ? "target" : "remote"),
-    sourcePort: number(isForwarded ? "targetPort" : "remotePort"),
-    destination: word("external"),
-    destinationPort: number("externalPort"),
-  };
+  const { protocol, original, reply } = sessionOf(fields);
   return [
     protocolColumn(protocol),
     tupleText(protocol, original, original),

@@ -2,6 +2,7 @@
 
 import type { Result } from "../../control/protocol/methods.js";
 import { formatConn } from "../../telemetry/conn.js";
+import { protocolColumn } from "./protocol.js";
 import { conntrackState, ovsState } from "./state.js";
 
 export type Conn = Result<"conns.query">["rows"][number];
@@ -15,10 +16,6 @@ export interface Tracked {
   /** An answer has been seen. */
   readonly hasReplied: boolean;
 }
-
-const NUMBERS: Readonly<Record<string, number>> = { icmp: 1, tcp: 6, udp: 17, sctp: 132 };
-/** conntrack's names of protocols of which we have the number only (libnetfilter_conntrack, l4proto2str). */
-const NAMES: Readonly<Record<number, string>> = { 33: "dccp", 47: "gre", 136: "udplite" };
 
 /** ICMP: the types of a query and of its answer, by the destination port of the original tuple. */
 const ECHO = { query: 8, answer: 0 };
@@ -48,17 +45,6 @@ export function extendedLine(conn: Conn, withId = false): string {
     ...(isAssured(protocol, phase) ? ["[ASSURED]"] : []),
     ...(withId ? [`id=${conn.id}`] : []),
   ].join(" ");
-}
-
-/** `udp      17`, as events have it, too. */
-export function protocolColumn(protocol: string): string {
-  const number = numberOf(protocol);
-  const name = protocol in NUMBERS ? protocol : (NAMES[number] ?? "unknown");
-  return `${name.padEnd(8)} ${number}`;
-}
-
-function numberOf(protocol: string): number {
-  return NUMBERS[protocol] ?? Number(protocol);
 }
 
 /** `src=… dst=… sport=… dport=…`; ICMP's ports are types and an identifier. */

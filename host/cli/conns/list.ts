@@ -6,7 +6,7 @@ import { Exit } from "../command.js";
 import { askingVerb } from "../connection.js";
 import { command, type Values, wholeNumber } from "../definition.js";
 import { formOf, JsonArray, write } from "../output.js";
-import { FILTER_OPTIONS, FILTER_PARAMETERS, filterOf } from "./filter.js";
+import { FILTER_OPTIONS, FILTER_PARAMETERS, filterOf, STRANGERS } from "./filter.js";
 import { type Conn, CSV_HEADING, crosszoneLine, csvRow, extendedLine, ovsLine } from "./format.js";
 
 const OPTIONS = {
@@ -15,10 +15,10 @@ const OPTIONS = {
     type: "string",
     short: "o",
     value: "FORM",
-    choices: ["extended", "extended,id", "ovs", "crosszone"],
+    choices: ["extended", "extended,id", "ovs", "crosszone", "json", "csv"],
     help:
       "the form of a line: extended, if nothing is said, is that of conntrack -L -o extended, ovs that of ovs-appctl dpctl/dump-conntrack, " +
-      "crosszone both tuples with an arrow between",
+      "crosszone both tuples with an arrow between; json and csv are --json and --csv",
   },
   json: {
     type: "boolean",
@@ -64,6 +64,7 @@ export const list = command(
     options: OPTIONS,
     usage: ["[CONDITION]... [-o FORM|--json|--csv] [--sort KEY] [--order ORDER] [--limit N]"],
     parameters: FILTER_PARAMETERS,
+    strangers: STRANGERS,
     examples: [
       "list -w a -p tcp --state established",
       "list --src-nat 203.0.113.7 --src-nat-port 9553 -o crosszone",

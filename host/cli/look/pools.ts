@@ -3,6 +3,7 @@
 import type { Result } from "../../control/protocol/methods.js";
 import { Exit } from "../command.js";
 import { askingVerb } from "../connection.js";
+import { protocolOf } from "../conns/protocol.js";
 import { command, wholeNumber } from "../definition.js";
 import { duration } from "../numbers.js";
 import type { Cell } from "../table.js";
@@ -180,7 +181,7 @@ export const mappings = command(
       const nameOf = await zoneNames(client);
       const filter = {
         ...(zone === undefined ? {} : { zone }),
-        ...(proto === undefined ? {} : { protocol: proto }),
+        ...(proto === undefined ? {} : { protocol: protocolOf(proto) }),
         ...(address === undefined ? {} : { address }),
         ...(port === undefined ? {} : { port }),
         ...(external === undefined ? {} : { external }),

@@ -3,6 +3,7 @@
 import type { GivenParams, Result } from "../../control/protocol/methods.js";
 import { Exit, print, UsageError } from "../command.js";
 import { askingVerb } from "../connection.js";
+import { protocolOf } from "../conns/protocol.js";
 import { command, type Values, wholeNumber } from "../definition.js";
 import { type Paint, paintFor } from "../output.js";
 import { plain } from "../plain.js";
@@ -60,7 +61,6 @@ type TraceParams = GivenParams<"trace.run">;
 const WORDS = {
   device: "device",
   zone: "zone",
-  proto: "protocol",
   src: "source",
   dst: "destination",
   mac: "mac",
@@ -115,7 +115,11 @@ export const trace = command(
 function parameterNames(): Record<string, string> {
   const words = Object.entries(WORDS).map(([option, key]) => [key, `--${option}`]);
   const numbers = Object.entries(NUMBERS).map(([option, [key]]) => [key, `--${option}`]);
-  return { ...Object.fromEntries([...words, ...numbers]), tcpFlags: "--flags" };
+  return {
+    ...Object.fromEntries([...words, ...numbers]),
+    protocol: "--proto",
+    tcpFlags: "--flags",
+  };
 }
 
 function paramsOf(values: TraceValues): TraceParams {
@@ -124,13 +128,14 @@ function paramsOf(values: TraceValues): TraceParams {
     const value = values[option as keyof typeof WORDS];
     if (value !== undefined) params[key] = value;
   }
+  if (values.proto !== undefined) params.protocol = protocolOf(values.proto);
   for (const [option, [key, most]] of Object.entries(NUMBERS)) {
     const value = values[option as keyof typeof NUMBERS];
     if (value !== undefined) params[key] = wholeNumber(`--${option}`, value, 0, most);
   }
   if (values.df) params.dontFragment = true;
   const flags =
-    values.flags ?? (values.proto === "tcp" || values.proto === "6" ? "syn" : undefined);
+    values.flags ?? (params.protocol === "tcp" || params.protocol === "6" ? "syn" : undefined);
   if (flags !== undefined) params.tcpFlags = flags.split(",").filter((flag) => flag !== "");
   if (values.device === undefined && values.zone === undefined) {
     throw new UsageError("--device or --zone is missing: where does it come in?");

@@ -58,7 +58,7 @@ t.test("bash", { skip: has("bash") }, async (t) => {
   t.notOk(bash("count", "--").includes("--csv"), "those of another command not");
   t.same(bash("config", "apply", "--con"), ["--confirm"]);
   t.same(bash("list", "-o", "o"), ["ovs"], "values");
-  t.same(bash("events", "-o", ""), ["plain", "timestamp"], "of this command");
+  t.same(bash("events", "-o", ""), ["plain", "timestamp", "json"], "of this command");
   t.same(bash("list", "--sort", "=", "by"), ["bytes"], "behind =");
   t.same(bash("list", "--sort", "="), [
     ...["table", "age", "expiry", "bytes", "packets", "source", "zone"],
@@ -121,6 +121,6 @@ t.test("zsh", { skip: has("zsh") }, async (t) => {
   t.match(commands, "forward packets", "with what they do");
   t.match(zsh("crosszone config "), /rollback.*put an older revision/);
   t.match(zsh("crosszone list --reply-z"), /--reply-zone=/);
-  t.match(zsh("crosszone list -o "), /crosszone +extended.* ovs/);
+  t.match(zsh("crosszone list -o "), /crosszone +csv +extended.* ovs/);
   t.match(zsh("crosszone check ed"), /edge\.json/);
 });

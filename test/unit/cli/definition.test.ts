@@ -2,7 +2,7 @@
 
 import t from "tap";
 import { COMMANDS } from "../../../host/cli/commands.js";
-import { FILTER_OPTIONS, filterOf } from "../../../host/cli/conns/filter.js";
+import { FILTER_OPTIONS, filterOf, STRANGERS } from "../../../host/cli/conns/filter.js";
 import { STATE_WORDS } from "../../../host/cli/conns/state.js";
 import { choose, GROUPS, read, verb, wordsOf } from "../../../host/cli/definition.js";
 import { commandLine, helpOf, overview, wrap } from "../../../host/cli/help.js";
@@ -143,7 +143,7 @@ t.test("short options mean one thing in all commands", async (t) => {
 });
 
 const filter = (...args: string[]) =>
-  filterOf(read({ args: [], options: FILTER_OPTIONS }, args).values);
+  filterOf(read({ args: [], options: FILTER_OPTIONS, strangers: STRANGERS }, args).values);
 
 t.test("conntrack's options become the protocol's filter", async (t) => {
   t.same(filter(), {});
@@ -174,6 +174,46 @@ t.test("conntrack's options become the protocol's filter", async (t) => {
       translation: "source",
     },
   );
+});
+
+t.test("conntrack's other names, and what it takes without a value", async (t) => {
+  t.same(
+    filter(
+      ...["--orig-src", "10.0.0.1", "--orig-dst=8.8.8.8", "--orig-port-src", "1"],
+      ...["--orig-port-dst", "2", "-p", "TCP", "-f", "ipv4"],
+    ),
+    {
+      source: "10.0.0.1",
+      destination: "8.8.8.8",
+      sourcePort: "1",
+      destinationPort: "2",
+      protocol: "tcp",
+    },
+  );
+  t.same(filter("-p", "GRE"), { protocol: "47" }, "as it is printed");
+  t.same(filter("-p", "Nosuch"), { protocol: "Nosuch" }, "for the router to refuse");
+  t.same(filter("-n"), { translation: "source" });
+  t.same(filter("-n", "-w", "a"), { zone: "a", translation: "source" });
+  t.same(filter("-g", "--port", "1"), { port: "1", translation: "destination" });
+  t.same(filter("--dst-nat", "10.0.0.5"), {
+    translation: "destination",
+    replySource: "10.0.0.5",
+  });
+  t.same(filter("--nat", "none"), { translation: "none" });
+  const table: readonly (readonly [readonly string[], string])[] = [
+    [["--src", "10.0.0.1", "--orig-src", "10.0.0.2"], "--src stands twice: say it once"],
+    [["--family", "ipv6"], "--family: ipv4 expected, found 'ipv6'"],
+    [["-n", "-g"], "--src-nat and --dst-nat are of different conns"],
+    [["--nat", "none", "-n"], "--nat none and --src-nat are of different conns"],
+    [["-g", "1.1.1.1", "-r", "1.1.1.1"], "--dst-nat and --reply-src are the same address; say one"],
+    [["-w"], "-w: a value is expected, found nothing"],
+    [["-m", "1"], "-m: conns have no marks"],
+    [["--status=ASSURED"], "--status: say --state"],
+    [["--any-nat"], "--any-nat: say --src-nat or --dst-nat, one at a time"],
+  ];
+  for (const [args, message] of table) {
+    t.throws(() => filter(...args), { name: "UsageError", message }, args.join(" "));
+  }
 });
 
 t.test("states: ours, conntrack's and Open vSwitch's", async (t) => {

@@ -74,7 +74,8 @@ t.test("list asks for page after page, and for no more than is wanted", async (t
     "a",
     "--sort",
     "bytes",
-    "--json",
+    "-o",
+    "json",
   );
   t.equal(status, 0);
   const rows = JSON.parse(stdout) as { id: string }[];
@@ -116,6 +117,14 @@ t.test("nothing is asked where the arguments are wrong", async (t) => {
     [["list", "--json", "-o", "ovs"], /--json and --output ovs are two forms; say one/],
     [["list", "-o", "extended", "--csv"], /--csv and --output extended are two forms/],
     [["events", "--json", "-o", "plain"], /--json and --output plain are two forms/],
+    [["list", "--csv", "-o", "json"], /--csv and --output json are two forms/],
+    [["events", "-p", "nosuch"], /--proto: tcp, udp, .* or a number expected, found 'nosuch'/],
+    [["events", "-s", "10.0.0.1/8"], /--src: an address or a prefix expected, found '10/],
+    [["events", "--dport", "x"], /--dport: a port or a range of ports expected, found 'x'/],
+    [
+      ["events", "-d", "1.1.1.1", "--class", "alarms"],
+      /conditions on sessions: --class alarms has none/,
+    ],
     [["delete", "-w", "a", "-w", "b"], /--zone stands twice: say it once/],
     [["list", "-o", "xml"], /--output: one of extended.* expected, found 'xml'/],
     [["list", "-x"], /^crosszone: list: -x: unknown option; see /],
@@ -285,6 +294,44 @@ t.test("events: those that are lost, a signal, the router's end", async (t) => {
   t.equal(status, 1);
   t.same(JSON.parse(stdout), event);
   t.match(stderr, /the router ended the connection \(1001: the router stops\)/);
+});
+
+t.test("events: conditions on conns", async (t) => {
+  const session = (protocol: string, address: string, remotePort: number) => ({
+    event: "session-created",
+    class: "sessions",
+    time: 1_795_714_000_000,
+    text: "begins",
+    fields: { protocol, zoneId: 1, address, port: 9, remote: "8.8.8.8", remotePort },
+  });
+  const sessions = [
+    session("udp", "10.0.0.1", 53),
+    session("udp", "10.0.1.1", 53),
+    session("tcp", "10.0.0.1", 53),
+    session("udp", "10.0.0.1", 54),
+  ];
+  const { router, begin } = await start(t, ({ method }, router) => {
+    if (method !== "events.subscribe") return undefined;
+    setTimeout(
+      () => router.tell("events.told", { subscription: 1, events: sessions, lost: 0 }),
+      20,
+    );
+    return { subscription: 1 };
+  });
+  const conditions = "-p UDP --orig-src 10.0.0.0/24 -d 8.8.8.8 --dport 50-53 -f ipv4 -o json";
+  const listening = begin("events", ...conditions.split(" "));
+  await new Promise((resolve) => listening.child.stdout.once("data", resolve));
+  listening.child.kill("SIGINT");
+  const { status, stdout } = await listening.ended;
+  t.equal(status, 0);
+  t.same(
+    stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line)),
+    [sessions[0]],
+  );
+  t.same(router.paramsOf("events.subscribe"), { classes: ["sessions"] });
 });
 
 t.test("an answer that does not come", async (t) => {

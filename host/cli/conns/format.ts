@@ -42,7 +42,7 @@ export function extendedLine(conn: Conn, withId = false): string {
     tupleText(protocol, reply, original),
     `zone-reply=${reply.zone}`,
     counted(conn.replyPackets, conn.replyBytes),
-    ...(isAssured(protocol, phase) ? ["[ASSURED]"] : []),
+    ...(isAssured(conn) ? ["[ASSURED]"] : []),
     ...(withId ? [`id=${conn.id}`] : []),
   ].join(" ");
 }
@@ -69,9 +69,19 @@ function icmpOf(tuple: Tuple, original: Tuple): { readonly type: number; readonl
   return { type: types.answer, id: tuple.destinationPort };
 }
 
-/** conntrack's word for what it does not drop early: an open TCP connection, UDP that was answered. */
-function isAssured(protocol: string, phase: string): boolean {
-  return phase !== "new" && (protocol === "tcp" || protocol === "udp");
+/**
+ * conntrack's word for what it does not drop early: a TCP connection whose handshake was complete, and UDP that goes on
+ * behind an answer. It keeps a bit for that; here phase and packets must do. A reset connection counts as one that was
+ * open where more came than a handshake has. UDP counts from the second packet of
+ * its original direction on, while the kernel waits for one two seconds behind the first. Packets are counted anew after a restart.
+ */
+function isAssured({ protocol, phase, originalPackets, replyPackets }: Conn): boolean {
+  if (phase === "new") return false;
+  if (protocol === "udp") return originalPackets >= 2 && replyPackets >= 1;
+  if (protocol !== "tcp") return false;
+  if (phase === "reset") return originalPackets >= 3 && replyPackets >= 2;
+  // A SYN and its answer.
+  return phase !== "established" || originalPackets !== 1 || replyPackets !== 1;
 }
 
 /** `ovs-appctl dpctl/dump-conntrack`. It knows one zone: ours of the reply stands behind it as `zone-reply=`. */

@@ -68,10 +68,10 @@ t.test("extended: both zones where conntrack writes them", async (t) => {
     extendedLine(UDP),
     "ipv4     2 udp      17 29 src=192.168.0.10 dst=8.8.8.8 sport=4562 dport=53 zone-orig=10 " +
       "packets=1 bytes=29 src=8.8.8.8 dst=203.0.113.7 sport=53 dport=9553 zone-reply=20 " +
-      "packets=2 bytes=300 [ASSURED]",
+      "packets=2 bytes=300",
   );
   t.match(extendedLine({ ...UDP, ...SENT }), / bytes=29 \[UNREPLIED\] src=.* bytes=0$/);
-  t.match(extendedLine(UDP, true), / \[ASSURED\] id=0\.3\.2170$/);
+  t.match(extendedLine({ ...UDP, originalPackets: 2 }, true), / \[ASSURED\] id=0\.3\.2170$/);
 });
 
 t.test("extended: ICMP has types and an identifier, translated in the reply", async (t) => {
@@ -102,6 +102,27 @@ t.test("extended: TCP's states", async (t) => {
   t.equal(state("closing"), "TIME_WAIT");
   t.equal(state("reset"), "CLOSE");
   t.equal(readTracked(extendedLine(UDP))?.state, undefined);
+});
+
+t.test("extended: [ASSURED] is what was open, not what was refused or answered once", async (t) => {
+  const table: readonly (readonly [string, string, number, number, boolean])[] = [
+    ["tcp", "new", 1, 1, false],
+    ["tcp", "established", 1, 1, false],
+    ["tcp", "established", 2, 1, true],
+    ["tcp", "fin-reply", 2, 2, true],
+    ["tcp", "closing", 3, 3, true],
+    ["tcp", "reset", 1, 1, false],
+    ["tcp", "reset", 2, 2, false],
+    ["tcp", "reset", 3, 2, true],
+    ["udp", "new", 2, 0, false],
+    ["udp", "established", 1, 1, false],
+    ["udp", "established", 2, 1, true],
+    ["icmp", "established", 9, 9, false],
+  ];
+  for (const [protocol, phase, originalPackets, replyPackets, isAssured] of table) {
+    const line = extendedLine({ ...UDP, protocol, phase, originalPackets, replyPackets });
+    t.equal(line.includes("[ASSURED]"), isAssured, line);
+  }
 });
 
 t.test("extended: protocols without ports", async (t) => {

@@ -9,6 +9,11 @@ export async function isYes(question: string, ms?: number): Promise<boolean> {
   return (await answerTo(`${question} [y/N] `, ms)) === "yes";
 }
 
+/** Whether somebody can be asked. */
+export function hasSomebody(): boolean {
+  return process.stdin.isTTY === true;
+}
+
 export type Answered = "yes" | "no" | "nothing";
 
 /** `nothing`: nobody has answered. */

@@ -6,10 +6,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "../../control/client.js";
 import { messageOf } from "../../errortext.js";
-import { Exit, log, print, say } from "../command.js";
+import { Exit, log, print, say, UsageError } from "../command.js";
 import type { Reach } from "../connection.js";
 import { type Values, wholeNumber } from "../definition.js";
-import { answerTo, isYes } from "../question.js";
+import { answerTo, hasSomebody, isYes } from "../question.js";
 import type { Revision } from "./words.js";
 
 const SECONDS_MAX = 86_400;
@@ -31,7 +31,7 @@ export const CHANGE_OPTIONS = {
   },
   yes: {
     type: "boolean",
-    help: "ask nothing: with --confirm, confirm as soon as a new connection gets through",
+    help: "ask nothing; with --confirm, confirm as soon as a new connection gets through",
   },
 } as const;
 
@@ -61,10 +61,19 @@ function confirmSeconds(text: string | undefined): number | undefined {
   return text === undefined ? undefined : wholeNumber("--confirm", text, 1, SECONDS_MAX);
 }
 
+/** Where nobody can be asked, a change is meant, or takes itself back. @throws UsageError */
+export function checkMeant({ yes, confirm }: Pick<ChangeValues, "yes" | "confirm">): void {
+  if (yes || confirm !== undefined || hasSomebody()) return;
+  throw new UsageError(
+    "it changes what is in force: say --yes where nobody can be asked, or --confirm SECONDS",
+  );
+}
+
 /** Whether to go on: who can be asked is. */
 export async function goesOn(question: string, yes: boolean): Promise<boolean> {
-  if (yes || !process.stdin.isTTY) return true;
-  return await isYes(question);
+  if (yes || !hasSomebody() || (await isYes(question))) return true;
+  print("nothing was changed");
+  return false;
 }
 
 /** Says what became of a change, and sees to it that it is confirmed. */
@@ -81,7 +90,7 @@ export async function settle(
   print(
     `revision ${number} is in force, and is rolled back in ${confirmWithinSec} s unless it is confirmed`,
   );
-  if (!yes && !process.stdin.isTTY) {
+  if (!yes && !hasSomebody()) {
     print(`to keep it: crosszone config confirm ${number}`);
     return Exit.Ok;
   }

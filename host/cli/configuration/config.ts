@@ -13,6 +13,7 @@ import {
   CHANGE_OPTIONS,
   changeParams,
   checkChange,
+  checkMeant,
   goesOn,
   revisionNumber,
   settle,
@@ -158,8 +159,9 @@ const apply = askingVerb({
   name: "apply",
   summary: "put a configuration in force",
   text:
-    "Says what changes and which conns end, asks where there is a terminal, and puts the configuration in force between two " +
-    "batches of frames: no packet is lost. If anything else was put in force meanwhile, it is refused.",
+    "Says what changes and which conns end, asks, and puts the configuration in force between two batches of frames: no " +
+    "packet is lost. If anything else was put in force meanwhile, it is refused. Where there is no terminal to ask on, it " +
+    "does nothing without --yes or --confirm.",
   args: [CONFIG_ARGUMENT],
   options: CHANGE_OPTIONS,
   parameters: PARAMETERS,
@@ -168,6 +170,7 @@ const apply = askingVerb({
 
   check({ values }) {
     checkChange(values);
+    checkMeant(values);
   },
 
   async ask({ values, args: [path = ""], ...reach }) {
@@ -211,8 +214,8 @@ const rollback = askingVerb({
   name: "rollback",
   summary: "put an older revision in force again",
   text:
-    "Puts the configuration of revision N in force again, as a new revision. Without N it takes back what waits to be " +
-    "confirmed.",
+    "Puts the configuration of revision N in force again, as a new revision; it asks as apply does. Without N it takes back " +
+    "what waits to be confirmed, at once.",
   args: [REVISION],
   options: CHANGE_OPTIONS,
   parameters: { ...PARAMETERS, to: "N" },
@@ -220,7 +223,9 @@ const rollback = askingVerb({
 
   check({ values, args: [text] }) {
     checkChange(values);
-    if (text !== undefined) revisionNumber("N", text);
+    if (text === undefined) return;
+    revisionNumber("N", text);
+    checkMeant(values);
   },
 
   async ask({ values, args: [text], ...reach }) {

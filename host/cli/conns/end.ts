@@ -1,10 +1,17 @@
 /** `crosszone count`, `delete` and `flush`: how many conns there are, and fewer of them. */
 
+import type { Client } from "../../control/client.js";
 import { Exit, print, UsageError } from "../command.js";
 import { askingVerb } from "../connection.js";
 import { command } from "../definition.js";
-import { isYes } from "../question.js";
-import { FILTER_OPTIONS, FILTER_PARAMETERS, filterOf, STRANGERS } from "./filter.js";
+import { hasSomebody, isYes } from "../question.js";
+import {
+  type ConnFilter,
+  FILTER_OPTIONS,
+  FILTER_PARAMETERS,
+  filterOf,
+  STRANGERS,
+} from "./filter.js";
 
 export const count = command(
   "Look",
@@ -12,8 +19,8 @@ export const count = command(
     name: "count",
     summary: "print how many conns there are, or fit",
     text: "Prints how many conns fit all of the conditions; without any, how many there are.",
-    options: FILTER_OPTIONS,
-    usage: ["[CONDITION]..."],
+    options: { ...FILTER_OPTIONS, json: { type: "boolean", help: 'an object: {"conns":7}' } },
+    usage: ["[CONDITION]... [--json]"],
     parameters: FILTER_PARAMETERS,
     strangers: STRANGERS,
     examples: ["count", "count -w a -p udp --dport 53"],
@@ -23,8 +30,8 @@ export const count = command(
     },
 
     async ask({ client, values }) {
-      const { conns } = await client.call("conns.count", { filter: filterOf(values) });
-      print(String(conns));
+      const counted = await client.call("conns.count", { filter: filterOf(values) });
+      print(values.json ? JSON.stringify(counted) : String(counted.conns));
       return Exit.Ok;
     },
   }),
@@ -74,6 +81,7 @@ export const flush = command(
       zone: FILTER_OPTIONS.zone,
       host: { type: "string", value: "ADDRESS", help: "an inside host of the zone, or a prefix" },
       yes: { type: "boolean", help: "ask nothing" },
+      "dry-run": { type: "boolean", help: "only print how many it would end" },
     },
     parameters: { zone: "--zone", host: "--host" },
     examples: ["flush --zone a --host 192.168.0.10", "flush --yes"],
@@ -82,19 +90,26 @@ export const flush = command(
       if (values.host !== undefined && values.zone === undefined) {
         throw new UsageError("--host goes with --zone: another zone may have the same address");
       }
-      if (!values.yes && !process.stdin.isTTY) {
+      if (!values.yes && !values["dry-run"] && !hasSomebody()) {
         throw new UsageError("it ends conns: say --yes where nobody can be asked");
       }
     },
 
-    async ask({ client, values: { zone, host, yes } }) {
+    async ask({ client, values: { zone, host, yes, ...others } }) {
+      if (others["dry-run"]) {
+        print(`${connsText(await countScope(client, zone, host))} would end`);
+        return Exit.Ok;
+      }
       const whose =
         zone === undefined
           ? "all conns"
           : host === undefined
             ? `all conns of zone ${zone}`
             : `all conns of ${host} in zone ${zone}`;
-      if (!yes && !(await isYes(`End ${whose}?`))) return Exit.Failure;
+      if (!yes && !(await isYes(`End ${whose}?`))) {
+        print("nothing was ended");
+        return Exit.Failure;
+      }
       const { conns } = await client.call("conns.flush", {
         ...(zone === undefined ? {} : { zone }),
         ...(host === undefined ? {} : { host }),
@@ -104,6 +119,21 @@ export const flush = command(
     },
   }),
 );
+
+/** How many a flush would end: a host is inside of conns that it began, and of those that were forwarded to it. */
+async function countScope(
+  client: Client,
+  zone: string | undefined,
+  host: string | undefined,
+): Promise<number> {
+  const count = async (filter: ConnFilter) => (await client.call("conns.count", { filter })).conns;
+  if (zone === undefined) return await count({});
+  if (host === undefined) return await count({ zone });
+  const began = { originalZone: zone, source: host };
+  const forwarded = { replyZone: zone, replySource: host };
+  const both = { ...began, ...forwarded };
+  return (await count(began)) + (await count(forwarded)) - (await count(both));
+}
 
 export function connsText(count: number): string {
   return count === 1 ? "1 conn" : `${count} conns`;

@@ -147,6 +147,8 @@ t.test("nothing is asked where the arguments are wrong", async (t) => {
     [["config", "diff", "1", "2", "--file", "f"], /--file stands in the place of B/],
     [["config", "rollback", "-1"], /^crosszone: config rollback: -1: unknown option/],
     [["config", "apply", "f", "--confirm", "0"], /--confirm: a number from 1 to 86400/],
+    [["config", "apply", "f"], /it changes what is in force: say --yes .*, or --confirm SECONDS/],
+    [["config", "rollback", "3"], /it changes what is in force: say --yes /],
     [["config", "apply"], /CONFIG is missing/],
     [["flow", "add"], /FLOW is missing/],
     [["flow", "add", "f", "--index", "70000"], /--index: a number from 0 to 65535/],
@@ -208,7 +210,7 @@ t.test("what is missing is named as an option, and nothing by the protocol's wor
       2,
       "trace: --sport is missing; --dport is missing; see crosszone trace --help",
     ],
-    ["config rollback 99", 1, "config rollback: there is no revision 99"],
+    ["config rollback 99 --yes", 1, "config rollback: there is no revision 99"],
     ["config rollback", 1, "config rollback: nothing waits"],
     ["config confirm 3", 1, "config confirm: it is the configuration of revision 3"],
     ["flow del x", 1, "flow del: FLOW: no written flow is 'x'"],
@@ -254,7 +256,7 @@ t.test("problems of a configuration: one on a line, behind the name of the file"
       ? { isGood: false, problems, base: 1, isUnchanged: false }
       : undefined;
   });
-  const { status, stderr } = await run("config", "apply", file);
+  const { status, stderr } = await run("config", "apply", file, "--yes");
   t.equal(status, 2);
   const [first, second] = stderr.split("\n");
   t.equal(first, `${file}: zones: expected an array, found nothing`);
@@ -332,6 +334,24 @@ t.test("events: conditions on conns", async (t) => {
     [sessions[0]],
   );
   t.same(router.paramsOf("events.subscribe"), { classes: ["sessions"] });
+});
+
+t.test("count and flush: how many, and nothing is ended", async (t) => {
+  const { router, run } = await start(t, ({ method, params }) => {
+    if (method !== "conns.count") return undefined;
+    const keys = Object.keys((params.filter as object | undefined) ?? {}).length;
+    return { conns: [100, 50, 7, 0, 2][keys] };
+  });
+  t.equal((await run("count", "--json", "-w", "a")).stdout, '{"conns":50}\n');
+  t.equal((await run("flush", "--dry-run")).stdout, "100 conns would end\n");
+  t.equal((await run("flush", "--dry-run", "--zone", "a")).stdout, "50 conns would end\n");
+  const host = await run("flush", "--dry-run", "--zone", "a", "--host", "10.0.0.1");
+  t.same([host.status, host.stdout], [0, "12 conns would end\n"], "what is in both is one");
+  t.same([...new Set(router.calls)], ["conns.count"]);
+  const own = { originalZone: "a", source: "10.0.0.1" };
+  t.same(router.asked.at(-1)?.params, {
+    filter: { ...own, replyZone: "a", replySource: "10.0.0.1" },
+  });
 });
 
 t.test("an answer that does not come", async (t) => {

@@ -67,6 +67,7 @@ t.test("flush asks, and takes no for an answer", { skip }, async (t) => {
     terminal.type(`${answer}\r`);
     t.equal(await terminal.ended, status, `'${answer}'`);
     t.same(router.calls, calls);
+    t.match(terminal.text, status === 0 ? "3 conns ended" : "nothing was ended");
   }
 });
 
@@ -100,6 +101,16 @@ t.test("apply: asked before, and confirmed over another connection", { skip }, a
   const by = (method: string) => router.asked.find((each) => each.method === method)?.connection;
   t.equal(by("config.apply"), 1);
   t.equal(by("config.confirm"), 2, "a new one");
+});
+
+t.test("apply: a no changes nothing, and says so", { skip }, async (t) => {
+  const { router, on } = await start(t, changing);
+  const terminal = on("config", "apply", FILE);
+  await terminal.shown(/Apply it\?/);
+  terminal.type("n\r");
+  t.equal(await terminal.ended, 1);
+  t.match(terminal.text, "nothing was changed");
+  t.notOk(router.calls.includes("config.apply"));
 });
 
 t.test("apply: not kept, it is rolled back at once", { skip }, async (t) => {

@@ -134,7 +134,7 @@ function bashValues(commands: readonly Command[]): string[] {
   );
 }
 
-function bashAction({ choices, names }: Option): string {
+function bashAction({ words, choices = words, names }: Option): string {
   if (choices !== undefined) {
     return `COMPREPLY=($(compgen -W '${choices.join(" ")}' -- "$cur")); return`;
   }
@@ -206,7 +206,8 @@ function zshArguments({ args, options }: Verb): string {
 }
 
 function zshOption(name: string, option: Option): string {
-  const { type, value = "VALUE", help, multiple = false, choices, names, isLone = false } = option;
+  const { type, value = "VALUE", help, multiple = false, names, isLone = false } = option;
+  const { words, choices = words } = option;
   const spelled = spellings(name, option);
   const others = spelled.length === 1 || multiple ? "" : `(${spelled.join(" ")})`;
   const repeated = multiple ? "*" : "";

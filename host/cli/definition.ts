@@ -24,6 +24,8 @@ export interface Option {
   readonly help: string;
   /** All values that there are. */
   readonly choices?: readonly string[];
+  /** Values for a shell to offer where there are others, too, or several with commas. */
+  readonly words?: readonly string[];
   readonly names?: Names;
   /** The heading that it is listed under, where that is not the command's own list. */
   readonly group?: string;

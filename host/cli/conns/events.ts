@@ -31,6 +31,7 @@ export const events = command(
         type: "string",
         multiple: true,
         value: "CLASS",
+        words: [...EVENT_CLASSES, "all"],
         help:
           "sessions (conns; if nothing is said), mappings (external ports), blocks (of ports), alarms, router (revisions, " +
           "lines of its log); several with commas, or all",
@@ -41,6 +42,7 @@ export const events = command(
         type: "string",
         short: "e",
         value: "MASK",
+        words: MASKS,
         default: "ALL",
         help: "of conns: NEW, DESTROY, or both with a comma",
       },

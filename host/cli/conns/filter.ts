@@ -3,8 +3,8 @@
 import type { GivenParams } from "../../control/protocol/methods.js";
 import { UsageError } from "../command.js";
 import type { Values } from "../definition.js";
-import { protocolOf } from "./protocol.js";
-import { readStates } from "./state.js";
+import { PROTOCOL_WORDS, protocolOf } from "./protocol.js";
+import { readStates, STATE_WORDS } from "./state.js";
 
 export type ConnFilter = NonNullable<GivenParams<"conns.query">["filter"]>;
 
@@ -25,6 +25,7 @@ export const FILTER_OPTIONS = {
     short: "p",
     aliases: ["protonum"],
     value: "PROTOCOL",
+    words: PROTOCOL_WORDS,
     help: "tcp, udp, icmp, sctp, gre or a number",
   },
   family: {
@@ -99,6 +100,7 @@ export const FILTER_OPTIONS = {
     type: "string",
     multiple: true,
     value: "STATE",
+    words: STATE_WORDS,
     help:
       "a state, or several with commas: new, established, fin-original, fin-reply, closing, reset; or what conntrack " +
       "(SYN_SENT, FIN_WAIT, TIME_WAIT …) and Open vSwitch (FIN_WAIT_1 …) call it. Theirs are finer: one that is not told " +

@@ -4,6 +4,9 @@ const NUMBERS: Readonly<Record<string, number>> = { icmp: 1, tcp: 6, udp: 17, sc
 /** libnetfilter_conntrack, l4proto2str. */
 const NAMES: Readonly<Record<number, string>> = { 33: "dccp", 47: "gre", 136: "udplite" };
 
+/** For completion. */
+export const PROTOCOL_WORDS: readonly string[] = [...Object.keys(NUMBERS), "gre"];
+
 /** `udp      17`, as conns and events have it. */
 export function protocolColumn(protocol: string): string {
   const number = numberOf(protocol);

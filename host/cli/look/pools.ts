@@ -3,7 +3,7 @@
 import type { Result } from "../../control/protocol/methods.js";
 import { Exit } from "../command.js";
 import { askingVerb } from "../connection.js";
-import { protocolOf } from "../conns/protocol.js";
+import { PROTOCOL_WORDS, protocolOf } from "../conns/protocol.js";
 import { command, wholeNumber } from "../definition.js";
 import { duration } from "../numbers.js";
 import type { Cell } from "../table.js";
@@ -159,7 +159,13 @@ export const mappings = command(
       "endpoints share a port there is no inside to name.",
     options: {
       zone: { type: "string", short: "w", value: "ZONE", help: "the zone inside or outside" },
-      proto: { type: "string", short: "p", value: "PROTOCOL", help: "tcp, udp, icmp or a number" },
+      proto: {
+        type: "string",
+        short: "p",
+        value: "PROTOCOL",
+        words: PROTOCOL_WORDS,
+        help: "tcp, udp, icmp or a number",
+      },
       address: { type: "string", value: "ADDRESS", help: "the inside endpoint's" },
       port: { type: "string", value: "PORT", help: "the inside endpoint's" },
       external: { type: "string", value: "ADDRESS", help: "the external one" },

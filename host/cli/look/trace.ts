@@ -3,7 +3,7 @@
 import type { GivenParams, Result } from "../../control/protocol/methods.js";
 import { Exit, print, UsageError } from "../command.js";
 import { askingVerb } from "../connection.js";
-import { protocolOf } from "../conns/protocol.js";
+import { PROTOCOL_WORDS, protocolOf } from "../conns/protocol.js";
 import { command, type Values, wholeNumber } from "../definition.js";
 import { type Paint, paintFor } from "../output.js";
 import { plain } from "../plain.js";
@@ -25,6 +25,7 @@ const OPTIONS = {
     type: "string",
     short: "p",
     value: "PROTOCOL",
+    words: PROTOCOL_WORDS,
     help: "tcp, udp, icmp, sctp or a number",
   },
   src: { type: "string", short: "s", value: "ADDRESS", help: "its source" },

@@ -63,6 +63,13 @@ t.test("bash", { skip: has("bash") }, async (t) => {
   t.same(bash("list", "--sort", "="), [
     ...["table", "age", "expiry", "bytes", "packets", "source", "zone"],
   ]);
+  t.same(bash("list", "-p", "s"), ["sctp"]);
+  t.same(bash("trace", "--proto", "=", "u"), ["udp"]);
+  t.same(bash("count", "--state", "=", "TIME"), ["TIME_WAIT"]);
+  t.same(bash("events", "--class", "al"), ["alarms", "all"]);
+  t.same(bash("events", "-e", ""), ["NEW", "DESTROY", "ALL"]);
+  t.same(bash("hosts", "--order", ""), ["asc", "desc"]);
+  t.same(bash("list", "--orig-s"), ["--orig-src"], "conntrack's other names");
   t.same(bash("list", "--src", ""), [], "what nobody knows");
   t.same(bash("check", "e"), ["edge.json"], "files");
   t.same(bash("check", "wh"), ["white space.json"]);
@@ -122,5 +129,10 @@ t.test("zsh", { skip: has("zsh") }, async (t) => {
   t.match(zsh("crosszone config "), /rollback.*put an older revision/);
   t.match(zsh("crosszone list --reply-z"), /--reply-zone=/);
   t.match(zsh("crosszone list -o "), /crosszone +csv +extended.* ovs/);
+  t.match(zsh("crosszone list -p "), /gre +icmp +sctp +tcp +udp/);
+  t.match(zsh("crosszone count --state=TIME"), /TIME_WAIT/);
+  t.match(zsh("crosszone events -e "), /ALL +DESTROY +NEW/);
+  t.match(zsh("crosszone events --class "), /alarms +all +blocks/);
+  t.match(zsh("crosszone hosts --order "), /asc +desc/);
   t.match(zsh("crosszone check ed"), /edge\.json/);
 });

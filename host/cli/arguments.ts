@@ -52,7 +52,12 @@ function namesOf(options: Options): ReadonlyMap<string, string> {
   return new Map(rows);
 }
 
-/** With an empty value for options that go without one, where what follows is none: conntrack's rule for them. */
+/**
+ * With an empty value for options that go without one, where what follows is none: conntrack's rule for them. One that is
+ * empty already comes from a variable that nobody has set, and is not taken for that.
+ *
+ * @throws UsageError
+ */
 function withEmpty(given: readonly string[], options: Options): string[] {
   const lone = new Map<string, string>();
   for (const [name, { isLone, short, aliases = [] }] of Object.entries(options)) {
@@ -60,11 +65,15 @@ function withEmpty(given: readonly string[], options: Options): string[] {
     for (const each of [name, ...aliases]) lone.set(`--${each}`, name);
     if (short !== undefined) lone.set(`-${short}`, name);
   }
-  const end = given.indexOf("--");
+  const end = given.includes("--") ? given.indexOf("--") : given.length;
   return given.map((word, i) => {
-    const name = end < 0 || i < end ? lone.get(word) : undefined;
-    const next = given[i + 1];
-    return name !== undefined && (next === undefined || /^-./.test(next)) ? `--${name}=` : word;
+    const [spelling = "", ...behind] = i < end ? word.split("=") : [];
+    const name = lone.get(spelling);
+    if (name === undefined) return word;
+    const value = behind.length > 0 ? behind.join("=") : given[i + 1];
+    if (value === "") throw new UsageError(`${spelling}: a value or none is expected, found ''`);
+    const isAlone = behind.length === 0 && (value === undefined || /^-./.test(value));
+    return isAlone ? `--${name}=` : word;
   });
 }
 

@@ -194,6 +194,7 @@ t.test("conntrack's other names, and what it takes without a value", async (t) =
   t.same(filter("-p", "Nosuch"), { protocol: "Nosuch" }, "for the router to refuse");
   t.same(filter("-n"), { translation: "source" });
   t.same(filter("-n", "-w", "a"), { zone: "a", translation: "source" });
+  t.same(filter("--src-nat=203.0.113.7"), { translated: "203.0.113.7" });
   t.same(filter("-g", "--port", "1"), { port: "1", translation: "destination" });
   t.same(filter("--dst-nat", "10.0.0.5"), {
     translation: "destination",
@@ -206,6 +207,8 @@ t.test("conntrack's other names, and what it takes without a value", async (t) =
     [["-n", "-g"], "--src-nat and --dst-nat are of different conns"],
     [["--nat", "none", "-n"], "--nat none and --src-nat are of different conns"],
     [["-g", "1.1.1.1", "-r", "1.1.1.1"], "--dst-nat and --reply-src are the same address; say one"],
+    [["-n", ""], "-n: a value or none is expected, found ''"],
+    [["--src-nat="], "--src-nat: a value or none is expected, found ''"],
     [["-w"], "-w: a value is expected, found nothing"],
     [["-m", "1"], "-m: conns have no marks"],
     [["--status=ASSURED"], "--status: say --state"],

@@ -158,7 +158,7 @@ t.test("exit codes and streams", async (t) => {
   t.same([untold.status, untold.stdout], [2, ""]);
   t.equal(
     untold.stderr,
-    "crosszone: pool: 10.0.0.9 is in no prefix of the pools p1, p2; see crosszone pool --help\n",
+    "crosszone: pool map: 10.0.0.9 is in no prefix of the pools p1, p2; see crosszone pool map --help\n",
   );
   t.equal(crosszone("map", join(folder, "nosuch.json"), "10.0.0.1").status, 2);
 });

@@ -50,7 +50,7 @@ t.test("add, list, remove", { skip }, async (t) => {
   t.equal(removed.stderr, `crosszone: token ${id} (operator) removed\n`);
   const gone = token("remove", "--state", STATE, secret);
   t.equal(gone.status, 1);
-  t.equal(gone.stderr, `crosszone: token: no token has the id '${id}'\n`);
+  t.equal(gone.stderr, `crosszone: token remove: no token has the id '${id}'\n`);
   for (const { stdout, stderr } of [listed, misplaced, removed, gone]) {
     t.notMatch(stdout + stderr, secret.slice(11), "the secret part is never shown again");
   }
@@ -66,7 +66,10 @@ t.test("bad arguments: exit 2 and nothing made", async (t) => {
     [["add", "--state", none, "--role", "admin"], /viewer or operator expected, found 'admin'/],
     [["add", "--state", none, "--expires", "soon"], /12h, 90d or a date expected, found 'soon'/],
     [["add", "--state", none, "--expires", "2027-02-30x"], /a date expected/],
-    [["add", "--state", none, "--nmae", "x"], /Unknown option '--nmae'/],
+    [
+      ["add", "--state", none, "--nmae", "x"],
+      /token add: --nmae: unknown option .did you mean --name/,
+    ],
     [["remove", "--state", none], /ID is missing/],
   ];
   for (const [args, message] of table) {

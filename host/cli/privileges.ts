@@ -44,14 +44,14 @@ interface Calls {
 /**
  * Returns where the process is that user's already, and begins it anew where it is root's.
  * @param needed  folders that the user must be able to write to: made where they are not there
- * @param wanted  folders that are made for the user where that can be done
+ * @param prepare  what root does for the user before
  * @throws UsageError for an unknown user, when it is neither, or when a needed folder is somebody else's
  */
-export function becomeUser(
+export async function becomeUser(
   name: string,
   needed: readonly string[],
-  wanted: readonly string[],
-): void {
+  prepare: (user: User) => Promise<void>,
+): Promise<void> {
   const user = userOf(name);
   const now = process.geteuid?.();
   if (now === user.uid) return;
@@ -60,7 +60,7 @@ export function becomeUser(
     if (give(folder, user)) continue;
     throw new UsageError(`--user: ${folder} is not ${name}'s; chown -R ${name} ${folder}`);
   }
-  for (const folder of wanted) give(folder, user);
+  await prepare(user);
   const calls = load();
   const must = (what: string, result: number) => {
     if (result < 0) throw new Error(`--user: ${what}: errno ${calls.errno()}`);

@@ -2,9 +2,9 @@ import { randomBytes } from "node:crypto";
 import { EventClass, EventKind } from "../../assembly/abi.js";
 import { Control } from "../control/control.js";
 import { Logbook } from "../control/logbook.js";
-import { SOCKET_FOLDER } from "../control/protocol/names.js";
 import { Router, type Source } from "../control/router.js";
 import { Snapshots } from "../control/snapshots.js";
+import { prepareFor } from "../control/socketfolder.js";
 import { messageOf } from "../errortext.js";
 import type { Forwarder } from "../forwarder.js";
 import type { Now } from "../state/deadline.js";
@@ -32,11 +32,9 @@ export async function forward({ values, args }: Given<typeof RUN_OPTIONS>): Prom
   }
   if (values.user !== undefined) {
     const { user, state, socket } = values;
-    becomeUser(
-      user,
-      state === undefined ? [] : [state],
-      socket === undefined ? [SOCKET_FOLDER] : [],
-    );
+    await becomeUser(user, state === undefined ? [] : [state], async (them) => {
+      if (socket === undefined) await prepareFor(them);
+    });
   }
   // A signal that nobody listens to ends the process: the handlers stand before there is anything to ask.
   let running: Promise<Running>;
@@ -65,6 +63,7 @@ interface Running {
 
 interface Values extends ControlValues {
   readonly state?: string | undefined;
+  readonly user?: string | undefined;
   readonly snapshot: string;
   readonly replace: boolean;
   readonly "trust-loopback": boolean;
@@ -76,7 +75,6 @@ function clock(): Now {
 
 async function start(path: string | undefined, values: Values, logbook: Logbook): Promise<Running> {
   const tokens = values.state === undefined ? undefined : Tokens.open(values.state);
-  const serve = serveOptions(values, tokens);
   const directory =
     values.state === undefined
       ? StateDirectory.hold("/", volatileDisk())
@@ -88,6 +86,7 @@ async function start(path: string | undefined, values: Values, logbook: Logbook)
     },
   };
   try {
+    const serve = await serveOptions(values, tokens);
     const store = Store.open(directory, clock());
     for (const notice of store.notices) logbook.notice(notice);
     const first = firstSource(path, values.replace, store, logbook);

@@ -24,7 +24,7 @@ export const CONTROL_OPTIONS = {
     names: "file",
     help:
       `the unix socket for tools on this machine; "none" for none. If not given ${DEFAULT_SOCKET}, where that can be ` +
-      "made",
+      "made; with --user that must be",
     group,
   },
   "trust-loopback": {

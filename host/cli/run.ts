@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { resolve } from "node:path";
 import { EventClass, EventKind } from "../../assembly/abi.js";
 import { Control } from "../control/control.js";
 import { Logbook } from "../control/logbook.js";
@@ -101,7 +102,7 @@ async function start(path: string | undefined, values: Values, logbook: Logbook)
         tokens,
         version: packageVersion(),
         startedAt: performance.timeOrigin,
-        isKept: values.state !== undefined,
+        files: { config: absolute(path), state: absolute(values.state) },
         trustsLoopback: values["trust-loopback"],
         clock,
         serve,
@@ -118,6 +119,11 @@ async function start(path: string | undefined, values: Values, logbook: Logbook)
     state.release();
     throw error;
   }
+}
+
+/** Whoever asks may be in another folder. */
+function absolute(path: string | undefined): string | undefined {
+  return path === undefined || path === "-" ? path : resolve(path);
 }
 
 /** What is kept in the state directory, where there is one, of conns. */

@@ -24,7 +24,7 @@ export const CONTROL_OPTIONS = {
     names: "file",
     help:
       `the unix socket for tools on this machine; "none" for none. If not given ${DEFAULT_SOCKET}, where that can be ` +
-      "made; with --user that must be",
+      "made; with --user that must be. It does not start where another router answers",
     group,
   },
   "trust-loopback": {

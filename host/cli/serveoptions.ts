@@ -1,7 +1,7 @@
 /** The options of `crosszone run` that say where the control plane listens, and whom it lets in. */
 
 import { DEFAULT_LISTEN, type Listen, type ServeOptions } from "../control/server.js";
-import { socketPath } from "../control/socketfolder.js";
+import { refuseAnswered, socketPath } from "../control/socketfolder.js";
 import type { Tokens } from "../state/tokens.js";
 import { UsageError } from "./command.js";
 import type { Values as ValuesOf } from "./definition.js";
@@ -23,6 +23,7 @@ export async function serveOptions(
   const hasAccessControl =
     tls?.clientCa !== undefined || (tokens !== undefined && tokens.list().length > 0);
   const sockets = socket === "none" ? [] : [{ path: socket ?? (await socketPath()) }];
+  for (const { path } of sockets) await refuseAnswered(path);
   // As another user it can neither make it later nor be told anything without.
   const isSocketWanted = socket !== undefined || values.user !== undefined;
   const wanted = [

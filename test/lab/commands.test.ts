@@ -255,7 +255,7 @@ async function looking(t: Test, { said, crosszone, way }: Way): Promise<void> {
 
   t.match(
     await said("stats"),
-    /^crosszone .*, up .*\nconns 4 of 4096.*\n\nREASON +FRAMES\nForwarded +\d+/,
+    /^crosszone .*, up .*\nprocess \d+ on .*, state .*\nconns 4 of 4096.*\n\nREASON +FRAMES\nForwarded +\d+/,
   );
   t.match(await said("stats", "--explain"), /Forwarded .*\n {2}Sent on: .*\n {2}To do: Nothing/);
   t.match(await said("stats", "--interval", "1", "--times", "1"), / 1 s, conns 4/);

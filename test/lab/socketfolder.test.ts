@@ -75,7 +75,8 @@ t.test("the default socket's folder", { skip: skipReason() }, async (t) => {
       const [uid, mode] = owner(socket);
       t.equal(uid === 0, options.length === 0, "the socket is the process's");
       t.equal(mode, 0o600);
-      t.match(await asked(), { status: 0, stdout: /^crosszone / });
+      const which = `process ${child.pid} on .*, config ${config}`;
+      t.match(await asked(), { status: 0, stdout: new RegExp(which) });
       t.equal(await child.stop("SIGTERM", 45_000), 0);
     }
     t.equal(lstatSync(folder).uid, 0);
@@ -120,6 +121,7 @@ t.test("the default socket's folder", { skip: skipReason() }, async (t) => {
     const taken = /another router answers at \/run\/crosszone\/control.sock; .* with --socket/;
     t.match(await fails("--user", USER), { status: 1, stderr: taken });
     t.match(await fails(), { status: 1, stderr: taken });
+    t.match(await fails("--socket", "/run/crosszone/control.sock"), { status: 1, stderr: taken });
     t.ok(lstatSync(socket).isSocket(), "and still does");
   });
 });

@@ -1,6 +1,7 @@
 /** The protocol of a running router, over either transport: every method, and everything that may be wrong with a request. */
 
 import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { LIMITS } from "../../host/control/admission.js";
@@ -109,6 +110,7 @@ async function everyMethod(t: Test, implementation: ImplementationName): Promise
   t.match(status, {
     revision: { number: 1, state: "confirmed", who: "crosszone" },
     conns: HOSTS,
+    process: { id: process.pid, host: hostname(), network: /^net:\[\d+\]$/ },
     tables: { conns: { used: HOSTS } },
     control: { transport: implementation, channels: 1 },
   });

@@ -24,12 +24,16 @@ import type { RUN_OPTIONS } from "./runverb.js";
 import { type ControlValues, serveOptions } from "./serveoptions.js";
 
 const STATS_MS = 1000;
+const SNAPSHOT_SECONDS = "30";
 
 /** What `crosszone run` does; see runverb.ts for what it takes. */
 export async function forward({ values, args }: Given<typeof RUN_OPTIONS>): Promise<Exit> {
   const [path] = args;
   if (path === undefined && values.state === undefined) {
     throw new UsageError("CONFIG is missing, and so is --state DIR");
+  }
+  if (values.snapshot !== undefined && values.state === undefined) {
+    throw new UsageError("--snapshot: --state DIR is missing, in which conns are kept");
   }
   if (values.user !== undefined) {
     const { user, state, socket } = values;
@@ -65,7 +69,7 @@ interface Running {
 interface Values extends ControlValues {
   readonly state?: string | undefined;
   readonly user?: string | undefined;
-  readonly snapshot: string;
+  readonly snapshot?: string | undefined;
   readonly replace: boolean;
   readonly "trust-loopback": boolean;
 }
@@ -129,7 +133,7 @@ function absolute(path: string | undefined): string | undefined {
 /** What is kept in the state directory, where there is one, of conns. */
 function snapshotsIn(
   { folder }: StateDirectory,
-  { state, snapshot }: Values,
+  { state, snapshot = SNAPSHOT_SECONDS }: Values,
   logbook: Logbook,
 ): Snapshots | undefined {
   if (!/^\d{1,6}$/.test(snapshot)) {

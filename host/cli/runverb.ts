@@ -84,8 +84,7 @@ export const RUN_OPTIONS = {
   snapshot: {
     type: "string",
     value: "SECONDS",
-    default: "30",
-    help: "keep conns in DIR so often, and not only when it stops; 0 for never",
+    help: "keep conns in DIR so often, and not only when it stops; 0 for never, 30 if not given",
   },
   stats: { type: "boolean", help: "print a line of counters every second" },
   user: {

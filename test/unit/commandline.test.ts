@@ -41,6 +41,12 @@ t.test("help for what does not exist: exit 2 with a message", async (t) => {
   t.match(stderr, /^crosszone: unknown command 'nosuch'/);
 });
 
+t.test("run --snapshot without --state keeps nothing: exit 2", async (t) => {
+  const { status, stderr } = crosszone("run", "edge.json", "--snapshot", "5");
+  t.equal(status, 2);
+  t.match(stderr, /--snapshot: --state DIR is missing/);
+});
+
 t.test("a reader that has seen enough is no failure", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "crosszone-cli-"));
   t.teardown(() => rmSync(folder, { recursive: true }));

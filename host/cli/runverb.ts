@@ -38,7 +38,7 @@ export const CONTROL_OPTIONS = {
     type: "string",
     value: "FILE",
     names: "file",
-    help: "serve TLS by TCP, with this certificate in PEM",
+    help: "serve TLS by TCP, with this certificate in PEM; it and the key are read at the start, by --user's user",
     group,
   },
   "tls-key": { type: "string", value: "FILE", names: "file", help: "and its key", group },
@@ -90,7 +90,9 @@ export const RUN_OPTIONS = {
   user: {
     type: "string",
     value: "NAME",
-    help: "become this user, who owns DIR and can read CONFIG, and keep no more rights than interfaces need",
+    help:
+      "become this user, who owns DIR, can read CONFIG and TLS files and write log files, and keep no more rights than " +
+      "interfaces need",
   },
   log: {
     type: "string",

@@ -2,6 +2,7 @@
 
 import { DEFAULT_LISTEN, type Listen, type ServeOptions } from "../control/server.js";
 import { refuseAnswered, socketPath } from "../control/socketfolder.js";
+import { checkTls } from "../control/tls.js";
 import type { Tokens } from "../state/tokens.js";
 import { UsageError } from "./command.js";
 import type { Values as ValuesOf } from "./definition.js";
@@ -20,6 +21,8 @@ export async function serveOptions(
 ): Promise<Omit<ServeOptions, "onNotice">> {
   const { listen, socket, host, origin } = values;
   const tls = tlsOf(values);
+  // Before anything is opened and conns are restored, which takes its time.
+  if (tls !== undefined) checkTls(tls);
   const hasAccessControl =
     tls?.clientCa !== undefined || (tokens !== undefined && tokens.list().length > 0);
   const sockets = socket === "none" ? [] : [{ path: socket ?? (await socketPath()) }];

@@ -223,14 +223,14 @@ function printStats(forwarder: Forwarder): NodeJS.Timeout {
 }
 
 function statsLine(before: Counters, now: Counters): string {
-  const total = (counters: Counters, key: "rxPackets" | "txPackets" | "rxDropped") =>
+  const total = (counters: Counters, key: "rxPackets" | "txPackets" | "dropped") =>
     Object.values(counters.devices).reduce((sum, device) => sum + device[key], 0);
-  const rate = (key: "rxPackets" | "txPackets" | "rxDropped") =>
+  const rate = (key: "rxPackets" | "txPackets" | "dropped") =>
     Math.max(0, total(now, key) - total(before, key));
   const conns = Object.values(now.zones).reduce((sum, zone) => sum + zone.conns, 0);
   return (
     `${new Date().toISOString()} received ${rate("rxPackets")}/s sent ${rate("txPackets")}/s ` +
-    `dropped ${rate("rxDropped")}/s conns ${conns}` +
+    `dropped ${rate("dropped")}/s conns ${conns}` +
     reasonsLine(before, now) +
     linksLine(before, now)
   );

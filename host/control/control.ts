@@ -184,14 +184,11 @@ export class Control implements House {
 
   private async takeSample(): Promise<Sample> {
     const { counters, tables, work } = await this.router.forwarder.readings();
-    const devices = Object.entries(counters.devices).map(([name, { rxDropped, ...traffic }]) => {
-      return [name, { ...traffic, dropped: rxDropped }] as const;
-    });
     return {
       time: this.clock().wallMs,
       revision: this.router.revision.number,
       reasons: counters.reasons,
-      devices: Object.fromEntries(devices),
+      devices: counters.devices,
       zones: counters.zones,
       tables: Object.fromEntries(tables.map((use, table) => [tableName(table), use])),
       busyMs: work.map(({ busyMs }) => busyMs),

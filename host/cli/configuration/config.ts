@@ -159,7 +159,8 @@ const apply = askingVerb({
   summary: "put a configuration in force",
   text:
     "Says what changes and which conns end, asks where there is a terminal, and puts the configuration in force between two " +
-    "batches of frames: no packet is lost. If anything else was put in force meanwhile, it is refused.",
+    "batches of frames: no packet is lost. If anything else was put in force meanwhile, it is refused. Conns that end stay " +
+    "ended, also when it is rolled back.",
   args: [CONFIG_ARGUMENT],
   options: CHANGE_OPTIONS,
   parameters: PARAMETERS,

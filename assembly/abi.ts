@@ -945,7 +945,7 @@ export enum ExternalRowAt {
   TcpTaken = 8,
   UdpTaken = 12,
   IcmpTaken = 16,
-  /** u32 each, those of the address that rest. */
+  /** u32 each, those of them that rest. */
   TcpResting = 20,
   UdpResting = 24,
   IcmpResting = 28,

@@ -32,6 +32,7 @@ import { BLOCKS, External } from "./nat/external";
 import { linkForwards } from "./nat/forward";
 import { recountGrants } from "./nat/grant";
 import { forgetResting } from "./nat/rest";
+import { blockPortsFor, countedFor } from "./nat/usage";
 import { addPermanent, findNeighbor, moveNeighbor, Neighbor, removeNeighbor } from "./net/neighbor";
 import { beginOutputs } from "./net/output";
 import { fillErrorBudget } from "./net/responder";
@@ -342,18 +343,16 @@ function listExternals(next: Configuration): void {
   }
 }
 
-/** An address of two pools counts for the first. */
 function listExternal(next: Configuration, pool: u32, external: External): void {
-  const isFirst = external.pool == None.Short;
+  if (external.pool == None.Short) external.pool = <u16>pool;
   // One that is only supposed keeps no address.
   if (arena.configured != 0) external.listed = arena.configured;
   external.forwards = NONE;
-  if (!isFirst) return;
-  external.pool = <u16>pool;
+  const state = next.poolState(pool);
   for (let which: u32 = 0; which < EXTERNAL_BITMAPS; which++) {
-    next.poolState(pool).countUse(which, external.bitmap(which).count);
+    state.countUse(which, countedFor(external, which, pool));
   }
-  next.poolState(pool).countUse(BLOCKS, external.blockPorts);
+  state.countUse(BLOCKS, blockPortsFor(external, next.pool(pool)));
 }
 
 /** A static neighbor takes the place of a learned one. Room was checked. */

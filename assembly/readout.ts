@@ -5,7 +5,6 @@ import {
   DeviceCounterAt,
   EventAt,
   Exchange,
-  ExternalRowAt,
   HostRowAt,
   HostTrafficAt,
   LapseRowAt,
@@ -19,7 +18,7 @@ import {
   UseRowAt,
   ZoneCounterAt,
 } from "./abi";
-import { active, pairKey, ZoneState } from "./config/configuration";
+import { active, ZoneState } from "./config/configuration";
 import {
   arena,
   connSlab,
@@ -35,7 +34,7 @@ import { writeConnRow } from "./nat/connrow";
 import { takeEvent } from "./nat/event";
 import { Host } from "./nat/host";
 import { Mapping, MappingFlag } from "./nat/mapping";
-import { writeUsage } from "./nat/usage";
+import { writeUsages } from "./nat/usage";
 import { writeNeighborRow } from "./net/neighborrow";
 import { Search, theSearch, ZONE_PLACES } from "./search";
 import { NONE } from "./table/none";
@@ -263,11 +262,7 @@ export function listExternalRows(poolIndex: u32, first: u32): u32 {
   const pool = active.pool(poolIndex);
   if (first >= pool.addressCount) return 0;
   const rows = min<u32>(pool.addressCount - first, EXTERNALS_A_CALL);
-  for (let row: u32 = 0; row < rows; row++) {
-    const key = pairKey(pool.zone, active.poolAddress(pool, first + row));
-    const at = <usize>Exchange.Rows + <usize>row * ExternalRowAt.Bytes;
-    writeUsage(at, pool, first + row, active.externalByAddress.get(key));
-  }
+  writeUsages(Exchange.Rows, pool, first, rows);
   return rows;
 }
 

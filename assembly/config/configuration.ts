@@ -279,10 +279,15 @@ export class Configuration {
   }
   /** Whether this external address (its index and itself) is one of the pool's. */
   hasExternal(pool: PoolRecord, external: u32, address: u32): bool {
+    return (
+      this.hasAddress(pool, address) &&
+      this.externalByAddress.get(pairKey(pool.zone, address)) == external
+    );
+  }
+  hasAddress(pool: PoolRecord, address: u32): bool {
     for (let r: u32 = 0; r < pool.rangeCount; r++) {
       const range = this.poolRange(pool.ranges + r);
-      if (address < range.first || address > range.last) continue;
-      return this.externalByAddress.get(pairKey(pool.zone, address)) == external;
+      if (address >= range.first && address <= range.last) return true;
     }
     return false;
   }

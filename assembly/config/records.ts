@@ -147,6 +147,10 @@ export class PoolRecord {
   filtering(which: u32): u32 {
     return load<u8>(changetype<usize>(this) + which, offsetof<PoolRecord>("filtering0"));
   }
+  /** Whether all ports from `first` to `last` are in its range. */
+  hasPorts(first: u32, last: u32): bool {
+    return first >= <u32>this.portLow && last <= <u32>this.portHigh;
+  }
 }
 if (offsetof<PoolRecord>("mapping0") != PoolAt.TcpMapping) ERROR("PoolRecord is not PoolAt");
 if (offsetof<PoolRecord>("filtering0") != PoolAt.TcpFiltering) ERROR("PoolRecord is not PoolAt");

@@ -21,7 +21,7 @@ import { BLOCKS, External } from "./external";
 import { hasAllForwarded } from "./forward";
 import { Host, releaseHost } from "./host";
 
-const UNIT_SHIFT: u32 = 6;
+export const UNIT_SHIFT: u32 = 6;
 const NAME_SHIFT: u32 = 10;
 if (1 << UNIT_SHIFT != Limit.BlockPortsMin) ERROR("a unit is the smallest block");
 if (1 << NAME_SHIFT != EXTERNAL_BLOCKS) ERROR("a block's name holds its unit");
@@ -129,9 +129,9 @@ function give(host: u32, external: u32, at: u32, ports: u32): u32 {
   }
   owner.blocks = (external << NAME_SHIFT) | first;
   const address = External.at(external);
-  address.countBlock(ports);
+  address.countBlock(at, at + ports - 1, 1);
   noteBlock(EventKind.BlockAllocated, owner.zone, owner.address, address, at, at + ports - 1);
-  watchPool(address, BLOCKS, 0);
+  watchPool(address.pool, BLOCKS, 0);
   return owner.blocks;
 }
 
@@ -176,9 +176,9 @@ export function giveBack(name: u32): void {
     Block.of(external, unit).host = NONE;
   }
   const address = External.at(external);
-  address.countBlock(<i32>firstPort(name) - <i32>last - 1);
+  address.countBlock(firstPort(name), last, -1);
   noteBlock(EventKind.BlockFreed, owner.zone, owner.address, address, firstPort(name), last);
-  watchPool(address, BLOCKS, 0);
+  watchPool(address.pool, BLOCKS, 0);
   releaseHost(index);
 }
 

@@ -202,13 +202,13 @@ export function watchConns(zoneIndex: u32): void {
 }
 
 /**
- * To be called when a port of an external address was taken or became free: 80 % of its pool. For a block of
+ * To be called when a port was taken or became free: 80 % of the pool with this index, NONE for none. For a block of
  * ports, which belongs to all protocols, `which` is BLOCKS and `protocol` 0.
  */
-export function watchPool(external: External, which: u32, protocol: u32): void {
-  if (external.pool == <u32>None.Short) return;
-  const pool = active.pool(external.pool);
-  const state = active.poolState(external.pool);
+export function watchPool(index: u32, which: u32, protocol: u32): void {
+  if (index >= active.poolCount) return;
+  const pool = active.pool(index);
+  const state = active.poolState(index);
   const ports = which == BLOCKS ? wholeBlocks(pool) : <u64>pool.portHigh - pool.portLow + 1;
   let all = <u64>pool.addressCount * ports;
   if (arena.workers > 1) all /= arena.workers;
@@ -218,7 +218,7 @@ export function watchPool(external: External, which: u32, protocol: u32): void {
   if (!crossing(state.used(which), all, high)) return;
   const at = noteCrossing(state.used(which), all, high);
   if (at != 0) {
-    store<u16>(at, <u16>external.pool, EventAt.Pool);
+    store<u16>(at, <u16>index, EventAt.Pool);
     store<u8>(at, <u8>protocol, EventAt.Protocol);
     writeExternalZone(at, active.zone(pool.zone).number);
   }

@@ -48,7 +48,8 @@ export class External {
   private pool1: u16;
   /** Number of its zone. */
   zone: u16;
-  private pad0: u16;
+  /** Which row of a list is its, from 1 on; 0 while none is made (nat/usage.ts). */
+  row: u16;
   private resting0: u32;
   private resting1: u32;
   private resting2: u32;
@@ -67,7 +68,7 @@ export class External {
     store<u32>(at, forwards, offsetof<External>("forwards0"));
   }
 
-  /** The first pool in force that has it: its use counts there. None.Short where none has it. */
+  /** The first pool in force that has it, None.Short where none has it. */
   get pool(): u16 {
     const at = changetype<usize>(this) + ((<usize>arena.activeSlot) << 1);
     return load<u16>(at, offsetof<External>("pool0"));
@@ -89,6 +90,7 @@ export class External {
     this.pool0 = <u16>None.Short;
     this.pool1 = <u16>None.Short;
     this.used = 0;
+    this.row = 0;
     this.resting = 0;
     this.resting0 = 0;
     this.resting1 = 0;
@@ -127,12 +129,34 @@ export class External {
     return changetype<usize>(this) + BLOCKS_AT + <usize>unit * RecordBytes.Block;
   }
 
-  /** Counts a use of the bitmap's protocol more, or less; NONE for protocols without ports. */
-  countUse(which: u32, change: i32): void {
+  /** Counts a use by a protocol without ports more, or less. */
+  countUse(change: i32): void {
     this.used += change;
-    if (which != NONE && this.pool != None.Short) {
-      active.poolState(this.pool).countUse(which, change);
+  }
+
+  /** Counts a port of the bitmap more, or less, which is taken or rests. Index of the pool that it counts for, or NONE. */
+  countPort(which: u32, port: u32, change: i32): u32 {
+    this.used += change;
+    const pool = this.poolOf(port);
+    if (pool != NONE) active.poolState(pool).countUse(which, change);
+    return pool;
+  }
+
+  /**
+   * Index of the pool that a port counts for: the first in force that has the address and the port. NONE where none has, as
+   * of ports that were taken when a pool had a larger range.
+   */
+  poolOf(port: u32): u32 {
+    const first: u32 = this.pool;
+    if (first == <u32>None.Short) return NONE;
+    if (active.pool(first).hasPorts(port, port)) return first;
+    const zone = active.pool(first).zone;
+    for (let index = first + 1; index < active.poolCount; index++) {
+      const pool = active.pool(index);
+      if (!pool.hasPorts(port, port) || pool.zone != zone) continue;
+      if (active.hasAddress(pool, this.address)) return index;
     }
+    return NONE;
   }
 
   /** Ports of the bitmap that rest. */
@@ -150,10 +174,13 @@ export class External {
     this.resting += change;
   }
 
-  /** Counts a block that a host has got, or has given back. */
-  countBlock(ports: i32): void {
+  /** Counts a block that a host has got (`change` 1), or has given back (-1); also for the pool, where it has all of it. */
+  countBlock(first: u32, last: u32, change: i32): void {
+    const ports = change * <i32>(last - first + 1);
     this.blockPorts += ports;
-    if (this.pool != None.Short) active.poolState(this.pool).countUse(BLOCKS, ports);
+    if (this.pool != None.Short && active.pool(this.pool).hasPorts(first, last)) {
+      active.poolState(this.pool).countUse(BLOCKS, ports);
+    }
   }
 }
 if (offsetof<External>() > <usize>RecordBytes.ExternalHeader)

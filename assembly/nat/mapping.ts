@@ -294,7 +294,7 @@ export function abandonMapping(index: u32): void {
 
 function end(index: u32, mapping: Mapping, rests: bool): void {
   if (mapping.has(MappingFlag.Indexed)) mappingIndex.remove(mapping.hash, index);
-  if (mapping.which == <u16>None.Short) mapping.externalAddress.countUse(NONE, -1);
+  if (mapping.which == <u16>None.Short) mapping.externalAddress.countUse(-1);
   else if (rests) rest(mapping.external, mapping.which, mapping.port);
   else free(mapping.external, mapping.which, mapping.port);
   if (mapping.host != NONE) {

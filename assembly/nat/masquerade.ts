@@ -70,6 +70,6 @@ function takePortless(conn: Conn, packet: Packet, pool: PoolRecord): u32 {
   if (verdict != CONTINUE) return verdict;
   conn.mapping = makePortless(packet, taken);
   if (conn.mapping != NONE) return CONTINUE;
-  External.at(taken).countUse(NONE, -1);
+  External.at(taken).countUse(-1);
   return Reason.MappingTableFull;
 }

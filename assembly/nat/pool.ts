@@ -121,8 +121,7 @@ export function takeWanted(
   const external = wantedAddress(pool, host, original, address, port);
   if (external == NONE || !mayWant(pool, external, host, original, port)) return false;
   if (!search(external, which, pool, port, port, NONE, reply)) return false;
-  External.at(external).countUse(which, 1);
-  watchPool(External.at(external), which, reply.protocol);
+  watchPool(External.at(external).countPort(which, port, 1), which, reply.protocol);
   if (pool.allocation == <u8>Allocation.Block) takeBlockPort(blockWith(host, external, port));
   taken = external;
   return true;
@@ -153,8 +152,7 @@ export function retakePort(
     if (name != NONE && Block.named(name).used == 0) giveBack(name);
     return false;
   }
-  address.countUse(which, 1);
-  watchPool(address, which, inside.protocol);
+  watchPool(address.countPort(which, port, 1), which, inside.protocol);
   if (name != NONE) takeBlockPort(name);
   return true;
 }
@@ -208,7 +206,7 @@ export function takeAddress(pool: PoolRecord, original: Tuple, reply: Tuple): u3
     const external = externalFrom(pool, first, n);
     reply.destination = External.at(external).address;
     if (forwardedUpTo(external, pool.zone, reply.protocol, 0) != NONE || !isFree(reply)) continue;
-    External.at(external).countUse(NONE, 1);
+    External.at(external).countUse(1);
     taken = external;
     return CONTINUE;
   }
@@ -245,8 +243,7 @@ function takeWithin(
     (wants != NONE && search(external, which, pool, low, high, wants, reply)) ||
     search(external, which, pool, low, high, NONE, reply);
   if (!found) return false;
-  address.countUse(which, 1);
-  watchPool(address, which, reply.protocol);
+  watchPool(address.countPort(which, reply.destinationPort, 1), which, reply.protocol);
   taken = external;
   return true;
 }

@@ -137,7 +137,7 @@ function remapPortless(
   if (forwardedUpTo(external, pool.zone, inside.protocol, 0) != NONE) return Fate.PortTaken;
   remapped = makePortless(inside, external);
   if (remapped == NONE) return Fate.TableFull;
-  External.at(external).countUse(NONE, 1);
+  External.at(external).countUse(1);
   age(saved, elapsed);
   return Fate.Restored;
 }

@@ -103,7 +103,6 @@ export function forgetResting(external: u32): void {
 export function free(index: u32, which: u32, port: u32): void {
   const external = External.at(index);
   external.bitmap(which).give(port);
-  external.countUse(which, -1);
-  watchPool(external, which, protocolOf(which));
+  watchPool(external.countPort(which, port, -1), which, protocolOf(which));
   giveBlockPort(index, port);
 }

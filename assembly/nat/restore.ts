@@ -180,7 +180,7 @@ function restorePort(at: usize, length: u32, elapsed: u32): u32 {
   if (active.pool(pool).allocation == <u8>Allocation.Block) {
     if (!takeBlockOf(at, active.pool(pool), external, port, which)) return Fate.PortTaken;
   } else if (!External.at(external).bitmap(which).set(port)) return Fate.PortTaken;
-  External.at(external).countUse(which, 1);
+  External.at(external).countPort(which, port, 1);
   restSince(external, which, port, arena.now - <u32>rested);
   return Fate.Restored;
 }
@@ -238,7 +238,7 @@ export function finishRestoring(now: u32): void {
     const port: u32 = load<u16>(at, 4);
     const which: u32 = load<u16>(at, 6);
     if (!External.at(external).bitmap(which).set(port)) continue;
-    External.at(external).countUse(which, 1);
+    External.at(external).countPort(which, port, 1);
     restSince(external, which, port, now);
   }
   arena.lostPorts = 0;

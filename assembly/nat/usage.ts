@@ -1,26 +1,66 @@
-/** What of an external address is in use, counted from its bitmaps and blocks (abi: ExternalRowAt). */
+/**
+ * What of external addresses is in use, counted from their bitmaps and blocks (abi: ExternalRowAt), and what of that counts
+ * for which pool.
+ */
 
-import { Allocation, ExternalRowAt } from "../abi";
-import { active } from "../config/configuration";
+import { Allocation, ExternalRowAt, None } from "../abi";
+import { active, pairKey } from "../config/configuration";
 import { PoolRecord } from "../config/records";
 import { arena, EXTERNAL_BITMAPS, EXTERNAL_BLOCKS } from "../memory";
 import { NONE } from "../table/none";
-import { Block, isNobodys } from "./block";
+import { Block, isNobodys, UNIT_SHIFT } from "./block";
 import { External, shareOf } from "./external";
+import { externalAtRest, portAtRest, whichAtRest } from "./rest";
 
-/** Writes the row of the pool's `place`-th address, which is the external address with this index. */
-export function writeUsage(at: usize, pool: PoolRecord, place: u32, index: u32): void {
+/** Writes the rows of so many of the pool's addresses from its `first` on. */
+export function writeUsages(at: usize, pool: PoolRecord, first: u32, rows: u32): void {
+  let asksRest = false;
+  for (let n: u32 = 0; n < rows; n++) {
+    const index = indexOf(pool, first + n);
+    if (writeUsage(at + <usize>n * ExternalRowAt.Bytes, pool, first + n, index)) continue;
+    External.at(index).row = <u16>(n + 1);
+    asksRest = true;
+  }
+  if (!asksRest) return;
+  countResting(at, pool);
+  for (let n: u32 = 0; n < rows; n++) External.at(indexOf(pool, first + n)).row = 0;
+}
+
+function indexOf(pool: PoolRecord, place: u32): u32 {
+  return active.externalByAddress.get(pairKey(pool.zone, active.poolAddress(pool, place)));
+}
+
+/**
+ * Writes the row of the pool's `place`-th address, which is the external address with this index. False where not all that
+ * is taken or rests is in the pool's range: what rests is then left out.
+ */
+function writeUsage(at: usize, pool: PoolRecord, place: u32, index: u32): bool {
   const external = External.at(index);
+  let isWhole = true;
   memory.fill(at, 0, ExternalRowAt.Bytes);
   store<u32>(at, place, ExternalRowAt.Place);
   store<u32>(at, external.address, ExternalRowAt.Address);
   for (let which: u32 = 0; which < EXTERNAL_BITMAPS; which++) {
-    const offset = (<usize>which) << 2;
-    store<u32>(at + offset, takenOf(external, which, pool), ExternalRowAt.TcpTaken);
-    store<u32>(at + offset, external.restingOf(which), ExternalRowAt.TcpResting);
+    const taken = takenOf(external, which, pool);
+    store<u32>(at + ((<usize>which) << 2), taken, ExternalRowAt.TcpTaken);
+    if (external.restingOf(which) != 0 && taken != external.bitmap(which).count) isWhole = false;
   }
-  if (pool.allocation != <u8>Allocation.Block) return;
-  countBlocks(at, pool, index);
+  for (let which: u32 = 0; isWhole && which < EXTERNAL_BITMAPS; which++) {
+    store<u32>(at + ((<usize>which) << 2), external.restingOf(which), ExternalRowAt.TcpResting);
+  }
+  if (pool.allocation == <u8>Allocation.Block) countBlocks(at, pool, index);
+  return isWhole;
+}
+
+/** Counts the pool's ports that rest, of addresses that have a row: looks at all that rest, as many as conns at most. */
+function countResting(at: usize, pool: PoolRecord): void {
+  for (let n: u32 = 0; n < arena.restCount; n++) {
+    const index = externalAtRest(n);
+    const row: u32 = index == <u32>None.Short ? 0 : External.at(index).row;
+    if (row == 0 || !pool.hasPorts(portAtRest(n), portAtRest(n))) continue;
+    const place = at + <usize>(row - 1) * ExternalRowAt.Bytes + ((<usize>whichAtRest(n)) << 2);
+    store<u32>(place, load<u32>(place, ExternalRowAt.TcpResting) + 1, ExternalRowAt.TcpResting);
+  }
 }
 
 /** Ports of the pool's range that are taken. Where several workers share them, others' are taken from the beginning. */
@@ -50,6 +90,37 @@ function sharedFrom(external: External): u32 {
   return pool.overflowLow == 0 ? 65536 : pool.overflowLow;
 }
 
+/** Ports of the bitmap that count for the pool with this index (External.poolOf). */
+export function countedFor(external: External, which: u32, index: u32): u32 {
+  const bitmap = external.bitmap(which);
+  if (bitmap.count == 0) return 0;
+  const pool = active.pool(index);
+  if (index == external.pool) return takenOf(external, which, pool);
+  let counted: u32 = 0;
+  for (let port: u32 = pool.portLow; port <= pool.portHigh; port++) {
+    if (!bitmap.has(port) || external.poolOf(port) != index) continue;
+    // No address of several pools has subscribers' ports.
+    if (arena.workers == 1 || shareOf(external.address, port) == arena.worker) counted++;
+  }
+  return counted;
+}
+
+/** Ports of the address's blocks that are in the pool's range. */
+export function blockPortsFor(external: External, pool: PoolRecord): u32 {
+  if (external.blockPorts == 0) return 0;
+  let ports: u32 = 0;
+  for (let unit: u32 = 0; unit < EXTERNAL_BLOCKS; unit++) {
+    if (changetype<Block>(external.block(unit)).host != NONE && hasUnit(pool, unit)) ports += UNIT;
+  }
+  return ports;
+}
+
+const UNIT: u32 = 1 << UNIT_SHIFT;
+
+function hasUnit(pool: PoolRecord, unit: u32): bool {
+  return pool.hasPorts(unit << UNIT_SHIFT, ((unit + 1) << UNIT_SHIFT) - 1);
+}
+
 function countBlocks(at: usize, pool: PoolRecord, index: u32): void {
   const ports: u32 = pool.blockPorts;
   const end = (<u32>pool.portHigh + 1) / ports;
@@ -60,7 +131,7 @@ function countBlocks(at: usize, pool: PoolRecord, index: u32): void {
   }
   for (let unit: u32 = 0; unit < EXTERNAL_BLOCKS; unit++) {
     const block = Block.of(index, unit);
-    if (block.host != NONE && block.first == <u16>unit) used++;
+    if (block.host != NONE && block.first == <u16>unit && hasUnit(pool, unit)) used++;
   }
   store<u32>(at, used, ExternalRowAt.BlocksUsed);
   store<u32>(at, free, ExternalRowAt.BlocksFree);

@@ -103,8 +103,7 @@ function viewOf(pool: Pool, sum: Sums): PoolAddressView {
   const size = pool.ports.high - pool.ports.low + 1;
   const ports = perProtocol((which) => {
     const taken = sum.taken[which] ?? 0;
-    // What rests may be of a range that the pool had before.
-    const resting = Math.min(taken, sum.resting[which] ?? 0);
+    const resting = sum.resting[which] ?? 0;
     return { used: taken - resting, resting, free: size - taken };
   });
   const address = formatAddress(sum.address);

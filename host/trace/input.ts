@@ -12,7 +12,8 @@ import {
 import { type MacOf, virtualMac } from "../config/mac.js";
 import type { Config, Device } from "../config/model.js";
 import { address, flag, mac, oneOf, text, whole, zoneReference } from "../config/shapes.js";
-import { protocol, type Reader, reading } from "../telemetry/filter.js";
+import { type Reader, reading } from "../telemetry/filter.js";
+import { protocol } from "../telemetry/filtershape.js";
 import { buildFrame, type PacketFields } from "./frame.js";
 import type { TraceInput } from "./tracer.js";
 

@@ -4,7 +4,7 @@ import { ConfigError } from "../../host/config/error.js";
 import type { Device } from "../../host/config/model.js";
 import { checkConfig } from "../../host/config/parse.js";
 import { ImageRefused } from "../../host/datapath.js";
-import { formatConn } from "../../host/telemetry/conn.js";
+import { type ConnView, formatConn } from "../../host/telemetry/conn.js";
 import { keptDevices } from "../../host/workers/share.js";
 import { inherit } from "../harness/conversation.js";
 import { cut } from "../harness/fragments.js";
@@ -418,8 +418,9 @@ class Round {
 
 /** What goes on is what there was, and not twice. */
 function checkRestored(before: Router, after: Router): void {
-  const had = new Set(before.conns().map(formatConn));
-  const has = after.conns().map(formatConn);
+  const nameOf = (conn: ConnView) => `${conn.protocol} ${formatConn(conn)}`;
+  const had = new Set(before.conns().map(nameOf));
+  const has = after.conns().map(nameOf);
   const strange = has.filter((each) => !had.has(each));
   if (strange.length > 0 || new Set(has).size < has.length) {
     throw new Error(`restored: ${strange}; of ${[...had]}`);

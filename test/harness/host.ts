@@ -104,8 +104,14 @@ export class Host {
     return sent;
   }
 
-  udp(destination: Address, sourcePort: number, destinationPort: number, data = "data"): Sent[] {
-    return this.send(destination, udp({ sourcePort, destinationPort, data }));
+  udp(
+    destination: Address,
+    sourcePort: number,
+    destinationPort: number,
+    data = "data",
+    extras: Extras = {},
+  ): Sent[] {
+    return this.send(destination, udp({ sourcePort, destinationPort, data }), extras);
   }
 
   /** A segment whose numbers are those that this host would send now, where `segment` names no others. */

@@ -37,6 +37,7 @@ const CORE = [
 const TCP = ["conformance/tcp"];
 const ICMP = ["conformance/rfc5508", "conformance/icmp"];
 const RESTART = ["unit/datapath/restart"];
+const USE = ["unit/datapath/poolrange", "unit/datapath/tables"];
 const FRAGMENTS = ["conformance/fragments", "conformance/identification"];
 
 export const MUTATIONS: readonly Mutation[] = [
@@ -898,5 +899,35 @@ export const MUTATIONS: readonly Mutation[] = [
     find: "else if (!this.bitmap(which).has(port)) this.bitmap(which).exclude(port, port);",
     replace: "",
     tests: RESTART,
+  },
+
+  // what is used of pools, what hosts have carried
+  {
+    name: "a port counts for the pool whose range has it",
+    file: "nat/external.ts",
+    find: "if (active.pool(first).hasPorts(port, port)) return first;",
+    replace: "return first;",
+    tests: USE,
+  },
+  {
+    name: "what rests outside of a pool's range is not that pool's",
+    file: "nat/usage.ts",
+    find: "if (row == 0 || !pool.hasPorts(portAtRest(n), portAtRest(n))) continue;",
+    replace: "if (row == 0) continue;",
+    tests: USE,
+  },
+  {
+    name: "sums of hosts' traffic that are too old are made again",
+    file: "search.ts",
+    find: "if (kind == <u8>SearchKind.Hosts && <i32>(summed - search.reference) <= 0) return;",
+    replace: "",
+    tests: USE,
+  },
+  {
+    name: "sums end where another search has taken their place",
+    file: "search.ts",
+    find: "if (kind == <u8>SearchKind.Uses || kind == <u8>SearchKind.Lapses) return;",
+    replace: "",
+    tests: USE,
   },
 ];

@@ -5,7 +5,6 @@ import { ConnPhase, SearchKind, SearchSort } from "../../assembly/abi.js";
 import { checkConfig } from "../../host/config/parse.js";
 import { writeCursor } from "../../host/telemetry/cursor.js";
 import {
-  ConnQuerySchema,
   parseConnFilter,
   parseConnQuery,
   parseFlush,
@@ -15,6 +14,7 @@ import {
   parsePoolQuery,
   QueryError,
 } from "../../host/telemetry/filter.js";
+import { ConnQuerySchema } from "../../host/telemetry/filtershape.js";
 import { edge } from "../harness/host.js";
 
 const config = checkConfig(edge());

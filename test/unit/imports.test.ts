@@ -288,8 +288,8 @@ t.test("the release build", async (t) => {
   );
   const data = 11;
   t.notOk(sectionsOf(bytes).includes(data), "no data: all state is in the arena");
-  // What a router with little flash can spare: about 67 kB when packed.
-  t.ok(bytes.length < 212992, `${bytes.length} bytes`);
+  // What a router with little flash can spare: about 70 kB when packed.
+  t.ok(bytes.length < 221184, `${bytes.length} bytes`);
 });
 
 t.test("the trace build", async (t) => {

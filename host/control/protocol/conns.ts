@@ -7,7 +7,7 @@ import {
   FlushSchema,
   HostQuerySchema,
   MappingQuerySchema,
-} from "../../telemetry/filter.js";
+} from "../../telemetry/filtershape.js";
 import { count, flag, listOf, number, pageOf, words, zoneNumber } from "./values.js";
 
 const TupleShape = v.strictObject({

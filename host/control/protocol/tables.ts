@@ -1,7 +1,7 @@
 /** What the configuration names, with what became of it: zones, pools, flows, devices, neighbors. */
 
 import * as v from "valibot";
-import { PageQuerySchema, PoolQuerySchema } from "../../telemetry/filter.js";
+import { PageQuerySchema, PoolQuerySchema } from "../../telemetry/filtershape.js";
 import {
   count,
   flag,

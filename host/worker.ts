@@ -130,15 +130,15 @@ class Forwarding {
     this.begin(first);
   }
 
-  /** Opens its interfaces behind those before it, and lets the next one do so, be it that this one cannot. */
+  /**
+   * Opens its interfaces behind those before it, and lets the next one do so. Where it cannot, the others hear from the
+   * main thread that nobody need: what they would find wrong would only follow from that.
+   */
   private begin(first: ConfigurationOrder): void {
     this.board.awaitTurn(this.worker);
-    try {
-      for (const _ of this.prepare(first));
-      this.commit();
-    } finally {
-      this.board.passTurn();
-    }
+    for (const _ of this.prepare(first));
+    this.commit();
+    this.board.passTurn();
   }
 
   private makeHandOff(workers: number): HandOff {

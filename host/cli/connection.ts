@@ -4,6 +4,7 @@ import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { Client, ClientLimit, type ClientTarget } from "../control/client.js";
 import { DEFAULT_SOCKET } from "../control/protocol/names.js";
 import { type Fault, RpcCode, RpcError } from "../control/protocol/rpc.js";
+import { distrustOfFolder } from "../control/socketfolder.js";
 import { messageOf } from "../errortext.js";
 import { idOfToken } from "../state/secret.js";
 import { Exit, log, Told, UsageError } from "./command.js";
@@ -127,6 +128,7 @@ export async function withRouter(
   act: (reach: Reach) => Promise<Exit> | Exit,
 ): Promise<Exit> {
   const target = targetOf(values, words);
+  checkFolder(values);
   const clients: Client[] = [];
   const again = async () => {
     const client = await Client.connect(target);
@@ -243,6 +245,13 @@ function timesOf(timeout: string | undefined): Pick<ClientTarget, "answerMs" | "
   if (timeout === undefined) return {};
   const ms = 1000 * wholeNumber("--timeout", timeout, 1, 3600);
   return { answerMs: ms, connectMs: ms };
+}
+
+/** The default socket counts only where nobody but root and the caller can have put it there. */
+function checkFolder({ socket, url }: ConnectionValues): void {
+  const why = socket === undefined && url === undefined ? distrustOfFolder() : undefined;
+  if (why === undefined) return;
+  throw new Error(`${why}; if it is the right one all the same, --socket ${DEFAULT_SOCKET}`);
 }
 
 function readUrl(text: string): URL {

@@ -5,8 +5,9 @@
  * capabilities(7), prctl(2); linux/capability.h, linux/prctl.h.
  */
 
-import { chownSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { chownSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { UsageError } from "./command.js";
 
 /** What an interface of any driver needs (docs/config.md). */
@@ -44,23 +45,25 @@ interface Calls {
 /**
  * Returns where the process is that user's already, and begins it anew where it is root's.
  * @param needed  folders that the user must be able to write to: made where they are not there
- * @param wanted  folders that are made for the user where that can be done
+ * @param prepare  what root does for the user before
  * @throws UsageError for an unknown user, when it is neither, or when a needed folder is somebody else's
  */
-export function becomeUser(
+export async function becomeUser(
   name: string,
   needed: readonly string[],
-  wanted: readonly string[],
-): void {
+  prepare: (user: User) => Promise<void>,
+): Promise<void> {
   const user = userOf(name);
   const now = process.geteuid?.();
   if (now === user.uid) return;
   if (now !== 0) throw new UsageError(`--user: to become ${name} it has to be started as root`);
   for (const folder of needed) {
     if (give(folder, user)) continue;
-    throw new UsageError(`--user: ${folder} is not ${name}'s; chown -R ${name} ${folder}`);
+    throw new UsageError(
+      `--user: ${folder} is not ${name}'s, or something in it; chown -R ${name} ${folder}`,
+    );
   }
-  for (const folder of wanted) give(folder, user);
+  await prepare(user);
   const calls = load();
   const must = (what: string, result: number) => {
     if (result < 0) throw new Error(`--user: ${what}: errno ${calls.errno()}`);
@@ -114,10 +117,12 @@ function userOf(name: string): User {
   throw new UsageError(`--user: there is no user '${name}'`);
 }
 
-/** Whether it is the user's, now or already. */
+/** Whether it is the user's with all that is in it, now or already. */
 function give(folder: string, { uid, gid }: User): boolean {
-  const found = statSync(folder, { throwIfNoEntry: false });
-  if (found !== undefined) return found.uid === uid;
+  if (statSync(folder, { throwIfNoEntry: false }) !== undefined) {
+    const inside = readdirSync(folder, { recursive: true, encoding: "utf8" });
+    return ["", ...inside].every((name) => lstatSync(join(folder, name)).uid === uid);
+  }
   mkdirSync(folder, { mode: 0o700 });
   chownSync(folder, uid, gid);
   return true;

@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
+import { resolve } from "node:path";
 import { EventClass, EventKind } from "../../assembly/abi.js";
 import { Control } from "../control/control.js";
 import { Logbook } from "../control/logbook.js";
-import { SOCKET_FOLDER } from "../control/protocol/names.js";
 import { Router, type Source } from "../control/router.js";
 import { Snapshots } from "../control/snapshots.js";
+import { prepareFor } from "../control/socketfolder.js";
 import { messageOf } from "../errortext.js";
 import type { Forwarder } from "../forwarder.js";
 import type { Now } from "../state/deadline.js";
@@ -23,6 +24,7 @@ import type { RUN_OPTIONS } from "./runverb.js";
 import { type ControlValues, serveOptions } from "./serveoptions.js";
 
 const STATS_MS = 1000;
+const SNAPSHOT_SECONDS = "30";
 
 /** What `crosszone run` does; see runverb.ts for what it takes. */
 export async function forward({ values, args }: Given<typeof RUN_OPTIONS>): Promise<Exit> {
@@ -30,13 +32,14 @@ export async function forward({ values, args }: Given<typeof RUN_OPTIONS>): Prom
   if (path === undefined && values.state === undefined) {
     throw new UsageError("CONFIG is missing, and so is --state DIR");
   }
+  if (values.snapshot !== undefined && values.state === undefined) {
+    throw new UsageError("--snapshot: --state DIR is missing, in which conns are kept");
+  }
   if (values.user !== undefined) {
     const { user, state, socket } = values;
-    becomeUser(
-      user,
-      state === undefined ? [] : [state],
-      socket === undefined ? [SOCKET_FOLDER] : [],
-    );
+    await becomeUser(user, state === undefined ? [] : [state], async (them) => {
+      if (socket === undefined) await prepareFor(them);
+    });
   }
   // A signal that nobody listens to ends the process: the handlers stand before there is anything to ask.
   let running: Promise<Running>;
@@ -65,7 +68,8 @@ interface Running {
 
 interface Values extends ControlValues {
   readonly state?: string | undefined;
-  readonly snapshot: string;
+  readonly user?: string | undefined;
+  readonly snapshot?: string | undefined;
   readonly replace: boolean;
   readonly "trust-loopback": boolean;
 }
@@ -76,7 +80,6 @@ function clock(): Now {
 
 async function start(path: string | undefined, values: Values, logbook: Logbook): Promise<Running> {
   const tokens = values.state === undefined ? undefined : Tokens.open(values.state);
-  const serve = serveOptions(values, tokens);
   const directory =
     values.state === undefined
       ? StateDirectory.hold("/", volatileDisk())
@@ -88,6 +91,7 @@ async function start(path: string | undefined, values: Values, logbook: Logbook)
     },
   };
   try {
+    const serve = await serveOptions(values, tokens);
     const store = Store.open(directory, clock());
     for (const notice of store.notices) logbook.notice(notice);
     const first = firstSource(path, values.replace, store, logbook);
@@ -102,7 +106,7 @@ async function start(path: string | undefined, values: Values, logbook: Logbook)
         tokens,
         version: packageVersion(),
         startedAt: performance.timeOrigin,
-        isKept: values.state !== undefined,
+        files: { config: absolute(path), state: absolute(values.state) },
         trustsLoopback: values["trust-loopback"],
         clock,
         serve,
@@ -121,10 +125,15 @@ async function start(path: string | undefined, values: Values, logbook: Logbook)
   }
 }
 
+/** Whoever asks may be in another folder. */
+function absolute(path: string | undefined): string | undefined {
+  return path === undefined || path === "-" ? path : resolve(path);
+}
+
 /** What is kept in the state directory, where there is one, of conns. */
 function snapshotsIn(
   { folder }: StateDirectory,
-  { state, snapshot }: Values,
+  { state, snapshot = SNAPSHOT_SECONDS }: Values,
   logbook: Logbook,
 ): Snapshots | undefined {
   if (!/^\d{1,6}$/.test(snapshot)) {
@@ -214,14 +223,14 @@ function printStats(forwarder: Forwarder): NodeJS.Timeout {
 }
 
 function statsLine(before: Counters, now: Counters): string {
-  const total = (counters: Counters, key: "rxPackets" | "txPackets" | "rxDropped") =>
+  const total = (counters: Counters, key: "rxPackets" | "txPackets" | "dropped") =>
     Object.values(counters.devices).reduce((sum, device) => sum + device[key], 0);
-  const rate = (key: "rxPackets" | "txPackets" | "rxDropped") =>
+  const rate = (key: "rxPackets" | "txPackets" | "dropped") =>
     Math.max(0, total(now, key) - total(before, key));
   const conns = Object.values(now.zones).reduce((sum, zone) => sum + zone.conns, 0);
   return (
     `${new Date().toISOString()} received ${rate("rxPackets")}/s sent ${rate("txPackets")}/s ` +
-    `dropped ${rate("rxDropped")}/s conns ${conns}` +
+    `dropped ${rate("dropped")}/s conns ${conns}` +
     reasonsLine(before, now) +
     linksLine(before, now)
   );

@@ -24,7 +24,7 @@ export const CONTROL_OPTIONS = {
     names: "file",
     help:
       `the unix socket for tools on this machine; "none" for none. If not given ${DEFAULT_SOCKET}, where that can be ` +
-      "made",
+      "made; with --user that must be. It does not start where another router answers",
     group,
   },
   "trust-loopback": {
@@ -38,7 +38,7 @@ export const CONTROL_OPTIONS = {
     type: "string",
     value: "FILE",
     names: "file",
-    help: "serve TLS by TCP, with this certificate in PEM",
+    help: "serve TLS by TCP, with this certificate in PEM; it and the key are read at the start, by --user's user",
     group,
   },
   "tls-key": { type: "string", value: "FILE", names: "file", help: "and its key", group },
@@ -84,14 +84,15 @@ export const RUN_OPTIONS = {
   snapshot: {
     type: "string",
     value: "SECONDS",
-    default: "30",
-    help: "keep conns in DIR so often, and not only when it stops; 0 for never",
+    help: "keep conns in DIR so often, and not only when it stops; 0 for never, 30 if not given",
   },
   stats: { type: "boolean", help: "print a line of counters every second" },
   user: {
     type: "string",
     value: "NAME",
-    help: "become this user, who owns DIR and can read CONFIG, and keep no more rights than interfaces need",
+    help:
+      "become this user, who owns DIR, can read CONFIG and TLS files and write log files, and keep no more rights than " +
+      "interfaces need",
   },
   log: {
     type: "string",

@@ -1,31 +1,41 @@
 /** The options of `crosszone run` that say where the control plane listens, and whom it lets in. */
 
-import { mkdirSync } from "node:fs";
-import { DEFAULT_SOCKET, SOCKET_FOLDER } from "../control/protocol/names.js";
 import { DEFAULT_LISTEN, type Listen, type ServeOptions } from "../control/server.js";
+import { refuseAnswered, socketPath } from "../control/socketfolder.js";
+import { checkTls } from "../control/tls.js";
 import type { Tokens } from "../state/tokens.js";
 import { UsageError } from "./command.js";
-import type { Values } from "./definition.js";
+import type { Values as ValuesOf } from "./definition.js";
 import type { CONTROL_OPTIONS } from "./runverb.js";
 
-export type ControlValues = Values<typeof CONTROL_OPTIONS>;
+export type ControlValues = ValuesOf<typeof CONTROL_OPTIONS>;
 
-export function serveOptions(
-  values: ControlValues,
+interface Values extends ControlValues {
+  readonly user?: string | undefined;
+}
+
+/** @throws where the default socket's folder is not to be trusted */
+export async function serveOptions(
+  values: Values,
   tokens: Tokens | undefined,
-): Omit<ServeOptions, "onNotice"> {
+): Promise<Omit<ServeOptions, "onNotice">> {
   const { listen, socket, host, origin } = values;
   const tls = tlsOf(values);
+  // Before anything is opened and conns are restored, which takes its time.
+  if (tls !== undefined) checkTls(tls);
   const hasAccessControl =
     tls?.clientCa !== undefined || (tokens !== undefined && tokens.list().length > 0);
-  if (socket === undefined) makeSocketFolder();
+  const sockets = socket === "none" ? [] : [{ path: socket ?? (await socketPath()) }];
+  for (const { path } of sockets) await refuseAnswered(path);
+  // As another user it can neither make it later nor be told anything without.
+  const isSocketWanted = socket !== undefined || values.user !== undefined;
   const wanted = [
     ...listen.filter((each) => each !== "none").map(listenOf),
-    ...(socket === undefined || socket === "none" ? [] : [{ path: socket }]),
+    ...(isSocketWanted ? sockets : []),
   ];
   const optional = [
     ...(listen.length === 0 ? [DEFAULT_LISTEN] : []),
-    ...(socket === undefined ? [{ path: DEFAULT_SOCKET }] : []),
+    ...(isSocketWanted ? [] : sockets),
   ];
   return {
     listen: wanted,
@@ -35,14 +45,6 @@ export function serveOptions(
     origins: origin,
     hasAccessControl,
   };
-}
-
-function makeSocketFolder(): void {
-  try {
-    mkdirSync(SOCKET_FOLDER, { mode: 0o755 });
-  } catch {
-    // It is there, or listening in it fails and says why.
-  }
 }
 
 function tlsOf(values: ControlValues): ServeOptions["tls"] {

@@ -12,7 +12,7 @@ import { Bucket } from "./admission.js";
 import { Pages } from "./http.js";
 import type { Logbook } from "./logbook.js";
 import { configMethods } from "./methods/config.js";
-import type { Handlers, House, Sample } from "./methods/handlers.js";
+import type { Files, Handlers, House, Sample } from "./methods/handlers.js";
 import { listenText, statusMethods, tableName } from "./methods/status.js";
 import { tableMethods } from "./methods/tables.js";
 import type { Router } from "./router.js";
@@ -49,7 +49,7 @@ export interface ControlOptions {
   readonly version: string;
   /** Milliseconds since 1970 at which the process began. */
   readonly startedAt: number;
-  readonly isKept: boolean;
+  readonly files: Files;
   /** Everybody on this machine may change everything, as long as there is no token. */
   readonly trustsLoopback?: boolean;
   readonly clock: () => Now;
@@ -61,7 +61,7 @@ export class Control implements House {
   readonly startedAt: number;
   readonly router: Router;
   readonly logbook: Logbook;
-  readonly isKept: boolean;
+  readonly files: Files;
   readonly clock: () => Now;
   private readonly sessions = new Set<Session>();
   private readonly access: Access;
@@ -83,7 +83,7 @@ export class Control implements House {
     this.logbook = logbook;
     this.version = options.version;
     this.startedAt = options.startedAt;
-    this.isKept = options.isKept;
+    this.files = options.files;
     this.clock = options.clock;
     this.refusals = new Bucket(REFUSALS_A_SECOND, REFUSALS_AT_ONCE, options.clock().monotonicMs);
     this.access = new Access(
@@ -184,14 +184,11 @@ export class Control implements House {
 
   private async takeSample(): Promise<Sample> {
     const { counters, tables, work } = await this.router.forwarder.readings();
-    const devices = Object.entries(counters.devices).map(([name, { rxDropped, ...traffic }]) => {
-      return [name, { ...traffic, dropped: rxDropped }] as const;
-    });
     return {
       time: this.clock().wallMs,
       revision: this.router.revision.number,
       reasons: counters.reasons,
-      devices: Object.fromEntries(devices),
+      devices: counters.devices,
       zones: counters.zones,
       tables: Object.fromEntries(tables.map((use, table) => [tableName(table), use])),
       busyMs: work.map(({ busyMs }) => busyMs),

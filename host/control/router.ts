@@ -5,6 +5,7 @@
  */
 
 import { EventEmitter } from "node:events";
+import { ConfigError } from "../config/error.js";
 import type { Config } from "../config/model.js";
 import { parseConfig } from "../config/parse.js";
 import { messageOf } from "../errortext.js";
@@ -19,6 +20,7 @@ import { Busy } from "../tables.js";
 import type { EventView } from "../telemetry/event.js";
 import { EventLog } from "../telemetry/eventlog.js";
 import { NoAnswer } from "../workers/handle.js";
+import { problemsOfInterfaces } from "./interfaces.js";
 import type { Logbook } from "./logbook.js";
 import type { Snapshots } from "./snapshots.js";
 
@@ -156,8 +158,10 @@ export class Router extends EventEmitter<Events> {
     return this.store.diff(from, to);
   }
 
-  /** What becomes of the conns when a configuration is switched to. @throws SwitchError */
+  /** What becomes of the conns when a configuration is switched to. @throws ConfigError, SwitchError */
   async examineConfig(config: Config): Promise<Examination> {
+    const problems = problemsOfInterfaces(config, this.config);
+    if (problems.length > 0) throw new ConfigError(problems, "config");
     return await this.attempt(() => this.forwarder.examine(config));
   }
 

@@ -33,7 +33,10 @@ export type Listen = { readonly host: string; readonly port: number } | { readon
 export interface ServeOptions {
   /** Default: DEFAULT_LISTEN. */
   readonly listen?: readonly Listen[];
-  /** Listened on besides where that works; a notice says where it does not. Default: nothing. */
+  /**
+   * Listened on besides where that works; a notice says where it does not, but for a path at which somebody else answers.
+   * Default: nothing.
+   */
   readonly optional?: readonly Listen[];
   /** For TCP; a unix socket is plain. */
   readonly tls?: TlsFiles | undefined;
@@ -172,17 +175,18 @@ export async function serve(options: ServeOptions, handlers: Handlers): Promise<
   };
   try {
     for (const at of wanted) listening.push(await open(transport, at, tls, files));
+    for (const at of optional) {
+      try {
+        listening.push(await open(transport, at, tls, files));
+      } catch (error) {
+        if (isOthers(at, error)) throw error;
+        onNotice(`control: ${messageOf(error)}; not listening there`);
+      }
+    }
   } catch (error) {
     transport.stopAccepting();
     await end();
     throw error;
-  }
-  for (const at of optional) {
-    try {
-      listening.push(await open(transport, at, tls, files));
-    } catch (error) {
-      onNotice(`control: ${messageOf(error)}; not listening there`);
-    }
   }
   let closing: Promise<void> | undefined;
   const close = async () => {
@@ -201,6 +205,11 @@ export async function serve(options: ServeOptions, handlers: Handlers): Promise<
       return closing;
     },
   };
+}
+
+/** Whoever looks for this router by the socket's path would find the other one. */
+function isOthers(at: Listen, error: unknown): boolean {
+  return "path" in at && error instanceof ListenError && error.code === "EADDRINUSE";
 }
 
 /** In one spelling; throws where nobody may listen. */

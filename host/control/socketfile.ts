@@ -94,6 +94,11 @@ async function clear(path: string): Promise<void> {
   rmSync(path, { force: true });
 }
 
+/** Whether somebody listens there. */
+export async function isAnswered(path: string): Promise<boolean> {
+  return (await knock(path)) === undefined;
+}
+
 /** The system's error, or undefined where somebody answers. */
 function knock(path: string): Promise<string | undefined> {
   return new Promise((resolve) => {

@@ -19,12 +19,17 @@ export interface TlsTexts {
   readonly ca: Buffer | undefined;
 }
 
+function reasons(): Readonly<Record<string, string>> {
+  const who = process.geteuid?.() ?? "of the router";
+  return { ENOENT: "the file does not exist", EACCES: `user ${who} cannot read it (EACCES)` };
+}
+
 function read(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    const why = code === "ENOENT" ? "the file does not exist" : message;
+    const why = code === undefined ? message : (reasons()[code] ?? message);
     throw new ListenError(path, `TLS: ${why}`, code);
   }
 }

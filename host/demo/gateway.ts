@@ -24,7 +24,7 @@ export class Gateway {
   /** Resolves when it forwards. */
   static async start(at: Namespace, config: object): Promise<Gateway> {
     const file = new NamelessFile(JSON.stringify(config));
-    const child = at.spawn(process.execPath, [MAIN, "run", file.path]);
+    const child = at.spawn(process.execPath, [MAIN, "run", file.path, "--socket", "none"]);
     const gateway = new Gateway(child, file);
     await child.line("stderr", /^crosszone: running/);
     return gateway;

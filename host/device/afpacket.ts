@@ -17,6 +17,8 @@
  * Where several workers have the interface, each has a socket of its own, and all are one fanout group (fanout.ts),
  * which they join in turn, also when an interface returns.
  *
+ * An interface that is open is claimed (claim.ts), by the first of the workers for all of them.
+ *
  * Other MACs than before need no other socket: `widen` lets in what is for either, `narrow` what is for the new ones.
  *
  * Not supported: interfaces other than Ethernet; receive timestamps.
@@ -24,6 +26,7 @@
 
 import { DescriptorFlag } from "../../assembly/abi.js";
 import { messageOf } from "../errortext.js";
+import { Claim } from "./claim.js";
 import type { InputBatch, Interface, LinkCounters, LinkEvent, Offload, Window } from "./device.js";
 import type { Member, Sharing } from "./fanout.js";
 import { buildFilter, FILTER_MACS_MAX } from "./filter.js";
@@ -105,6 +108,8 @@ class Afpacket implements Interface {
 
   private readonly who: string;
   private readonly link: Link;
+  /** Undefined where another worker has it. */
+  private readonly claim: Claim | undefined;
   private readonly layout: Layout;
   private readonly words: Int32Array;
   private readonly halves: Uint16Array;
@@ -127,6 +132,7 @@ class Afpacket implements Interface {
     this.name = name;
     this.who = `afpacket ${name}`;
     this.link = new Link("afpacket", name);
+    this.claim = options.member?.isFirst === false ? undefined : new Claim(this.who);
     this.macs = options.macs;
     try {
       this.layout = layOutFor(this.link, options, window.at);
@@ -223,6 +229,7 @@ class Afpacket implements Interface {
     }
     this.counters.rxMissed += readDrops(this.fd, this.who);
     this.flush();
+    this.renewClaim();
     const up = this.link.operational();
     if (up === this.up) return undefined;
     this.up = up;
@@ -310,15 +317,18 @@ class Afpacket implements Interface {
     if (member?.isNext(index) === false)
       throw new Error(`${this.who}: changed while it was opened`);
     const options = { macs: this.macs, member };
-    this.fd = openSocket(this.who, this.layout, options);
+    this.claim?.take(index);
     this.index = index;
     try {
+      this.fd = openSocket(this.who, this.layout, options);
       mapRings(this.who, memory, receiveAt, ringBytes, this.fd);
       [this.received, this.transmit] = this.makeRings();
       startReceiving(this.fd, this.who, index, options);
       this.join(this.macs);
     } catch (error) {
       this.shut();
+      // Also where there was no socket to shut yet.
+      this.claim?.give();
       throw error;
     }
     member?.settle(index);
@@ -357,6 +367,7 @@ class Afpacket implements Interface {
       libc().close(this.fd);
       this.fd = -1;
       this.fds = [];
+      this.claim?.give();
     }
   }
 
@@ -367,6 +378,16 @@ class Afpacket implements Interface {
       new ReceiveRing(buffer, receiveAt, receiveSlots, slotBytes),
       new TransmitRing(buffer, transmitAt, transmitSlots, slotBytes),
     ];
+  }
+
+  /** Another device of this process had it, which a reload has closed since. */
+  private renewClaim(): void {
+    if (this.claim?.isBorrowed !== true) return;
+    try {
+      this.claim.take(this.index);
+    } catch (error) {
+      this.warn(messageOf(error));
+    }
   }
 
   private calm(): void {

@@ -60,6 +60,11 @@ export class Member {
     this.program = sharing.program;
   }
 
+  /** Whether what all workers need once is this one's to hold. */
+  get isFirst(): boolean {
+    return this.worker === 0;
+  }
+
   /** Whether it is this worker's turn to join on an interface. */
   isNext(index: number): boolean {
     if (this.worker === 0) return true;

@@ -17,6 +17,8 @@ export interface Libc {
   setsockopt(fd: number, level: number, name: number, value: Pointer, bytes: number): number;
   getsockopt(fd: number, level: number, name: number, value: Pointer, bytes: Pointer): number;
   bind(fd: number, address: Pointer, bytes: number): number;
+  listen(fd: number, backlog: number): number;
+  connect(fd: number, address: Pointer, bytes: number): number;
   getsockname(fd: number, address: Pointer, bytes: Pointer): number;
   sendto(
     fd: number,
@@ -70,6 +72,7 @@ export enum Errno {
   Again = 11,
   Busy = 16,
   Nodev = 19,
+  AddressInUse = 98,
   Netdown = 100,
   Nobufs = 105,
 }
@@ -133,6 +136,8 @@ function load(): Library {
       ),
       getsockopt: c.func("int getsockopt(int fd, int level, int name, void *value, void *bytes)"),
       bind: c.func("int bind(int fd, void *address, uint32_t bytes)"),
+      listen: c.func("int listen(int fd, int backlog)"),
+      connect: c.func("int connect(int fd, void *address, uint32_t bytes)"),
       getsockname: c.func("int getsockname(int fd, void *address, void *bytes)"),
       sendto: c.func(
         "intptr_t sendto(int fd, void *buffer, size_t bytes, int flags, void *address, uint32_t size)",

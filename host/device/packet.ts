@@ -6,8 +6,10 @@
 
 /** asm-generic/socket.h, linux/socket.h, linux/net.h */
 export enum Socket {
+  FamilyUnix = 1,
   FamilyInet = 2,
   FamilyPacket = 17,
+  Stream = 1,
   Datagram = 2,
   Raw = 3,
   CloseOnExec = 0o2000000,
@@ -15,6 +17,7 @@ export enum Socket {
   LevelSocket = 1,
   LevelPacket = 263,
   Error = 4,
+  PeerCredentials = 17,
   AttachFilter = 26,
   SendBufferForce = 32,
   ReceiveBufferForce = 33,

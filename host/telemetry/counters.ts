@@ -14,7 +14,7 @@ export interface Traffic {
 }
 
 export interface DeviceCounters extends Traffic {
-  readonly rxDropped: number;
+  readonly dropped: number;
 }
 
 export interface ZoneCounters extends Traffic {
@@ -91,7 +91,7 @@ function readReasons(counts: readonly bigint[]): Record<string, number> {
 }
 
 function readDevice(row: readonly bigint[]): DeviceCounters {
-  return { ...readTraffic(row), rxDropped: field(row, DeviceCounterAt.RxDropped) };
+  return { ...readTraffic(row), dropped: field(row, DeviceCounterAt.RxDropped) };
 }
 
 /** Devices and zones begin with the same four counters. */

@@ -99,7 +99,7 @@ class Metrics {
       "receive_dropped_frames_total",
       "Received and dropped.",
       devices,
-      (device) => device.rxDropped,
+      (device) => device.dropped,
     );
   }
 

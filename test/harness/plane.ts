@@ -130,7 +130,7 @@ export class Plane {
       tokens: this.tokens,
       version: "0.0.0",
       startedAt: performance.timeOrigin,
-      isKept: directory !== "",
+      files: { state: directory === "" ? undefined : directory },
       trustsLoopback: options.trustsLoopback ?? true,
       clock,
       serve: {

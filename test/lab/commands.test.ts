@@ -200,7 +200,7 @@ async function lookAndChange(t: Test, site: Site, way: readonly string[]): Promi
   await events.line("stdout", /^\[DESTROY\] udp +17 src=10\.1\.0\.3 .* dport=10 zone-orig=10 src=/);
   const told = events.stdout.toString();
   t.match(told, /^ {4}\[NEW\] tcp +6 src=10\.1\.0\.3 .*\[UNREPLIED\] .*zone-reply=20$/m);
-  t.match(told, /^ \[ROUTER\] control: 1 conns were ended by /m);
+  t.match(told, /^ \[ROUTER\] control: conns ended by .*: 1, /m);
   t.match(told, /^\[MAPPINGS\] mapping-created udp /m);
   for (const child of [events, json]) {
     t.equal(await child.stop("SIGINT"), 0, "an end as asked for");
@@ -255,7 +255,7 @@ async function looking(t: Test, { said, crosszone, way }: Way): Promise<void> {
 
   t.match(
     await said("stats"),
-    /^crosszone .*, up .*\nconns 4 of 4096.*\n\nREASON +FRAMES\nForwarded +\d+/,
+    /^crosszone .*, up .*\nprocess \d+ on .*, state .*\nconns 4 of 4096.*\n\nREASON +FRAMES\nForwarded +\d+/,
   );
   t.match(await said("stats", "--explain"), /Forwarded .*\n {2}Sent on: .*\n {2}To do: Nothing/);
   t.match(await said("stats", "--interval", "1", "--times", "1"), / 1 s, conns 4/);

@@ -88,5 +88,23 @@ t.test("the rights that are left", { skip: skipReason("ping") }, async (t) => {
   await roots.stop("SIGTERM", 45_000);
   const others = ["--state", root, "--user", USER];
   const refused = await router.run(process.execPath, [MAIN, "run", config, ...others]);
-  t.match(refused, { status: 2, stderr: /root is not nobody's; chown -R nobody/ });
+  t.match(refused, { status: 2, stderr: /root is not nobody's, or .*chown -R nobody/ });
+
+  // Something in it that root has made since.
+  writeFileSync(join(state, "later"), "");
+  const mixed = await router.run(process.execPath, [MAIN, "run", config, ...options, USER]);
+  t.match(mixed, { status: 2, stderr: /state is not nobody's, or .*chown -R nobody/ });
+  rmSync(join(state, "later"));
+
+  // What that user cannot read is told before interfaces are opened.
+  const key = join(folder, "srv.key");
+  writeFileSync(key, "", { mode: 0o600 });
+  const nowhere = join(folder, "nowhere.json");
+  const [device] = devices;
+  const elsewhere = { ...rest, devices: [{ ...device, interface: "nowhere" }] };
+  writeFileSync(nowhere, JSON.stringify(elsewhere));
+  const tls = ["--tls-cert", config, "--tls-key", key];
+  const locked = ["-u", "NODE_OPTIONS", process.execPath, MAIN, "run", nowhere, "--user", USER];
+  const closed = await router.run("env", [...locked, "--socket", "none", ...tls]);
+  t.match(closed, { status: 1, stderr: new RegExp(`srv.key: TLS: user ${uid} cannot read it`) });
 });

@@ -67,12 +67,21 @@ async function build(): Promise<Site> {
   return { lab, router, tenant, server, config: join(folder, "config.json") };
 }
 
+/** The default socket is another's, perhaps. */
+const NOWHERE = ["--socket", "none"];
+
 function write(site: Site, config: object | string): void {
   writeFileSync(site.config, typeof config === "string" ? config : JSON.stringify(config));
 }
 
 async function run(site: Site, ...options: string[]): Promise<Child> {
-  const child = site.router.spawn(process.execPath, [MAIN, "run", site.config, ...options]);
+  const child = site.router.spawn(process.execPath, [
+    MAIN,
+    "run",
+    site.config,
+    ...NOWHERE,
+    ...options,
+  ]);
   await child.line("stderr", /^crosszone: running/);
   return child;
 }
@@ -80,7 +89,7 @@ async function run(site: Site, ...options: string[]): Promise<Child> {
 /** Started, and so far as `is` says; whether it forwards already is not known. */
 async function starting(site: Site, is: (pid: number) => boolean): Promise<Child> {
   // What tap loads into every child by this variable catches signals, too.
-  const command = ["-u", "NODE_OPTIONS", process.execPath, MAIN, "run", site.config];
+  const command = ["-u", "NODE_OPTIONS", process.execPath, MAIN, "run", site.config, ...NOWHERE];
   const child = site.router.spawn("env", command);
   for (let i = 0; i < 5000; i++) {
     if (is(child.pid)) return child;
@@ -258,7 +267,7 @@ t.test("crosszone run", { skip }, async (t) => {
 
   await t.test("who reads no statistics any more does not end the forwarding", async (t) => {
     write(site, configuration("10.3.0.1"));
-    const script = `{ sh -c 'echo $PPID >&2'; exec "$0" "$1" run "$2" --stats; } | head -1`;
+    const script = `{ sh -c 'echo $PPID >&2'; exec "$0" "$1" run "$2" --socket none --stats; } | head -1`;
     const child = site.router.spawn("sh", ["-c", script, process.execPath, MAIN, site.config]);
     const pid = Number(await child.line("stderr", /^\d+$/));
     await child.line("stdout", / conns 0/);
@@ -299,11 +308,11 @@ t.test("crosszone run", { skip }, async (t) => {
     const missing = configuration("10.3.0.1");
     (missing.devices[0] as { interface: string }).interface = "gone";
     write(site, missing);
-    const failed = await site.router.run(process.execPath, [MAIN, "run", site.config]);
+    const failed = await site.router.run(process.execPath, [MAIN, "run", site.config, ...NOWHERE]);
     t.equal(failed.status, 1);
     t.match(failed.stderr, /afpacket gone: no such interface/);
     write(site, "{");
-    const refused = await site.router.run(process.execPath, [MAIN, "run", site.config]);
+    const refused = await site.router.run(process.execPath, [MAIN, "run", site.config, ...NOWHERE]);
     t.equal(refused.status, 2);
     t.equal(refused.stdout, "", "nothing on stdout");
   });

@@ -87,7 +87,7 @@ function configuration(telemetry: object) {
 async function run(site: Site, telemetry: object): Promise<Child> {
   const path = join(site.folder, "config.json");
   writeFileSync(path, JSON.stringify(configuration(telemetry)));
-  const child = site.router.spawn(process.execPath, [MAIN, "run", path]);
+  const child = site.router.spawn(process.execPath, [MAIN, "run", path, "--socket", "none"]);
   await child.line("stderr", /^crosszone: running/);
   return child;
 }

@@ -48,6 +48,12 @@ t.test("what conntrack calls it: the version, and commands that are options ther
   t.same([status, stderr], [2, "crosszone: unknown command '-L'; say crosszone list\n"]);
 });
 
+t.test("run --snapshot without --state keeps nothing: exit 2", async (t) => {
+  const { status, stderr } = crosszone("run", "edge.json", "--snapshot", "5");
+  t.equal(status, 2);
+  t.match(stderr, /--snapshot: --state DIR is missing/);
+});
+
 t.test("a reader that has seen enough is no failure", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "crosszone-cli-"));
   t.teardown(() => rmSync(folder, { recursive: true }));

@@ -160,8 +160,8 @@ const apply = askingVerb({
   summary: "put a configuration in force",
   text:
     "Says what changes and which conns end, asks, and puts the configuration in force between two batches of frames: no " +
-    "packet is lost. If anything else was put in force meanwhile, it is refused. Where there is no terminal to ask on, it " +
-    "does nothing without --yes or --confirm.",
+    "packet is lost. If anything else was put in force meanwhile, it is refused. Conns that end stay ended, also when it is " +
+    "rolled back. Where there is no terminal to ask on, it does nothing without --yes or --confirm.",
   args: [CONFIG_ARGUMENT],
   options: CHANGE_OPTIONS,
   parameters: PARAMETERS,

@@ -22,7 +22,7 @@ const list = askingVerb({
   summary: "print all flows in the order they are asked, with their counters",
   text:
     "Prints all flows in the order in which they are asked, those made of nat and forwards included: what they spoke for " +
-    "(the first packet of a conn, and packets without one), and where in the configuration they come from.",
+    "(every packet of a conn in the direction that it decided, and packets without one), and where in the configuration they come from.",
   options: JSON_OPTION,
   examples: ["flow list"],
 

@@ -82,7 +82,7 @@ export const devices = command(
           device.mtu,
           device.rxPackets,
           device.txPackets,
-          device.rxDropped,
+          device.dropped,
         ]),
       );
       const carrying = tableText(

@@ -127,9 +127,20 @@ function summary(status: Status): string {
   return [
     `crosszone ${status.version}, up ${duration(status.now - status.startedAt)}, ` +
       `revision ${revision.number} ${revision.state}, ${workersText(workers.length)}`,
+    processText(status.process),
     [`conns ${conns} of ${tables.conns?.capacity ?? "?"}`, ...tableLines, ...lost].join(", "),
     ...logs,
   ].join("\n");
+}
+
+/** Which of several routers has answered. */
+function processText({ id, host, network, config, state }: Status["process"]): string {
+  return [
+    `process ${id} on ${host}`,
+    ...(network === undefined ? [] : [network]),
+    ...(config === undefined ? [] : [`config ${config}`]),
+    ...(state === undefined ? [] : [`state ${state}`]),
+  ].join(", ");
 }
 
 function workersText(count: number): string {

@@ -9,6 +9,14 @@ import type { Subscriptions } from "../subscriptions.js";
 
 export type Sample = Omit<Notification<"metrics.sample">, "subscription" | "skipped">;
 
+/** Paths that the router was started with. */
+export interface Files {
+  /** Undefined where none was named; "-" for standard input. */
+  readonly config?: string | undefined;
+  /** Of the state directory: with it revisions outlive the process. */
+  readonly state?: string | undefined;
+}
+
 /** What all sessions share. */
 export interface House {
   readonly version: string;
@@ -16,8 +24,7 @@ export interface House {
   readonly startedAt: number;
   readonly router: Router;
   readonly logbook: Logbook;
-  /** Whether revisions outlive the process. */
-  readonly isKept: boolean;
+  readonly files: Files;
   clock(): Now;
   /** Undefined before it listens. */
   server(): Server | undefined;

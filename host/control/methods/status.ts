@@ -1,5 +1,7 @@
 /** Who talks to whom, how the router is, and what is told without asking each time. */
 
+import { readlinkSync } from "node:fs";
+import { hostname } from "node:os";
 import { Table } from "../../../assembly/abi.js";
 import { LIMITS } from "../admission.js";
 import { METHOD_NAMES, METHODS } from "../protocol/methods.js";
@@ -34,7 +36,7 @@ export const statusMethods: Some<
       role,
       who,
       revision: house.router.revision.number,
-      isKept: house.isKept,
+      isKept: house.files.state !== undefined,
       methods,
       messageBytes: LIMITS.messageBytes,
     };
@@ -46,6 +48,7 @@ export const statusMethods: Some<
     const { text: _text, ...revision } = router.revision;
     return {
       version: house.version,
+      process: { id: process.pid, host: hostname(), network: networkNamespace(), ...house.files },
       startedAt: house.startedAt,
       now: house.clock().wallMs,
       revision,
@@ -81,6 +84,15 @@ export const statusMethods: Some<
 
   "metrics.unsubscribe": unsubscribe,
 };
+
+/** `net:[4026531840]`, as /proc/PID/ns/net names that of another process. */
+function networkNamespace(): string | undefined {
+  try {
+    return readlinkSync("/proc/self/ns/net");
+  } catch {
+    return undefined;
+  }
+}
 
 function unsubscribe({ subscription }: { readonly subscription: number }, call: Call) {
   call.subscriptions.end(subscription);

@@ -48,13 +48,13 @@ export const tableMethods: Some<
       throw new RpcError(RpcCode.InvalidParams, message);
     }
     const conns = await router.forwarder.deleteConns(wanted, dryRun);
-    if (!dryRun) router.note(`${conns} conns were ended by ${who}: ${JSON.stringify(filter)}`);
+    if (!dryRun) router.note(`conns ended by ${who}: ${conns}, ${JSON.stringify(filter)}`);
     return { conns, dryRun };
   },
 
   async "conns.flush"(scope, { house: { router }, who }) {
     const conns = await router.forwarder.flushConns(parseFlush(scope, router.running));
-    router.note(`${conns} conns were flushed by ${who}: ${JSON.stringify(scope)}`);
+    router.note(`conns flushed by ${who}: ${conns}, ${JSON.stringify(scope)}`);
     return { conns };
   },
 

@@ -41,7 +41,10 @@ export const RevisionShape = v.strictObject({
   number: count("Ascending, never used twice."),
   state: v.pipe(
     v.picklist(["begun", "pending", "confirmed", "rolled-back", "abandoned", "damaged"]),
-    v.description("`pending` waits to be confirmed; `abandoned` could not be switched to."),
+    v.description(
+      "`begun` is written and being switched to; it is in force only once it is `pending`, which waits to be confirmed, or " +
+        "`confirmed`. `abandoned` could not be switched to and never was in force; `rolled-back` was, and is no more.",
+    ),
   ),
   isInForce: flag("The router runs it."),
   base: maybe(count("The revision that it was made from.")),

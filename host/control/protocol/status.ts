@@ -66,6 +66,17 @@ export const StatusGet = {
   params: NoParams,
   result: v.strictObject({
     version: words("Of the router."),
+    process: v.strictObject({
+      id: count("Of the process."),
+      host: words("The machine's name."),
+      network: maybe(
+        words(
+          "The network namespace, as /proc/PID/ns/net names it; left out where there is no /proc.",
+        ),
+      ),
+      config: maybe(words("The path of CONFIG; left out where none was named.")),
+      state: maybe(words("The path of the state directory; left out without `--state`.")),
+    }),
     startedAt: time("When the process began."),
     now: time("When this was read."),
     revision: RevisionShape,

@@ -59,7 +59,7 @@ export const EventShape = v.strictObject({
   text: words("The same in one line."),
   fields: byName(
     v.union([v.string(), v.number()]),
-    "As docs/telemetry.md has them for each event.",
+    "As docs/telemetry.md has them for each event; of `revision` its number as `revision`, and its `state`; of `notice` none.",
   ),
 });
 
@@ -94,7 +94,7 @@ export const NOTIFICATIONS = {
           conns: count("That began in it and go on."),
           connsCreated: count("That began in it."),
         }),
-        "By name.",
+        "By name, as devices; elsewhere in the protocol zones go by their number.",
       ),
       tables: byName(
         v.strictObject({ used: count("Entries."), capacity: count("Places.") }),

@@ -90,7 +90,9 @@ const FlowShape = v.strictObject({
   flow: words("Its text."),
   origin: words("Where in the configuration it comes from: `flows[2]`, `nat[0]`."),
   priority: number("The highest is asked first."),
-  packets: count("Packets that it spoke for: the first of a conn, and those without one."),
+  packets: count(
+    "Packets that it spoke for: all of a conn's in its direction, and those without one.",
+  ),
   bytes: count("Bytes of them."),
 });
 
@@ -110,7 +112,7 @@ const DeviceShape = v.strictObject({
   mtu: count("Bytes of a packet."),
   addresses: listOf(words("`192.168.0.1/24`"), "Of the router on it."),
   ...traffic,
-  rxDropped: count("Frames received and dropped."),
+  dropped: count("Frames received and dropped."),
 });
 
 const InterfaceShape = v.strictObject({

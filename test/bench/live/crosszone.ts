@@ -82,7 +82,8 @@ async function checkAccepted(at: Namespace, path: string): Promise<void> {
 }
 
 async function run(at: Namespace, path: string): Promise<Child> {
-  const child = at.spawn(...onCore(CANDIDATE_CORE, process.execPath, MAIN, "run", path));
+  const command = [process.execPath, MAIN, "run", path, "--socket", "none"] as const;
+  const child = at.spawn(...onCore(CANDIDATE_CORE, ...command));
   try {
     await child.line("stderr", /^crosszone: running/);
     return child;

@@ -84,11 +84,14 @@ t.test("stats: tables in words, those that matter also where they are empty", as
     const times = { now: 60_000, startedAt: 0 };
     const revision = { number: 1, state: "confirmed" };
     const counted = { conns: 7, eventsLost: 0, reasons: {}, workers: [{}], logs: [] };
-    return { version: "1.0.0", ...times, revision, tables, ...counted };
+    const process = { id: 7, host: "edge", network: "net:[4026531840]", config: "edge.json" };
+    return { version: "1.0.0", process, ...times, revision, tables, ...counted };
   });
   const { status, stdout } = await run("stats");
   t.equal(status, 0);
-  t.equal(stdout.split("\n")[1], "conns 7 of 100, neighbors 0 of 100, resting ports 3 of 100");
+  const lines = stdout.split("\n");
+  t.match(lines[1], /^process 7 on edge, .*edge\.json/);
+  t.equal(lines[2], "conns 7 of 100, neighbors 0 of 100, resting ports 3 of 100");
 });
 
 t.test("events: those that are lost, a signal, the router's end", async (t) => {

@@ -345,9 +345,10 @@ function listExternals(next: Configuration): void {
 
 function listExternal(next: Configuration, pool: u32, external: External): void {
   if (external.pool == None.Short) external.pool = <u16>pool;
-  // One that is only supposed keeps no address.
-  if (arena.configured != 0) external.listed = arena.configured;
   external.forwards = NONE;
+  // One that is only supposed keeps no address, and nothing is given by it.
+  if (arena.configured == 0) return;
+  external.listed = arena.configured;
   const state = next.poolState(pool);
   for (let which: u32 = 0; which < EXTERNAL_BITMAPS; which++) {
     state.countUse(which, countedFor(external, which, pool));

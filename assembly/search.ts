@@ -67,6 +67,9 @@ const LOOKS: u32 = 256;
 const AHEAD: u32 = 32;
 const FREE: u32 = 0xfffffffe;
 
+/** Milliseconds for which sums of hosts' traffic may be kept at most. */
+const SUMS_MS_MAX: u32 = 60_000;
+
 /** Keys of times begin here, so that they are never below zero. */
 const MIDDLE: i64 = 1 << 32;
 
@@ -192,12 +195,14 @@ export function startSearch(): void {
 
 /**
  * The sums of hosts stand until another search needs the place that they have. One for Hosts takes them as they are where
- * they were begun after its reference, and has new hosts begin with nothing.
+ * they were begun after its reference. Hosts that have come since begin with nothing, whosever place they have.
  */
 function keepSums(search: Search, hosts: u32, summed: u32): void {
   const kind = search.kind;
   if (kind == <u8>SearchKind.Uses || kind == <u8>SearchKind.Lapses) return;
-  if (kind == <u8>SearchKind.Hosts && <i32>(summed - search.reference) <= 0) return;
+  // Differences wrap around, so that also what is much too old may look as if it were later.
+  const later = summed - search.reference;
+  if (kind == <u8>SearchKind.Hosts && (later == 0 || later > SUMS_MS_MAX)) return;
   search.hosts = hosts;
   search.summed = summed;
   search.isSummed = true;
@@ -382,6 +387,7 @@ function continueHosts(search: Search, first: u32, to: u32): void {
   if (search.phase == <u8>Phase.Empty) {
     if (!search.isSummed) search.summed = arena.now;
     memory.fill(search.place(first), 0, (<usize>(to - first)) << 4);
+    for (let index = first; index < to; index++) Host.at(index).isSummed = 1;
   } else if (search.phase == <u8>Phase.Sum) {
     addTraffic(search, first, to);
   } else {
@@ -434,9 +440,9 @@ function hostKey(search: Search, index: u32, host: Host): u64 {
     case SearchSort.Ports:
       return <u64>host.ports(0) + <u64>host.ports(1) + <u64>host.ports(2);
     case SearchSort.Packets:
-      return load<u64>(search.place(index));
+      return host.isSummed ? load<u64>(search.place(index)) : 0;
     case SearchSort.Bytes:
-      return load<u64>(search.place(index), 8);
+      return host.isSummed ? load<u64>(search.place(index), 8) : 0;
     case SearchSort.Source:
       return ((<u64>host.address) << 16) | <u64>host.zone;
     case SearchSort.Zone:
@@ -460,12 +466,14 @@ function continueUses(search: Search, first: u32, to: u32): void {
 
 function addUse(search: Search, mapping: Mapping): void {
   if (mapping.has(MappingFlag.Shared)) return;
-  const pool = <u32>mapping.externalAddress.pool - search.firstPool;
+  const external = mapping.externalAddress;
+  const isPort = mapping.which != <u16>None.Short;
+  const pool = (isPort ? external.poolOf(mapping.port) : <u32>external.pool) - search.firstPool;
   if (pool >= search.pools) return;
   const zone = active.zoneIndex(mapping.zone);
   if (zone == NONE || mapping.born < active.zoneState(zone).born) return;
   search.matched++;
-  const which: u32 = mapping.which == <u16>None.Short ? 3 : mapping.which;
+  const which: u32 = isPort ? mapping.which : 3;
   const at = search.place(pool * search.zones + zone) + ((<usize>which) << 2);
   store<u32>(at, load<u32>(at) + 1);
 }

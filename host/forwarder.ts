@@ -337,8 +337,8 @@ export class Forwarder extends EventEmitter<Events> {
   }
 
   /** Ends the conns of everything, a zone or a host (parseFlush), and returns how many. */
-  flushConns(scope: readonly TableFilter[]): Promise<number> {
-    return this.tables.flushConns(scope);
+  flushConns(scope: readonly TableFilter[], dryRun = false): Promise<number> {
+    return this.tables.flushConns(scope, dryRun);
   }
 
   topHosts(query: TableQuery): Promise<HostTraffic[]> {

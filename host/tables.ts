@@ -141,16 +141,20 @@ export class Tables {
     return dryRun ? this.countConns(filter) : this.matched(SearchKind.Delete, filter);
   }
 
-  /** Ends all conns of some filters, as parseFlush gives them; returns how many. */
-  async flushConns(scope: readonly TableFilter[]): Promise<number> {
-    let ended = 0;
-    for (const filter of scope) ended += await this.matched(SearchKind.Delete, filter);
-    return ended;
+  /** Ends all conns of a filter, or of either of two, as parseFlush gives them; returns how many. */
+  async flushConns(scope: readonly TableFilter[], dryRun = false): Promise<number> {
+    const kind = dryRun ? SearchKind.Count : SearchKind.Delete;
+    let conns = 0;
+    for (const filter of scope) conns += await this.matched(kind, filter);
+    const [one, other] = scope;
+    // What both have has been counted twice, but not ended twice.
+    if (dryRun && other !== undefined) conns -= await this.countConns({ ...one, ...other });
+    return conns;
   }
 
   /**
-   * The first hosts by a sort; traffic as it was at most SUMS_MS ago. A host whose conns several workers have (forwards and routes) is added up from what each of
-   * them has among its own first `Limit.SearchRows`.
+   * The first hosts by a sort; traffic as it was at most SUMS_MS ago. A host whose conns several workers have (forwards and
+   * routes) is added up from what each of them has among its own first `Limit.SearchRows`.
    */
   async topHosts(query: TableQuery): Promise<HostTraffic[]> {
     const limit = this.workers.length > 1 ? Limit.SearchRows : query.limit;

@@ -16,7 +16,8 @@ export class Host {
   address: u32;
   /** The zone's number. */
   zone: u16;
-  private pad: u16;
+  /** 1 where it was there when the sums of hosts' traffic began (search.ts). */
+  isSummed: u16;
   conns: u32;
   private ports0: u32;
   private ports1: u32;

@@ -10,6 +10,7 @@ import { arena, EXTERNAL_BITMAPS, EXTERNAL_BLOCKS } from "../memory";
 import { NONE } from "../table/none";
 import { Block, isNobodys, UNIT_SHIFT } from "./block";
 import { External, shareOf } from "./external";
+import { MovedPort, movedTo } from "./moved";
 import { externalAtRest, portAtRest, whichAtRest } from "./rest";
 
 /** Writes the rows of so many of the pool's addresses from its `first` on. */
@@ -80,7 +81,26 @@ function takenOf(external: External, which: u32, pool: PoolRecord): u32 {
     }
     taken += bitmap.countWithin(low, high);
   }
-  return taken;
+  return taken + movedWithin(external, which, pool, shared);
+}
+
+/**
+ * What a restart has moved (nat/moved.ts) and the shares do not tell: ports of others' that are ours, less ours that are
+ * taken for good since they are others'.
+ */
+function movedWithin(external: External, which: u32, pool: PoolRecord, shared: u32): i32 {
+  let more: i32 = 0;
+  for (let i: u32 = 0; i < arena.movedPorts; i++) {
+    const moved = MovedPort.at(i);
+    if (moved.address != external.address || moved.zone != external.zone) continue;
+    const port: u32 = moved.port;
+    const worker = moved.worker(which);
+    if (worker == NONE || !pool.hasPorts(port, port) || !external.bitmap(which).has(port)) continue;
+    const isOurs = worker == arena.worker;
+    const seems = port < shared || shareOf(external.address, port) == arena.worker;
+    if (isOurs != seems) more += isOurs ? 1 : -1;
+  }
+  return more;
 }
 
 /** The first port that is one worker's (nat/external.ts); 65536 where all are of subscribers. */
@@ -96,13 +116,24 @@ export function countedFor(external: External, which: u32, index: u32): u32 {
   if (bitmap.count == 0) return 0;
   const pool = active.pool(index);
   if (index == external.pool) return takenOf(external, which, pool);
+  if (active.pool(external.pool).hasPorts(pool.portLow, pool.portHigh)) return 0;
   let counted: u32 = 0;
-  for (let port: u32 = pool.portLow; port <= pool.portHigh; port++) {
-    if (!bitmap.has(port) || external.poolOf(port) != index) continue;
-    // No address of several pools has subscribers' ports.
-    if (arena.workers == 1 || shareOf(external.address, port) == arena.worker) counted++;
+  for (let word: u32 = pool.portLow & ~63; word <= pool.portHigh; word += 64) {
+    if (bitmap.isClear(word, 64)) continue;
+    const last = min<u32>(pool.portHigh, word | 63);
+    for (let port = max<u32>(pool.portLow, word); port <= last; port++) {
+      const counts = bitmap.has(port) && isOwn(external, which, port);
+      if (counts && external.poolOf(port) == index) counted++;
+    }
   }
   return counted;
+}
+
+/** Whether a port is this worker's. No address of several pools has subscribers' ports. */
+function isOwn(external: External, which: u32, port: u32): bool {
+  if (arena.workers == 1) return true;
+  const moved = movedTo(external.zone, external.address, which, port);
+  return (moved == NONE ? shareOf(external.address, port) : moved) == arena.worker;
 }
 
 /** Ports of the address's blocks that are in the pool's range. */

@@ -119,9 +119,12 @@ function userOf(name: string): User {
 
 /** Whether it is the user's with all that is in it, now or already. */
 function give(folder: string, { uid, gid }: User): boolean {
-  if (statSync(folder, { throwIfNoEntry: false }) !== undefined) {
+  const found = statSync(folder, { throwIfNoEntry: false });
+  if (found !== undefined) {
     const inside = readdirSync(folder, { recursive: true, encoding: "utf8" });
-    return ["", ...inside].every((name) => lstatSync(join(folder, name)).uid === uid);
+    // What has gone meanwhile is nobody's.
+    const ownerOf = (name: string) => lstatSync(join(folder, name), { throwIfNoEntry: false })?.uid;
+    return found.uid === uid && inside.every((name) => (ownerOf(name) ?? uid) === uid);
   }
   mkdirSync(folder, { mode: 0o700 });
   chownSync(folder, uid, gid);

@@ -37,6 +37,9 @@ export async function prepareFor({ uid, gid }: User): Promise<void> {
   const found = stat(own);
   if (found === undefined) mkdirSync(own, { mode: OWN_MODE });
   else if (!found.isDirectory()) throw new Error(`${own}: something is there that is no folder`);
+  // Whoever made it: first root's, then nobody else's.
+  chownSync(own, 0, 0);
+  chmodSync(own, OWN_MODE);
   chownSync(own, uid, gid);
   rmSync(DEFAULT_SOCKET, { force: true });
   symlinkSync(linkOf(uid), DEFAULT_SOCKET);

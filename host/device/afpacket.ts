@@ -229,7 +229,6 @@ class Afpacket implements Interface {
     }
     this.counters.rxMissed += readDrops(this.fd, this.who);
     this.flush();
-    this.renewClaim();
     const up = this.link.operational();
     if (up === this.up) return undefined;
     this.up = up;
@@ -378,16 +377,6 @@ class Afpacket implements Interface {
       new ReceiveRing(buffer, receiveAt, receiveSlots, slotBytes),
       new TransmitRing(buffer, transmitAt, transmitSlots, slotBytes),
     ];
-  }
-
-  /** Another device of this process had it, which a reload has closed since. */
-  private renewClaim(): void {
-    if (this.claim?.isBorrowed !== true) return;
-    try {
-      this.claim.take(this.index);
-    } catch (error) {
-      this.warn(messageOf(error));
-    }
   }
 
   private calm(): void {

@@ -16,44 +16,50 @@ const CREDENTIALS_WORDS = 3;
 /** Others that ask who has it wait here, and nobody accepts them. */
 const BACKLOG = 16;
 
+/** What devices of this thread have, by the interface's index: while one is replaced by another, both. */
+const held = new Map<number, { readonly fd: number; devices: number }>();
+
 export class Claim {
-  private fd = -1;
+  private index: number | undefined;
 
   constructor(private readonly who: string) {}
 
-  /**
-   * Does nothing where another device of this process has it.
-   * @throws when another process does
-   */
+  /** @throws when another process has it */
   take(index: number): void {
-    if (this.fd >= 0) return;
-    const address = addressOf(index);
-    const fd = openSocket(this.who);
-    try {
-      if (libc().bind(fd, address, address.length) >= 0) {
-        check(libc().listen(fd, BACKLOG), this.who, "listen");
-        this.fd = fd;
-        return;
-      }
-      if (errno() !== Errno.AddressInUse) throw new SystemError(this.who, "bind", errno());
-    } finally {
-      if (this.fd !== fd) libc().close(fd);
-    }
-    const holder = holderOf(this.who, address);
-    if (holder === process.pid) return;
-    const whose = holder === undefined ? "" : ` (process ${holder})`;
-    throw new Error(`${this.who}: another crosszone has this interface${whose}`);
+    if (this.index !== undefined) return;
+    const own = held.get(index);
+    if (own === undefined) held.set(index, { fd: bind(this.who, index), devices: 1 });
+    else own.devices++;
+    this.index = index;
   }
 
   give(): void {
-    if (this.fd < 0) return;
-    libc().close(this.fd);
-    this.fd = -1;
+    const own = this.index === undefined ? undefined : held.get(this.index);
+    if (this.index === undefined || own === undefined) return;
+    own.devices--;
+    if (own.devices === 0) {
+      libc().close(own.fd);
+      held.delete(this.index);
+    }
+    this.index = undefined;
   }
+}
 
-  /** Whether it was another device's of this process when it was asked for, and may be free by now. */
-  get isBorrowed(): boolean {
-    return this.fd < 0;
+function bind(who: string, index: number): number {
+  const address = addressOf(index);
+  const fd = openSocket(who);
+  try {
+    if (libc().bind(fd, address, address.length) >= 0) {
+      check(libc().listen(fd, BACKLOG), who, "listen");
+      return fd;
+    }
+    if (errno() !== Errno.AddressInUse) throw new SystemError(who, "bind", errno());
+    const holder = holderOf(who, address);
+    const whose = holder === undefined ? "" : ` (process ${holder})`;
+    throw new Error(`${who}: another crosszone has this interface${whose}`);
+  } catch (error) {
+    libc().close(fd);
+    throw error;
   }
 }
 

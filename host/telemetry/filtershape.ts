@@ -90,8 +90,15 @@ const MappingFilterSchema = v.strictObject(
 );
 
 export const FlushSchema = v.strictObject(
-  { zone: zone("The zone of either direction."), host: addresses("Its inside host.") },
-  "an object with zone, or zone and host",
+  {
+    zone: zone("The zone of either direction."),
+    host: addresses("Its inside host."),
+    dryRun: v.optional(
+      v.pipe(v.boolean("true or false"), v.description("Only counts them.")),
+      false,
+    ),
+  },
+  "an object with zone, or zone and host, and dryRun",
 );
 
 /** Rows of a page where nothing else is said. */

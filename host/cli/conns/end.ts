@@ -1,17 +1,10 @@
 /** `crosszone count`, `delete` and `flush`: how many conns there are, and fewer of them. */
 
-import type { Client } from "../../control/client.js";
 import { Exit, print, UsageError } from "../command.js";
 import { askingVerb } from "../connection.js";
 import { command } from "../definition.js";
 import { hasSomebody, isYes } from "../question.js";
-import {
-  type ConnFilter,
-  FILTER_OPTIONS,
-  FILTER_PARAMETERS,
-  filterOf,
-  STRANGERS,
-} from "./filter.js";
+import { FILTER_OPTIONS, FILTER_PARAMETERS, filterOf, STRANGERS } from "./filter.js";
 
 export const count = command(
   "Look",
@@ -96,8 +89,13 @@ export const flush = command(
     },
 
     async ask({ client, values: { zone, host, yes, ...others } }) {
+      const scope = {
+        ...(zone === undefined ? {} : { zone }),
+        ...(host === undefined ? {} : { host }),
+      };
       if (others["dry-run"]) {
-        print(`${connsText(await countScope(client, zone, host))} would end`);
+        const { conns } = await client.call("conns.flush", { ...scope, dryRun: true });
+        print(`${connsText(conns)} would end`);
         return Exit.Ok;
       }
       const whose =
@@ -110,30 +108,12 @@ export const flush = command(
         print("nothing was ended");
         return Exit.Failure;
       }
-      const { conns } = await client.call("conns.flush", {
-        ...(zone === undefined ? {} : { zone }),
-        ...(host === undefined ? {} : { host }),
-      });
+      const { conns } = await client.call("conns.flush", scope);
       print(`${connsText(conns)} ended`);
       return Exit.Ok;
     },
   }),
 );
-
-/** How many a flush would end: a host is inside of conns that it began, and of those that were forwarded to it. */
-async function countScope(
-  client: Client,
-  zone: string | undefined,
-  host: string | undefined,
-): Promise<number> {
-  const count = async (filter: ConnFilter) => (await client.call("conns.count", { filter })).conns;
-  if (zone === undefined) return await count({});
-  if (host === undefined) return await count({ zone });
-  const began = { originalZone: zone, source: host };
-  const forwarded = { replyZone: zone, replySource: host };
-  const both = { ...began, ...forwarded };
-  return (await count(began)) + (await count(forwarded)) - (await count(both));
-}
 
 export function connsText(count: number): string {
   return count === 1 ? "1 conn" : `${count} conns`;

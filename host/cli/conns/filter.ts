@@ -1,6 +1,8 @@
 /** Which conns: options in conntrack's words, made into the protocol's filter. */
 
+import { parseAddress, parsePrefix } from "../../config/address.js";
 import type { GivenParams } from "../../control/protocol/methods.js";
+import { ADDRESSES } from "../../telemetry/filtershape.js";
 import { UsageError } from "../command.js";
 import type { Values } from "../definition.js";
 import { PROTOCOL_WORDS, protocolOf } from "./protocol.js";
@@ -202,6 +204,9 @@ function natOf(values: FilterValues): Partial<ConnFilter> {
   if (destination === "") return { translation: "destination" };
   if (values["reply-src"] !== undefined) {
     throw new UsageError("--dst-nat and --reply-src are the same address; say one");
+  }
+  if (parseAddress(destination) === undefined && parsePrefix(destination) === undefined) {
+    throw new UsageError(`--dst-nat: expected ${ADDRESSES}, found '${destination}'`);
   }
   return { translation: "destination", replySource: destination };
 }

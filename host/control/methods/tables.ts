@@ -52,10 +52,11 @@ export const tableMethods: Some<
     return { conns, dryRun };
   },
 
-  async "conns.flush"(scope, { house: { router }, who }) {
-    const conns = await router.forwarder.flushConns(parseFlush(scope, router.running));
-    router.note(`conns flushed by ${who}: ${conns}, ${JSON.stringify(scope)}`);
-    return { conns };
+  async "conns.flush"({ dryRun, ...scope }, { house: { router }, who }) {
+    const wanted = parseFlush(scope, router.running);
+    const conns = await router.forwarder.flushConns(wanted, dryRun);
+    if (!dryRun) router.note(`conns flushed by ${who}: ${conns}, ${JSON.stringify(scope)}`);
+    return { conns, dryRun };
   },
 
   async "mappings.list"(params, { house: { router } }) {

@@ -64,7 +64,10 @@ export const ConnsDelete = {
 
 export const ConnsFlush = {
   params: FlushSchema,
-  result: v.strictObject({ conns: count("How many ended.") }),
+  result: v.strictObject({
+    conns: count("How many ended, or would have."),
+    dryRun: flag("Nothing was ended."),
+  }),
 };
 
 const PerProtocolShape = v.strictObject({

@@ -7,6 +7,7 @@ import t from "tap";
 import { EventClass, EventKind } from "../../../assembly/abi.js";
 import type { ConnView } from "../../../host/telemetry/conn.js";
 import { around, EXTERNAL, edge, SERVER, TENANT } from "../../harness/host.js";
+import { restart } from "../../harness/restart.js";
 import { type Document, Router } from "../../harness/router.js";
 import { tablesOf } from "../../harness/tables.js";
 
@@ -23,7 +24,10 @@ const pool = (name: string, ports: string, changes: Document = {}) => ({
 async function udpOf(router: Router): Promise<Record<string, unknown>> {
   const tables = tablesOf(router);
   const uses: Record<string, unknown> = {};
-  for (const [index, { name, ports }] of (await tables.listPools()).entries()) {
+  for (const [index, { name, ports, zones }] of (await tables.listPools()).entries()) {
+    const ofZones = zones.reduce((sum, { udp }) => sum + udp, 0);
+    const whose = `${name}: what is used is some zone's, or another pool's before it`;
+    t.equal(ofZones, name === "p3" ? 0 : ports.udp.used, whose);
     const { rows } = await tables.listPoolAddresses({ pool: index, limit: 10, cursor: undefined });
     t.strictSame(rows[0]?.ports.udp, ports.udp, `${name}: the sum is that of the address`);
     uses[name] = ports.udp;
@@ -76,6 +80,29 @@ for (const workers of [1, 2]) {
     },
   );
 }
+
+t.test(
+  "what a restart has left with another worker counts there, also behind a reload",
+  async (t) => {
+    const routes = [{ zone: "a", to: "10.0.0.0/8", via: TENANT }];
+    const at = (changes: Document = {}) =>
+      edge({ routes, pools: [pool("p1", "1024-65535")], ...changes });
+    const before = new Router(at());
+    const { a } = around(before);
+    for (let n = 0; n < 200; n++) a.udp(SERVER, 4000 + n, 53, "", { source: `10.0.0.${n}` });
+    const { router } = restart(before, at({ workers: 2 }));
+    for (const datapath of router.datapaths) datapath.watchEvents(EventClass.Alarms);
+    const all = { p1: { used: 200, resting: 0, free: 64512 - 200 } };
+    t.strictSame(await udpOf(router), all);
+    router.reconfigure(at({ workers: 2, timeouts: { udp: 301 } }));
+    t.strictSame(await udpOf(router), all);
+    await tablesOf(router).flushConns([{}]);
+    t.strictSame(await udpOf(router), { p1: { used: 0, resting: 200, free: 64512 - 200 } });
+    router.wait(REST_MS);
+    t.strictSame(await udpOf(router), { p1: { used: 0, resting: 0, free: 64512 } });
+    t.strictSame(percents(router), []);
+  },
+);
 
 t.test("pools that share an address count their own ports", async (t) => {
   const router = watched(

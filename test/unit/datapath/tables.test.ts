@@ -342,6 +342,42 @@ t.test("what hosts have carried is added up again when it is two seconds old", a
   t.equal((await top())[0]?.packets, 2, "pools have taken the place of the sums");
 });
 
+t.test("a host in another one's place has carried nothing yet", async (t) => {
+  const router = filled(45);
+  const { b } = around(router);
+  const tables = tablesOf(router);
+  const all = parseHostQuery({ sort: "bytes" }, router.config);
+  await tables.topHosts(all);
+  const zone = { originalZone: 11 };
+  t.equal(await tables.deleteConns(zone), 23);
+  b.udp(SERVER, 1, 53, "", { source: "10.9.9.9" });
+  const [host] = (await tables.topHosts(all)).filter(({ address }) => address === "10.9.9.9");
+  t.match(host, { zone: 11, conns: 1, packets: 0, bytes: 0 });
+});
+
+t.test("sums of a month ago are no sums of today", async (t) => {
+  const router = filled(45);
+  const tables = tablesOf(router);
+  const query = parseHostQuery({ sort: "bytes", limit: 1 }, router.config);
+  t.match(await tables.topHosts(query), [{ zone: 11, packets: 23 }]);
+  router.wait(2 ** 31 + 10_000);
+  around(router).a.udp(SERVER, 1, 53);
+  t.match(await tables.topHosts(query), [{ zone: 10, packets: 1 }]);
+});
+
+t.test("what a flush would end: a conn that turns round is one", async (t) => {
+  const router = filled(45);
+  const tables = tablesOf(router);
+  const flush = (scope: object, dryRun: boolean) =>
+    tables.flushConns(parseFlush(scope, router.config), dryRun);
+  for (const scope of [{ zone: "a", host: "10.0.0.1" }, { zone: "b" }, {}]) {
+    const would = await flush(scope, true);
+    t.ok(would > 0);
+    t.equal(await flush(scope, false), would);
+    t.equal(await flush(scope, true), 0);
+  }
+});
+
 const exact = { mapping: "address-and-port-dependent", filtering: "address-and-port-dependent" };
 
 for (const [what, changes] of Object.entries({

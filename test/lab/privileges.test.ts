@@ -6,6 +6,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -95,6 +96,16 @@ t.test("the rights that are left", { skip: skipReason("ping") }, async (t) => {
   const mixed = await router.run(process.execPath, [MAIN, "run", config, ...options, USER]);
   t.match(mixed, { status: 2, stderr: /state is not nobody's, or .*chown -R nobody/ });
   rmSync(join(state, "later"));
+
+  // Root's link to a folder of that user's is as good as the folder.
+  const link = join(folder, "link");
+  symlinkSync(state, link);
+  const linked = router.spawn(process.execPath, [
+    ...[MAIN, "run", config, "--state", link, "--user", USER],
+    ...["--socket", "none", "--listen", "none"],
+  ]);
+  await linked.line("stderr", /^crosszone: running/);
+  t.equal(await linked.stop("SIGTERM", 45_000), 0);
 
   // What that user cannot read is told before interfaces are opened.
   const key = join(folder, "srv.key");

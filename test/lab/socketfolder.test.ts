@@ -5,6 +5,7 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -20,6 +21,13 @@ import { skipReason } from "./tools.js";
 const MAIN = fileURLToPath(new URL("../../host/main.js", import.meta.url));
 const USER = "nobody";
 const STRANGER = 4321;
+
+function uidOf(name: string): number {
+  const line = readFileSync("/etc/passwd", "utf8")
+    .split("\n")
+    .find((each) => each.startsWith(`${name}:`));
+  return Number(line?.split(":")[2]);
+}
 
 const CONFIGURATION = {
   version: 1,
@@ -91,6 +99,22 @@ t.test("the default socket's folder", { skip: skipReason() }, async (t) => {
     const child = await running();
     t.same(owner(folder), [0, 0o755]);
     await child.stop("SIGTERM", 45_000);
+
+    // Also what is in it and would be the user's.
+    const own = join(folder, `${uidOf(USER)}`);
+    mkdirSync(own);
+    chmodSync(own, 0o777);
+    chownSync(own, STRANGER, STRANGER);
+    chownSync(folder, STRANGER, STRANGER);
+    const users = await running("--user", USER);
+    t.same(
+      [owner(folder), owner(own)],
+      [
+        [0, 0o755],
+        [uidOf(USER), 0o700],
+      ],
+    );
+    await users.stop("SIGTERM", 45_000);
 
     chownSync(folder, STRANGER, STRANGER);
     const caps = "+net_raw,+net_admin";

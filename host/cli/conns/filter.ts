@@ -206,7 +206,7 @@ function natOf(values: FilterValues): Partial<ConnFilter> {
     throw new UsageError("--dst-nat and --reply-src are the same address; say one");
   }
   if (parseAddress(destination) === undefined && parsePrefix(destination) === undefined) {
-    throw new UsageError(`--dst-nat: expected ${ADDRESSES}, found '${destination}'`);
+    throw new UsageError(`--dst-nat: ${ADDRESSES} expected, found '${destination}'`);
   }
   return { translation: "destination", replySource: destination };
 }

@@ -18,6 +18,7 @@ t.test("nothing is asked where the arguments are wrong", async (t) => {
     [["list", "--csv", "-o", "json"], /--csv and --output json are two forms/],
     [["events", "-p", "nosuch"], /--proto: tcp, udp, .* or a number expected, found 'nosuch'/],
     [["events", "-s", "10.0.0.1/8"], /--src: an address or a prefix expected, found '10/],
+    [["list", "-g", "nonsense"], /--dst-nat: an IPv4 address, .* expected, found 'nonsense'/],
     [["events", "--dport", "x"], /--dport: a port or a range of ports expected, found 'x'/],
     [
       ["events", "-d", "1.1.1.1", "--class", "alarms"],

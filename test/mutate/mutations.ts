@@ -919,7 +919,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "sums of hosts' traffic that are too old are made again",
     file: "search.ts",
-    find: "if (kind == <u8>SearchKind.Hosts && <i32>(summed - search.reference) <= 0) return;",
+    find: "if (kind == <u8>SearchKind.Hosts && (later == 0 || later > SUMS_MS_MAX)) return;",
     replace: "",
     tests: USE,
   },

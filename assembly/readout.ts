@@ -194,11 +194,7 @@ function writeFound(at: usize, search: Search, i: u32, now: u32): bool {
     case SearchKind.Hosts:
       if (!hostSlab.holds(index) || !search.match.hasHost(Host.at(index))) return false;
       writeHostRow(at, index);
-      if (Host.at(index).isSummed) {
-        memory.copy(at + HostTrafficAt.Packets, search.place(index), 16);
-      } else {
-        memory.fill(at + HostTrafficAt.Packets, 0, 16);
-      }
+      v128.store(at + HostTrafficAt.Packets, search.traffic(index));
       return true;
     case SearchKind.Mappings: {
       const mapping = Mapping.at(index);

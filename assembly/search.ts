@@ -132,6 +132,11 @@ export class Search {
     return changetype<usize>(this) + AHEAD_AT + ((<usize>i) << 2);
   }
 
+  /** Of Hosts: packets and bytes (u64) of the one with this index, nothing where it has come since they were added up. */
+  traffic(host: u32): v128 {
+    return Host.at(host).isSummed ? v128.load(this.place(host)) : i64x2.splat(0);
+  }
+
   /** Hosts, Uses and Lapses count in places of 16 bytes. */
   place(i: u32): usize {
     return searchWorkspace + ((<usize>i) << 4);
@@ -440,9 +445,9 @@ function hostKey(search: Search, index: u32, host: Host): u64 {
     case SearchSort.Ports:
       return <u64>host.ports(0) + <u64>host.ports(1) + <u64>host.ports(2);
     case SearchSort.Packets:
-      return host.isSummed ? load<u64>(search.place(index)) : 0;
+      return v128.extract_lane<u64>(search.traffic(index), 0);
     case SearchSort.Bytes:
-      return host.isSummed ? load<u64>(search.place(index), 8) : 0;
+      return v128.extract_lane<u64>(search.traffic(index), 1);
     case SearchSort.Source:
       return ((<u64>host.address) << 16) | <u64>host.zone;
     case SearchSort.Zone:

@@ -2,7 +2,7 @@
 
 import * as v from "valibot";
 import { ConnPhase, Limit, SearchSort } from "../../assembly/abi.js";
-import { listed, oneOf, text, whole, zoneReference } from "../config/shapes.js";
+import { flag, listed, oneOf, text, whole, zoneReference } from "../config/shapes.js";
 import { word } from "./words.js";
 
 export const PHASES = Object.values(ConnPhase)
@@ -89,14 +89,13 @@ const MappingFilterSchema = v.strictObject(
   "an object of conditions",
 );
 
+export const dryRun = () => flag(false, "Only counts them.");
+
 export const FlushSchema = v.strictObject(
   {
     zone: zone("The zone of either direction."),
     host: addresses("Its inside host."),
-    dryRun: v.optional(
-      v.pipe(v.boolean("true or false"), v.description("Only counts them.")),
-      false,
-    ),
+    dryRun: dryRun(),
   },
   "an object with zone, or zone and host, and dryRun",
 );
@@ -130,16 +129,17 @@ export const HOST_SORTS = {
   zone: SearchSort.Zone,
 } as const;
 
-type ConnSort = keyof typeof CONN_SORTS;
-type HostSort = keyof typeof HOST_SORTS;
+function sort<Sort extends string>(
+  sorts: Readonly<Record<Sort, SearchSort>>,
+  standard: NoInfer<Sort>,
+) {
+  return v.optional(oneOf(Object.keys(sorts) as Sort[], "What rows are sorted by."), standard);
+}
 
 export const ConnQuerySchema = v.strictObject(
   {
     filter: v.optional(ConnFilterSchema, {}),
-    sort: v.optional(
-      oneOf(Object.keys(CONN_SORTS) as ConnSort[], "What rows are sorted by."),
-      "age",
-    ),
+    sort: sort(CONN_SORTS, "age"),
     order: order("asc", "The youngest, or the smallest, first; or the other way round."),
     limit: limit(),
     cursor: cursor(),
@@ -150,10 +150,7 @@ export const ConnQuerySchema = v.strictObject(
 export const HostQuerySchema = v.strictObject(
   {
     filter: v.optional(HostFilterSchema, {}),
-    sort: v.optional(
-      oneOf(Object.keys(HOST_SORTS) as HostSort[], "What rows are sorted by."),
-      "bytes",
-    ),
+    sort: sort(HOST_SORTS, "bytes"),
     order: order("desc", "The largest first, or the smallest."),
     limit: limit(),
   },

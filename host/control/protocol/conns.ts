@@ -4,6 +4,7 @@ import * as v from "valibot";
 import {
   ConnFilterSchema,
   ConnQuerySchema,
+  dryRun,
   FlushSchema,
   HostQuerySchema,
   MappingQuerySchema,
@@ -52,7 +53,7 @@ export const ConnsDelete = {
   params: v.strictObject(
     {
       filter: ConnFilterSchema,
-      dryRun: v.optional(v.boolean("true or false"), false),
+      dryRun: dryRun(),
     },
     "an object with filter, dryRun",
   ),

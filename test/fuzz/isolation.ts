@@ -319,17 +319,24 @@ class Round {
     const host = new Host(this.router, device.name, "192.0.2.1");
     const mark = this.oracle.mark(device, effective(wire), this.router.now);
     const extras = { source: wire.source, ttl: this.random.chance(0.05) ? 1 : 64 };
-    const { crossed } = this.router;
     const sent = this.random.chance(0.15)
       ? this.sendPieces(host, wire, mark, extras)
-      : host.send(wire.destination, this.payload(host, wire, mark), extras);
-    const { Held, HoldQueueFull } = this.router.ended;
-    // One worker has let it go round, another one has dropped it.
-    const hasGoneRound = this.router.crossed > crossed && OURS.has(wire.destination);
-    const isKept = Held !== undefined || HoldQueueFull !== undefined || this.router.isCrossing;
-    if (isKept || hasGoneRound) this.oracle.isWaiting();
+      : this.offer(wire, () => host.send(wire.destination, this.payload(host, wire, mark), extras));
     for (const each of sent) this.prompt.set(each, this.router.now);
     this.take(sent);
+  }
+
+  /** What has got a conn and did not leave, or not yet, the oracle cannot see. */
+  private offer(wire: Wire, send: () => Sent[]): Sent[] {
+    const { router } = this;
+    const { crossed } = router;
+    const sent = send();
+    const { Held, HoldQueueFull, Filtered } = router.ended;
+    const isKept = Held !== undefined || HoldQueueFull !== undefined || router.isCrossing;
+    // It has gone round, and was dropped there: by this worker, or by another one.
+    const wentRound = Filtered !== undefined || router.crossed > crossed;
+    if (isKept || (wentRound && OURS.has(wire.destination))) this.oracle.isWaiting();
+    return sent;
   }
 
   /** In pieces, each long enough for a whole mark, in any order, some lost, some twice. */
@@ -349,7 +356,7 @@ class Round {
       const other = random.below(i + 1);
       [order[i], order[other]] = [order[other] as Buffer, order[i] as Buffer];
     }
-    return order.flatMap((each) => host.sendPacket(each));
+    return order.flatMap((each) => this.offer(wire, () => host.sendPacket(each)));
   }
 
   /** Segments mostly have the numbers that their sender would use; some are outside of every window. */

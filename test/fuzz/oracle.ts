@@ -192,10 +192,10 @@ export class Oracle {
     });
   }
 
-  /** The packet that was marked last has to wait, or found no place to. */
+  /** The packet that was marked last has to wait, found no place to, or has gone round and was not let in. */
   isWaiting(): void {
     const last = this.origins.at(-1);
-    if (last !== undefined) this.waiting.push(last);
+    if (last !== undefined && last !== this.waiting.at(-1)) this.waiting.push(last);
   }
 
   private incarnationOf(zone: number): number {

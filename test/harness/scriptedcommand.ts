@@ -27,7 +27,6 @@ export async function start(t: Test, script: Script) {
 /** A command that runs, and what has become of it. */
 export function command(t: Test, args: readonly string[]) {
   const child = spawn(process.execPath, [MAIN, ...args], {
-    env: { ...process.env, NODE_OPTIONS: "" },
     stdio: ["ignore", "pipe", "pipe"],
   });
   t.teardown(() => child.kill("SIGKILL"));

@@ -20,8 +20,7 @@ export class Terminal {
   /** @param command  for a shell */
   constructor(command: string, env: Readonly<Record<string, string>> = {}) {
     this.child = spawn("script", ["-qefc", `stty rows 30 cols 90; ${command}`, "/dev/null"], {
-      // What tap loads into every child by NODE_OPTIONS takes longer than the command itself.
-      env: { ...process.env, NODE_OPTIONS: "", TERM: "xterm", NO_COLOR: "1", ...env },
+      env: { ...process.env, TERM: "xterm", NO_COLOR: "1", ...env },
       stdio: ["pipe", "pipe", "inherit"],
     });
     this.child.stdin.on("error", () => {});

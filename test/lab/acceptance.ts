@@ -136,7 +136,8 @@ async function ping(topology: Topology, atOnce: boolean): Promise<string[]> {
   const atTenants = await Promise.all(tenants.map(({ host }) => countArrivals(host, reply)));
   const pings = tenants.map(({ host, number }) => {
     const pattern = Buffer.from(mark(number)).toString("hex");
-    const options = `-n -c ${PINGS} -i 0.3 -W 5 -e ${PING_IDENTIFIER} -p ${pattern}`.split(" ");
+    // It waits for the last reply as long as between two requests.
+    const options = `-n -c ${PINGS} -i 1 -W 5 -e ${PING_IDENTIFIER} -p ${pattern}`.split(" ");
     return host.spawn("ping", [...options, SERVER_ADDRESS], { gate: true });
   });
   for (const each of pings) {

@@ -12,7 +12,8 @@ import { NamelessFile } from "../../host/demo/nameless.js";
 const FILE_HEADER_BYTES = 24;
 const FRAME_HEADER_BYTES = 16;
 const SNAP_BYTES = 2048;
-const QUIET_MS = 300;
+/** A busy machine may not get round to one of a hundred for a while. */
+const QUIET_MS = 1000;
 
 /** Larger than everything that one tenant, one server sees: a busy machine must not lose a frame. */
 const BUFFER_KIB = { tenant: 4096, server: 131072 };

@@ -53,9 +53,7 @@ t.test("the rights that are left", { skip: skipReason("ping") }, async (t) => {
   const options = ["--state", state, "--socket", socket, "--listen", "none", "--user"];
   const unknown = await router.run(process.execPath, [MAIN, "run", config, ...options, "no-one"]);
   t.match(unknown, { status: 2, stderr: /--user: there is no user 'no-one'/ });
-  // What tap loads into every child by this variable wants to write where that user may not.
-  const command = ["-u", "NODE_OPTIONS", process.execPath, MAIN, "run", config, ...options, USER];
-  const child = router.spawn("env", command);
+  const child = router.spawn(process.execPath, [MAIN, "run", config, ...options, USER]);
   await child.line("stderr", /^crosszone: running/);
 
   const tasks = readdirSync(`/proc/${child.pid}/task`);
@@ -115,7 +113,7 @@ t.test("the rights that are left", { skip: skipReason("ping") }, async (t) => {
   const elsewhere = { ...rest, devices: [{ ...device, interface: "nowhere" }] };
   writeFileSync(nowhere, JSON.stringify(elsewhere));
   const tls = ["--tls-cert", config, "--tls-key", key];
-  const locked = ["-u", "NODE_OPTIONS", process.execPath, MAIN, "run", nowhere, "--user", USER];
-  const closed = await router.run("env", [...locked, "--socket", "none", ...tls]);
+  const locked = [MAIN, "run", nowhere, "--user", USER, "--socket", "none", ...tls];
+  const closed = await router.run(process.execPath, locked);
   t.match(closed, { status: 1, stderr: new RegExp(`srv.key: TLS: user ${uid} cannot read it`) });
 });

@@ -88,9 +88,7 @@ async function run(site: Site, ...options: string[]): Promise<Child> {
 
 /** Started, and so far as `is` says; whether it forwards already is not known. */
 async function starting(site: Site, is: (pid: number) => boolean): Promise<Child> {
-  // What tap loads into every child by this variable catches signals, too.
-  const command = ["-u", "NODE_OPTIONS", process.execPath, MAIN, "run", site.config, ...NOWHERE];
-  const child = site.router.spawn("env", command);
+  const child = site.router.spawn(process.execPath, [MAIN, "run", site.config, ...NOWHERE]);
   for (let i = 0; i < 5000; i++) {
     if (is(child.pid)) return child;
     await sleep(1);

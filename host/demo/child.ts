@@ -4,6 +4,9 @@ import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 /** Root's PATH does not always name the folders of `ip` and `nft`. */
 export const ENVIRONMENT = { ...process.env, PATH: `${process.env.PATH ?? ""}:/usr/sbin:/sbin` };
 
+/** A router puts its interfaces back as they were, one by one; on a busy machine that takes its time. */
+const STOP_GRACE_MS = 45_000;
+
 /** A running command. Its output is kept whole. */
 export class Child {
   readonly exited: Promise<number>;
@@ -69,7 +72,7 @@ export class Child {
    * The first line of `from` that matches; those that came before the call count, up to `after`
    * lines are passed over. Throws when the command ends, or the time passes, without one.
    */
-  async line(from: "stdout" | "stderr", match: RegExp, timeoutMs = 20_000, after = 0) {
+  async line(from: "stdout" | "stderr", match: RegExp, timeoutMs = 60_000, after = 0) {
     const deadline = Date.now() + timeoutMs;
     for (;;) {
       const lines = this[from].toString().split("\n").slice(0, -1);
@@ -85,7 +88,7 @@ export class Child {
   }
 
   /** Asks it to end, and makes it end when it does not within `graceMs`. */
-  async stop(signal: NodeJS.Signals = "SIGTERM", graceMs = 3000): Promise<number> {
+  async stop(signal: NodeJS.Signals = "SIGTERM", graceMs = STOP_GRACE_MS): Promise<number> {
     this.signal(signal);
     const timer = setTimeout(() => this.signal("SIGKILL"), graceMs);
     const status = await this.exited;

@@ -8,9 +8,6 @@ import { NamelessFile } from "./nameless.js";
 /** Asks the running command for its conn table: one line of JSON on its standard output. */
 const LIST_SIGNAL = "SIGUSR2";
 
-/** Interfaces are put back as they were, one by one; on a busy machine that takes its time. */
-const STOP_GRACE_MS = 45_000;
-
 const MAIN = fileURLToPath(new URL("../main.js", import.meta.url));
 
 export class Gateway {
@@ -32,14 +29,14 @@ export class Gateway {
 
   async conns(): Promise<ConnView[]> {
     this.child.signal(LIST_SIGNAL);
-    const line = await this.child.line("stdout", /^\{"conns"/, 5000, this.listed);
+    const line = await this.child.line("stdout", /^\{"conns"/, 60_000, this.listed);
     this.listed = this.child.stdout.toString().split("\n").length - 1;
     return (JSON.parse(line) as { conns: ConnView[] }).conns;
   }
 
   /** Its exit code. */
   async stop(): Promise<number> {
-    const status = await this.child.stop("SIGTERM", STOP_GRACE_MS);
+    const status = await this.child.stop();
     this.config.close();
     return status;
   }

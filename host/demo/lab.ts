@@ -41,6 +41,8 @@ echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range
 ip link set lo up && echo ready && exec cat > /dev/null`;
 
 /** The signal is asked for after the fork, when the parent may be dead already: then do not begin. */
+/** What is left when a lab closes is of no interest any more. */
+const CLOSE_GRACE_MS = 3000;
 const GUARD = `[ "$PPID" = "$0" ] || exit 125; exec "$@"`;
 const GATED_GUARD = `[ "$PPID" = "$0" ] || exit 125; read -r go || exit 125; exec "$@"`;
 
@@ -104,7 +106,7 @@ export class Namespace {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.children].map((child) => child.stop()));
+    await Promise.all([...this.children].map((child) => child.stop("SIGTERM", CLOSE_GRACE_MS)));
     this.holder.end();
     await this.holder.stop("SIGKILL");
   }

@@ -436,16 +436,34 @@ function checkRestored(before: Router, after: Router): void {
 
 /**
  * The same configuration allows all that there was, but for what has turned round to a mapping of which nothing else is
- * left when its time has been counted.
+ * left when its time has been counted, and for what is beyond a limit that was lowered while it was there.
  */
 function checkAllRestored(before: Router, { conns, ports }: Restored): void {
   const turned = before.conns().filter(({ original }) => OURS.has(numberOf(original.destination)));
-  const { Restored: _, Expired: __, Refused: refused = 0, ...lost } = conns;
+  const { Restored: _, Expired: __, Refused: refused = 0, OverLimit = 0, ...lost } = conns;
   const { Restored: ___, Expired: ____, ...lostPorts } = ports;
   const isLost = Object.keys(lost).length + Object.keys(lostPorts).length > 0;
-  if (isLost || refused > turned.length) {
+  if (isLost || refused > turned.length || OverLimit > beyondLimits(before)) {
     throw new Error(`lost at a restart: ${JSON.stringify({ conns, ports })}`);
   }
+}
+
+/** Conns beyond what their zones and hosts may have; all of a host that has too many ports. */
+function beyondLimits(router: Router): number {
+  const { zones } = router.counters();
+  const hosts = router.hosts();
+  const beyond = (count: number, limit: number) => (limit === 0 ? 0 : Math.max(0, count - limit));
+  let sum = 0;
+  for (const { id, name, connsMax, connsPerHost, portsPerHost } of router.config.zones) {
+    sum += beyond(zones[name]?.conns ?? 0, connsMax);
+    for (const { conns, ports } of hosts.filter(({ zone }) => zone === id)) {
+      const { tcp, udp, icmp } = portsPerHost;
+      const hasMore =
+        beyond(ports.tcp, tcp) + beyond(ports.udp, udp) + beyond(ports.icmp, icmp) > 0;
+      sum += hasMore ? conns : beyond(conns, connsPerHost);
+    }
+  }
+  return sum;
 }
 
 function ported(protocol: number, random: Random): number {

@@ -38,7 +38,7 @@ export class Capture {
     for (let before = -1; before !== this.child.written; await sleep(QUIET_MS)) {
       before = this.child.written;
     }
-    await this.child.stop("SIGINT", 10_000);
+    await this.child.stop("SIGINT");
     if (!/^0 packets dropped by kernel/m.test(this.child.stderr)) {
       throw new Error(`the capture is not whole: ${this.child.stderr}`);
     }

@@ -34,14 +34,17 @@ function belonging(word: string): Map<string, string> {
   return found;
 }
 
+/** Our own, in which a demo begins. */
+const OWN = readlinkSync("/proc/self/ns/net").replace(/\D/g, "");
+
 /**
- * Everything that keeps a namespace alive counts: processes, open files, mounts. Our own is always there, also when
- * lsns stumbles over a process that ends while it looks.
+ * Network namespaces, each with a process in it, if there is one: open files and mounts keep a namespace alive, too.
+ * The kernel gives the number of one that has gone to the next one, which may be somebody else's.
  */
-function namespaces(): string[] {
-  const run = spawnSync("lsns", ["-t", "net", "-n", "-o", "NS"], { encoding: "utf8" });
-  const own = readlinkSync("/proc/self/ns/net").replace(/\D/g, "");
-  return [own, ...run.stdout.split(/\s+/)];
+function namespaces(): [namespace: string, pid: string | undefined][] {
+  const run = spawnSync("lsns", ["-t", "net", "-n", "-r", "-o", "NS,PID"], { encoding: "utf8" });
+  const lines = run.stdout.split("\n").filter((line) => line !== "");
+  return lines.map((line) => line.trim().split(/\s+/) as [string, string | undefined]);
 }
 
 function interfaces(): string[] {
@@ -80,12 +83,16 @@ class Run {
   }
 
   /** What is still there when everything has had time to go. */
-  async remains(around: string[]): Promise<string[]> {
+  async remains(): Promise<string[]> {
     const began = performance.now();
     for (;;) {
-      const processes = [...belonging(this.word).keys()].map((pid) => `process ${pid}`);
-      const alive = namespaces().filter((each) => this.seen.has(each) && !around.includes(each));
-      const left = [...processes, ...alive.map((each) => `namespace ${each}`)];
+      const processes = belonging(this.word);
+      const isOurs = (pid = "0") => pid === "0" || processes.has(pid);
+      const alive = namespaces().filter(([each, pid]) => this.seen.has(each) && isOurs(pid));
+      const left = [
+        ...[...processes.keys()].map((pid) => `process ${pid}`),
+        ...alive.map(([each]) => `namespace ${each}`),
+      ];
       if (left.length === 0 || performance.now() - began > GRACE_MS) return left;
       await sleep(50);
     }
@@ -106,18 +113,17 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {
   for (const [name, moment] of MOMENTS) {
     t.test(`${signal} ${name}`, { skip }, async (t) => {
       const temporary = t.testdir({});
-      const around = namespaces();
       const before = interfaces();
       const run = new Run(temporary);
       await run.until(moment);
       if (moment instanceof RegExp) {
-        const made = [...run.seen].filter((each) => !around.includes(each));
+        const made = [...run.seen].filter((each) => each !== OWN);
         t.ok(made.length >= NAMESPACES, "there is something to leave");
       }
       run.process.kill(signal);
       const late = sleep(GRACE_MS, "late", { ref: false });
       t.not(await Promise.race([run.exited, late]), "late", "it ends");
-      t.strictSame(await run.remains(around), [], "no process, no namespace");
+      t.strictSame(await run.remains(), [], "no process, no namespace");
       t.strictSame(interfaces(), before, "no interface");
       t.strictSame(readdirSync(temporary), [], "no file");
     });

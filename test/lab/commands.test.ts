@@ -188,7 +188,7 @@ async function lookAndChange(t: Test, site: Site, way: readonly string[]): Promi
     await sleep(300);
     return events.stdout.length > 0 && json.stdout.length > 0;
   };
-  for (let i = 0; i < 20 && !(await probe()); i++);
+  for (let i = 0; i < 60 && !(await probe()); i++);
   await said("flush", "--yes");
   await hangUp(await talk(site), () => looking(t, { said, crosszone, way }));
   await configuring(t, { said, crosszone, way, folder });

@@ -76,7 +76,7 @@ t.test("the rights that are left", { skip: skipReason("ping") }, async (t) => {
   await client.call("config.apply", { config: configuration("10.3.0.1/24"), base: 1 });
   await host.must("ping", ["-c", "1", "-W", "5", "10.3.0.1"]);
   t.equal(statSync(socket).mode & 0o777, 0o600);
-  t.equal(await child.stop("SIGTERM", 45_000), 0);
+  t.equal(await child.stop(), 0);
 
   const root = join(folder, "root");
   const roots = router.spawn(process.execPath, [
@@ -84,7 +84,7 @@ t.test("the rights that are left", { skip: skipReason("ping") }, async (t) => {
     ...["--socket", socket, "--listen", "none"],
   ]);
   await roots.line("stderr", /^crosszone: running/);
-  await roots.stop("SIGTERM", 45_000);
+  await roots.stop();
   const others = ["--state", root, "--user", USER];
   const refused = await router.run(process.execPath, [MAIN, "run", config, ...others]);
   t.match(refused, { status: 2, stderr: /root is not nobody's, or .*chown -R nobody/ });
@@ -103,7 +103,7 @@ t.test("the rights that are left", { skip: skipReason("ping") }, async (t) => {
     ...["--socket", "none", "--listen", "none"],
   ]);
   await linked.line("stderr", /^crosszone: running/);
-  t.equal(await linked.stop("SIGTERM", 45_000), 0);
+  t.equal(await linked.stop(), 0);
 
   // What that user cannot read is told before interfaces are opened.
   const key = join(folder, "srv.key");

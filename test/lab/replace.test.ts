@@ -44,7 +44,7 @@ t.test("another number of workers", { skip: skipReason() }, async (t) => {
       base: status.revision.number,
     });
     client.end();
-    t.equal(await child.stop("SIGTERM", 45_000), 0);
+    t.equal(await child.stop(), 0);
     t.match(refused.error, { code: 4, message: /a restart with this configuration/ });
     return [status.workers.length, revisions.map((each: { number: number }) => each.number)];
   };

@@ -121,8 +121,9 @@ async function run(site: Site, config: object, snapshot = 0): Promise<Child> {
   // The revision that was confirmed last would be asked for instead.
   rmSync(join(stateOf(site), "revisions"), { recursive: true, force: true });
   const options = ["--state", stateOf(site), "--snapshot", `${snapshot}`];
+  options.push("--socket", "none", "--listen", "none");
   const child = site.router.spawn(process.execPath, [MAIN, "run", path, ...options]);
-  await child.line("stderr", /^crosszone: running/, 20_000);
+  await child.line("stderr", /^crosszone: running/, 60_000);
   return child;
 }
 
@@ -144,14 +145,14 @@ function linesOf(child: Child): number {
 
 /** A conversation that goes on: how far it is now. */
 async function progress(client: Child, beyond: number): Promise<number> {
-  const line = await client.line("stdout", /^back \d+$/, 30_000, linesOf(client));
+  const line = await client.line("stdout", /^back \d+$/, 60_000, linesOf(client));
   const count = Number(line.slice(5));
   return count >= beyond ? count : progress(client, beyond);
 }
 
 async function converse(site: Site, bytes: number): Promise<Child> {
   const client = site.tenant.spawn(process.execPath, ["-e", CLIENT, `${bytes}`]);
-  await client.line("stdout", /^connected/, 10_000);
+  await client.line("stdout", /^connected/, 60_000);
   await progress(client, 20);
   return client;
 }
@@ -173,16 +174,16 @@ t.test("a restart with --state", { skip }, async (t) => {
     const first = await run(site, configuration());
     const client = await converse(site, 20_000);
     const datagrams = site.tenant.spawn(process.execPath, ["-e", DATAGRAMS]);
-    await datagrams.line("stdout", /^back 5$/, 10_000);
+    await datagrams.line("stdout", /^back 5$/, 60_000);
     const before = await progress(client, 0);
-    t.equal(await first.stop("SIGTERM"), 0);
+    t.equal(await first.stop(), 0);
     t.match(first.stderr, /crosszone: stopped/);
     await sleep(1000);
     const second = await run(site, configuration());
     t.match(second.stderr, /restored 2 conns, 0 grants, 0 resting ports, \d+\.\d s after/);
     t.ok((await progress(client, before + 100)) > before, "its bytes come back");
     t.ok(isWhole(client), "in order, and without a reset");
-    await datagrams.line("stdout", /^back/, 10_000, linesOf(datagrams));
+    await datagrams.line("stdout", /^back/, 60_000, linesOf(datagrams));
     const ports = site.echo.stdout.toString().matchAll(/^datagram (\d+) /gm);
     t.equal(new Set(Array.from(ports, ([, port]) => port)).size, 1, "one external port");
     await Promise.all([client.stop("SIGKILL"), datagrams.stop("SIGKILL")]);
@@ -220,7 +221,7 @@ t.test("a restart with --state", { skip }, async (t) => {
     const clients = await Promise.all([1, 2, 3].map(() => converse(site, 5000)));
     for (const next of [shared, alone]) {
       const before = await Promise.all(clients.map((client) => progress(client, 0)));
-      t.equal(await child.stop("SIGTERM"), 0);
+      t.equal(await child.stop(), 0);
       child = await run(site, next);
       t.match(child.stderr, /restored 3 conns, /);
       for (const [i, client] of clients.entries()) {

@@ -3,7 +3,8 @@
     rpcclient.py [--raw] URL [TOKEN]
 
 Reads requests, one JSON object with "method" and "params" a line, and prints what comes, one a line. "connect" opens a new
-connection in place of the one before, "leave" closes it without a word. Prints "lost" where there is none any more.
+connection in place of the one before, "leave" closes it without a word. Prints "lost" where there is none any more, or
+where nothing comes within the request's "seconds" (10 by default).
 """
 
 import asyncio
@@ -15,12 +16,13 @@ import sys
 from urllib.parse import urlsplit
 
 PROTOCOL = "crosszone.v1"
-SECONDS = 2
+SECONDS = 10
 
 
 class Library:
     def __init__(self, url, token):
         self.url = url
+        self.seconds = SECONDS
         self.headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.socket = None
 
@@ -28,14 +30,14 @@ class Library:
         import websockets
 
         self.socket = await asyncio.wait_for(
-            websockets.connect(self.url, subprotocols=[PROTOCOL], extra_headers=self.headers), SECONDS
+            websockets.connect(self.url, subprotocols=[PROTOCOL], extra_headers=self.headers), self.seconds
         )
         if self.socket.subprotocol != PROTOCOL:
             raise ConnectionError("another subprotocol")
 
     async def ask(self, text):
-        await asyncio.wait_for(self.socket.send(text), SECONDS)
-        return await asyncio.wait_for(self.socket.recv(), SECONDS)
+        await asyncio.wait_for(self.socket.send(text), self.seconds)
+        return await asyncio.wait_for(self.socket.recv(), self.seconds)
 
     def leave(self):
         self.socket.transport.abort()
@@ -48,11 +50,11 @@ class Raw:
         parts = urlsplit(url)
         self.host, self.port, self.path = parts.hostname, parts.port, parts.path
         self.token = token
+        self.seconds = SECONDS
         self.socket = None
 
     async def connect(self):
-        self.socket = socket.create_connection((self.host, self.port), SECONDS)
-        self.socket.settimeout(SECONDS)
+        self.socket = socket.create_connection((self.host, self.port), self.seconds)
         key = base64.b64encode(os.urandom(16)).decode()
         lines = [
             f"GET {self.path} HTTP/1.1",
@@ -82,6 +84,7 @@ class Raw:
         return found
 
     async def ask(self, text):
+        self.socket.settimeout(self.seconds)
         data = text.encode()
         mask = os.urandom(4)
         size = len(data)
@@ -116,6 +119,7 @@ async def main():
         if not line:
             return
         request = json.loads(line)
+        client.seconds = request.pop("seconds", SECONDS)
         try:
             if request["method"] == "connect":
                 await client.connect()

@@ -84,7 +84,7 @@ t.test("the default socket's folder", { skip: skipReason() }, async (t) => {
       t.equal(mode, 0o600);
       const which = `process ${child.pid} on .*, config ${config}`;
       t.match(await asked(), { status: 0, stdout: new RegExp(which) });
-      t.equal(await child.stop("SIGTERM", 45_000), 0);
+      t.equal(await child.stop(), 0);
     }
     t.equal(lstatSync(folder).uid, 0);
   });
@@ -97,7 +97,7 @@ t.test("the default socket's folder", { skip: skipReason() }, async (t) => {
     t.match(await asked(), { status: 1, stderr: /belongs to user 4321.*--socket/ });
     const child = await running();
     t.same(owner(folder), [0, 0o755]);
-    await child.stop("SIGTERM", 45_000);
+    await child.stop();
 
     // Also what is in it and would be the user's.
     const own = join(folder, `${uidOf(USER)}`);
@@ -113,7 +113,7 @@ t.test("the default socket's folder", { skip: skipReason() }, async (t) => {
         [uidOf(USER), 0o700],
       ],
     );
-    await users.stop("SIGTERM", 45_000);
+    await users.stop();
 
     chownSync(folder, STRANGER, STRANGER);
     const caps = "+net_raw,+net_admin";

@@ -48,33 +48,37 @@ def tcp():
         return {"sources": [source.decode()], "bytes": len(back), "own": back == PAYLOAD, "again": 0}
 
 
+DATAGRAMS = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+
 def udp():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
-        peer.bind(("", SOURCE_PORT))
-        peer.connect((SERVER, PORT))
-        waiting = [(at, PAYLOAD[at : at + DATAGRAM_BYTES]) for at in range(0, BYTES, DATAGRAM_BYTES)]
-        away, sources, foreign, done, again = {}, set(), 0, 0, 0
-        deadline = time.monotonic() + TIMEOUT
-        while (waiting or away) and time.monotonic() < deadline:
-            while waiting and len(away) < WINDOW:
-                at, chunk = waiting.pop(0)
+    # Not closed: what is answered twice, since it was sent again, would meet a closed port.
+    peer = DATAGRAMS
+    peer.bind(("", SOURCE_PORT))
+    peer.connect((SERVER, PORT))
+    waiting = [(at, PAYLOAD[at : at + DATAGRAM_BYTES]) for at in range(0, BYTES, DATAGRAM_BYTES)]
+    away, sources, foreign, done, again = {}, set(), 0, 0, 0
+    deadline = time.monotonic() + TIMEOUT
+    while (waiting or away) and time.monotonic() < deadline:
+        while waiting and len(away) < WINDOW:
+            at, chunk = waiting.pop(0)
+            away[at] = (chunk, time.monotonic())
+            peer.send(chunk)
+        if select.select([peer], [], [], RETRY_SECONDS / 4)[0]:
+            source, _, back = peer.recv(65536).partition(b"\n")
+            sources.add(source.decode())
+            at = int(back[5:13]) if back[:5] == PAYLOAD[:5] else -1
+            if back != PAYLOAD[at : at + DATAGRAM_BYTES]:
+                foreign += 1
+            elif away.pop(at, None):
+                done += len(back)
+        for at, (chunk, since) in away.items():
+            if time.monotonic() - since > RETRY_SECONDS:
+                again += 1
                 away[at] = (chunk, time.monotonic())
                 peer.send(chunk)
-            if select.select([peer], [], [], RETRY_SECONDS / 4)[0]:
-                source, _, back = peer.recv(65536).partition(b"\n")
-                sources.add(source.decode())
-                at = int(back[5:13]) if back[:5] == PAYLOAD[:5] else -1
-                if back != PAYLOAD[at : at + DATAGRAM_BYTES]:
-                    foreign += 1
-                elif away.pop(at, None):
-                    done += len(back)
-            for at, (chunk, since) in away.items():
-                if time.monotonic() - since > RETRY_SECONDS:
-                    again += 1
-                    away[at] = (chunk, time.monotonic())
-                    peer.send(chunk)
-        own = foreign == 0 and done == len(PAYLOAD)
-        return {"sources": sorted(sources), "bytes": done, "own": own, "again": again}
+    own = foreign == 0 and done == len(PAYLOAD)
+    return {"sources": sorted(sources), "bytes": done, "own": own, "again": again}
 
 
 print("ready", flush=True)

@@ -30,6 +30,17 @@ export function trace(router: Router, worker: number, input: TraceInput): Trace 
   return readTrace(next.value, router.config);
 }
 
+/** What a memory was before a trace; made once for each, since pages that are new cost more than the copy. */
+const copies = new WeakMap<WebAssembly.Memory, Buffer>();
+
+function copyOf(memory: WebAssembly.Memory): Buffer {
+  const known = copies.get(memory);
+  const copy = known ?? Buffer.allocUnsafeSlow(memory.buffer.byteLength);
+  if (known === undefined) copies.set(memory, copy);
+  copy.set(new Uint8Array(memory.buffer));
+  return copy;
+}
+
 /** What has been seen of traces, to show that something was. */
 export interface Seen {
   readonly verdicts: Map<string, number>;
@@ -42,11 +53,11 @@ export function watching(seen: Seen): Watcher {
   return (router, worker, { on, bytes, tci = 0, flags = 0 }) => {
     const carrier = router.config.interfaces.find(({ name }) => name === on);
     if (carrier === undefined) return undefined;
-    const memories = router.datapaths.map(({ memory }) => Buffer.from(memory.buffer));
-    const before = memories.map((memory) => Buffer.from(memory));
+    const before = router.datapaths.map(({ memory }) => copyOf(memory));
     const input = { frame: bytes, interface: carrier.index, place: tci, flags };
     const told = trace(router, worker, input);
-    for (const [i, memory] of memories.entries()) {
+    for (const [i, datapath] of router.datapaths.entries()) {
+      const memory = Buffer.from(datapath.memory.buffer);
       const at = memory.equals(before[i] as Buffer) ? -1 : firstDifference(memory, before[i]);
       if (at >= 0) throw new Error(`the trace has changed byte ${at} of worker ${i}`);
     }

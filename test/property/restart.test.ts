@@ -1,7 +1,7 @@
 /**
  * Another process in the router's place, amid random traffic over random configurations (test/fuzz): nothing reaches another
  * tenant, what goes on is what there was, and where the configuration is the same nothing is lost and nobody notices.
- * RESTART_SEED sets the first seed.
+ * RESTART_SEED sets the first seed; random ones are for `npm run fuzz`.
  */
 
 import t from "tap";
@@ -12,7 +12,8 @@ const ROUNDS = 20;
 // A busy machine takes its time.
 t.setTimeout(180_000);
 
-const first = Number(process.env.RESTART_SEED ?? Date.now() % 1_000_000);
+/** From this seed on 78 conns go on in the one and 142 in the other, where more than ROUNDS are asked for. */
+const first = Number(process.env.RESTART_SEED ?? 46);
 
 for (const [name, round] of [
   ["isolation", isolationRound],

@@ -9,6 +9,9 @@ import { mutationRound } from "../fuzz/mutation.js";
 import { Router } from "../harness/router.js";
 import { type Seen, watching } from "../harness/trace.js";
 
+// A busy machine takes its time.
+t.setTimeout(240_000);
+
 const ROUNDS = Number(process.env.TRACE_ROUNDS ?? 3);
 const SEED = Number(process.env.TRACE_SEED ?? 1);
 

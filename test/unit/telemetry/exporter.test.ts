@@ -1,11 +1,11 @@
 /** The queue in front of a collector: what it holds, what it loses, and what it says of that. */
-import { createSocket } from "node:dgram";
+import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import t from "tap";
+import t, { type Test } from "tap";
 import { Exporter, type ExporterOptions } from "../../../host/telemetry/exporter.js";
 import { jsonLines } from "../../../host/telemetry/jsonlog.js";
 import { type Done, FileLink, type Link, TcpLink, UdpLink } from "../../../host/telemetry/link.js";
@@ -54,11 +54,11 @@ function make(link: Link, options: Partial<ExporterOptions> = {}) {
 }
 
 async function until(is: () => boolean, what: string): Promise<void> {
-  for (let n = 0; n < 500; n++) {
+  for (let n = 0; n < 2000; n++) {
     if (is()) return;
     await sleep(10);
   }
-  throw new Error(`not within five seconds: ${what}`);
+  throw new Error(`not within twenty seconds: ${what}`);
 }
 
 t.test(
@@ -94,7 +94,7 @@ t.test("a collector that takes nothing holds up nobody, and stopping is bounded"
   await sleep(50);
   const before = performance.now();
   await exporter.stop(200);
-  t.ok(performance.now() - before < 1000);
+  t.ok(performance.now() - before < 10_000);
   t.match(notices.at(-1), /100 events are lost at the end/);
   t.equal(exporter.status.lostInQueue, 100);
   exporter.offer(session());
@@ -112,46 +112,73 @@ t.test("stopping sends what waits", async (t) => {
 
 t.test("a rate is kept", async (t) => {
   const link = new Collector();
-  const { exporter } = make(link, { rate: 20 });
+  let now = 0;
+  const { exporter } = make(link, { rate: 20, monotonic: () => now });
   for (let n = 0; n < 60; n++) exporter.offer(session());
-  await sleep(1000);
-  t.ok(link.lines.length >= 30 && link.lines.length <= 45, `${link.lines.length} in a second`);
+  for (const [ms, events] of [
+    [0, 20],
+    [500, 30],
+    [1000, 40],
+  ] as const) {
+    now = ms;
+    await until(() => link.lines.length >= events, `${events} after ${ms} ms`);
+    await sleep(100);
+    t.equal(link.lines.length, events, `${ms} ms`);
+  }
   await exporter.stop(100);
 });
 
+/**
+ * A socket that is connected to somebody else: to all others the kernel answers as if nobody were there. `disconnect` makes
+ * it hear them at once.
+ */
+async function deaf(t: Test, heard: (text: string) => void = () => {}): Promise<UdpSocket> {
+  const bound = async (port: number) => {
+    const socket = createSocket({ type: "udp4", reuseAddr: true });
+    await new Promise<void>((resolve) => socket.bind(port, "127.0.0.1", resolve));
+    return socket;
+  };
+  // A port that the kernel has chosen would be gone with the connection, one that is named stays.
+  const first = await bound(0);
+  const socket = await bound(first.address().port);
+  first.close();
+  t.teardown(() => socket.close());
+  socket.on("message", (message) => heard(String(message)));
+  await new Promise<void>((resolve) => socket.connect(DISCARD, "127.0.0.1", () => resolve()));
+  return socket;
+}
+
+/** RFC 863; whether somebody is there is of no interest. */
+const DISCARD = 9;
+
 t.test("UDP: nobody there, then somebody", async (t) => {
-  const probe = createSocket("udp4");
-  await new Promise<void>((resolve) => probe.bind(0, "127.0.0.1", resolve));
-  const { port } = probe.address();
-  await new Promise<void>((resolve) => probe.close(() => resolve()));
-  const options = { facility: "local0", hostname: "h", processId: 1, counted: false } as const;
-  const { exporter, notices } = make(new UdpLink("127.0.0.1", port, 1500), {
-    format: syslogLines(options),
-  });
-  for (let n = 0; n < 5; n++) exporter.offer(session({ port: 1000 + n }));
-  await until(() => !exporter.status.isUp, "it notices");
-  t.match(notices[0], /ECONNREFUSED; events wait/);
   const found: string[] = [];
-  const server = createSocket("udp4", (message) => found.push(String(message)));
-  await new Promise<void>((resolve) => server.bind(port, "127.0.0.1", resolve));
-  await until(() => exporter.status.queued === 0, "all is sent");
+  const server = await deaf(t, (text) => found.push(text));
+  const options = { facility: "local0", hostname: "h", processId: 1, counted: false } as const;
+  const notices: string[] = [];
+  const { exporter } = make(new UdpLink("127.0.0.1", server.address().port, 1500), {
+    format: syslogLines(options),
+    notice: (text) => {
+      // Before it tries again, however long that takes.
+      if (notices.push(text) === 1) server.disconnect();
+    },
+  });
+  exporter.offer(session({ port: 1000 }));
+  await until(() => !exporter.status.isUp, "it notices");
+  t.match(notices, [/ECONNREFUSED; events wait/]);
+  for (let n = 1; n < 5; n++) exporter.offer(session({ port: 1000 + n }));
   await until(() => found.some((line) => line.includes("1004")), "the last one has come");
-  const { events, lostOnTheWay } = exporter.status;
+  await until(() => exporter.status.queued === 0, "and that is known");
   const sessions = found.filter((line) => line.includes("session-created"));
-  t.equal(events, 5);
-  t.equal(sessions.length + lostOnTheWay, 5, "what was sent to nobody is counted");
-  t.ok(lostOnTheWay >= 1);
+  t.equal(sessions.length, 4);
+  t.match(exporter.status, { events: 5, lostOnTheWay: 1 }, "what was sent to nobody is counted");
   t.ok(found.some((line) => line.includes(" events-lost ")));
   await exporter.stop(1000);
-  server.close();
 });
 
 t.test("UDP: an error that meets the next message is about the one before", async (t) => {
-  const probe = createSocket("udp4");
-  await new Promise<void>((resolve) => probe.bind(0, "127.0.0.1", resolve));
-  const { port } = probe.address();
-  await new Promise<void>((resolve) => probe.close(() => resolve()));
-  const link = new UdpLink("127.0.0.1", port, 1500);
+  const server = await deaf(t);
+  const link = new UdpLink("127.0.0.1", server.address().port, 1500);
   await new Promise<void>((resolve) => link.open(() => resolve()));
   let broken = 0;
   link.onBreak = () => broken++;
@@ -159,7 +186,8 @@ t.test("UDP: an error that meets the next message is about the one before", asyn
   await new Promise<void>((resolve) => {
     link.send(Buffer.from("first"), (error) => {
       ends.push(error?.message);
-      // At once: nobody has looked whether an answer has come.
+      // Nobody looks whether an answer has come, and it comes: on the loopback mostly before `send` is through.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
       link.send(Buffer.from("second"), (second, wasBefore) => {
         ends.push([(second as NodeJS.ErrnoException | undefined)?.code, wasBefore]);
         resolve();

@@ -19,7 +19,7 @@ export interface Asked {
 /** What a script says of a hello that is not to be answered. */
 export const SILENCE = Symbol("no answer");
 
-/** The result, or an RpcError to be answered; `undefined` is never answered, except that hello is. */
+/** The result, or an RpcError to be answered, or a promise of one; `undefined` is never answered, except that hello is. */
 export type Script = (asked: Asked, router: Scripted) => unknown;
 
 export class Scripted {
@@ -57,6 +57,11 @@ export class Scripted {
     return this.asked.find((each) => each.method === method)?.params;
   }
 
+  /** Nobody is connected. */
+  get isAlone(): boolean {
+    return this.sockets.size === 0;
+  }
+
   tell(method: string, params: object): void {
     for (const socket of this.sockets) socket.send(writeNotification(method, params));
   }
@@ -85,11 +90,16 @@ export class Scripted {
       const answer =
         this.script(asked, this) ?? (method === "hello" ? { messageBytes: 65_536 } : undefined);
       if (answer === undefined || answer === SILENCE) return;
-      const said =
-        answer instanceof RpcError
-          ? { error: { code: answer.code, message: answer.message, data: answer.data } }
-          : { result: answer };
-      socket.send(JSON.stringify({ jsonrpc: "2.0", id, ...said }));
+      if (answer instanceof Promise) answer.then((late) => say(socket, id, late));
+      else say(socket, id, answer);
     });
   }
+}
+
+function say(socket: WebSocket, id: unknown, answer: unknown): void {
+  const said =
+    answer instanceof RpcError
+      ? { error: { code: answer.code, message: answer.message, data: answer.data } }
+      : { result: answer };
+  socket.send(JSON.stringify({ jsonrpc: "2.0", id, ...said }));
 }

@@ -91,17 +91,16 @@ async function live(client: Client, intervalMs: number): Promise<Exit> {
   return Exit.Ok;
 }
 
-/** Makes a scene of each sample; one that comes while hosts are still asked for replaces the one before it. */
+/** Makes a scene of each sample, but of those that come while names or hosts are still asked for. */
 async function watch(client: Client, tell: (scene: Scene) => void): Promise<void> {
-  const zoneName = await zoneNames(client);
+  const naming = zoneNames(client);
   let before: Sample | undefined;
   let isAsking = false;
   client.on("metrics.sample", (now) => {
     if (isAsking) return;
     isAsking = true;
-    client
-      .call("hosts.top", { sort: "bytes", limit: HOSTS })
-      .then(({ hosts }) => tell({ now, before, hosts, zoneName }))
+    Promise.all([client.call("hosts.top", { sort: "bytes", limit: HOSTS }), naming])
+      .then(([{ hosts }, zoneName]) => tell({ now, before, hosts, zoneName }))
       // Too much is asked of the router at once, or it stops: the next sample may have more luck.
       .catch(() => {})
       .finally(() => {
@@ -109,4 +108,5 @@ async function watch(client: Client, tell: (scene: Scene) => void): Promise<void
         isAsking = false;
       });
   });
+  await naming;
 }

@@ -4,11 +4,12 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { RpcCode, RpcError } from "../../../host/control/protocol/rpc.js";
+import { tellSamples } from "../../harness/samples.js";
 import { type Asked, type Script, Scripted } from "../../harness/scripted.js";
 import { crosszone, Terminal, terminalSkip } from "../../harness/terminal.js";
+import { eventually } from "../../harness/transport.js";
 
 const folder = mkdtempSync(join(tmpdir(), "crosszone-terminal-"));
 t.teardown(() => rmSync(folder, { recursive: true }));
@@ -154,8 +155,6 @@ t.test("apply: who is cut off cannot confirm", { skip }, async (t) => {
   );
 });
 
-let sample = 0;
-
 function telling({ method }: Asked, router: Scripted): unknown {
   switch (method) {
     case "zones.list":
@@ -163,27 +162,11 @@ function telling({ method }: Asked, router: Scripted): unknown {
     case "hosts.top":
       return { hosts: [] };
     case "metrics.subscribe":
-      for (let i = 0; i < 2; i++) setTimeout(() => tellSample(router), 50 + 300 * i);
+      tellSamples(router);
       return { subscription: 1 };
     default:
       return undefined;
   }
-}
-
-function tellSample(router: Scripted): void {
-  const traffic = { rxPackets: 0, rxBytes: 0, txPackets: 0, txBytes: 0, dropped: 0 };
-  const zone = { ...traffic, conns: 77, connsCreated: 0 };
-  router.tell("metrics.sample", {
-    subscription: 1,
-    time: 1_795_714_000_000 + 1000 * sample++,
-    revision: 4,
-    reasons: {},
-    devices: {},
-    zones: { "tenant-a": zone },
-    tables: { conns: { used: 1, capacity: 2 } },
-    busyMs: [0],
-    skipped: 0,
-  });
 }
 
 /** Runs `top` between two looks at the terminal's settings, and says who and where it is. */
@@ -231,21 +214,26 @@ t.test("top draws anew when the terminal gets another size", { skip }, async (t)
   const { socket } = await start(t, telling);
   const terminal = top(t, socket);
   await terminal.shown(/tenant-a +77/);
-  const before = pictures(terminal).length;
+  const isLarge = () => pictures(terminal).some(({ length }) => length > 8);
+  t.ok(await eventually(isLarge), "the first ones are larger");
   const { status } = spawnSync("stty", ["-F", read("tty").trim(), "rows", "8", "cols", "25"]);
   t.equal(status, 0);
-  while (pictures(terminal).length === before) await sleep(50);
+  const isSmall = () => (pictures(terminal).at(-1)?.length ?? 0) <= 8;
+  await eventually(isSmall);
   terminal.type("q");
   await terminal.ended;
-  const lines = pictures(terminal).at(-1)?.split(/\r+\n/) ?? [];
+  const lines = pictures(terminal).at(-1) ?? [];
   t.ok(lines.length > 2 && lines.length <= 8, `${lines.length} lines`);
   t.ok(lines.every((line) => line.length <= 25));
 });
 
-/** What has been drawn, without what is for the terminal alone. */
-function pictures({ text }: Terminal): string[] {
+/** The lines of what has been drawn, as far as it is there whole, without what is for the terminal alone. */
+function pictures({ text }: Terminal): string[][] {
   const drawn = text.split("\x1b[H").slice(1);
-  return drawn.map((each) => (each.split("\x1b[J")[0] ?? "").replaceAll("\x1b[K", ""));
+  return drawn.flatMap((each) => {
+    const [picture = "", ...rest] = each.split("\x1b[J");
+    return rest.length === 0 ? [] : [picture.replaceAll("\x1b[K", "").split(/\r+\n/)];
+  });
 }
 
 t.test("top without a terminal, and one picture of it", { skip }, async (t) => {

@@ -1,10 +1,10 @@
 /** Completion, as bash and zsh themselves do it with our scripts. */
 
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import t from "tap";
+import t, { type Test } from "tap";
 import { COMMANDS } from "../../../host/cli/commands.js";
 import { completionScript } from "../../../host/cli/completion.js";
 import { hasVerbs } from "../../../host/cli/definition.js";
@@ -95,8 +95,14 @@ t.test("bash: every option of every command", { skip: has("bash") }, async (t) =
   }
 });
 
-/** What zsh shows behind a line and a tab; in a terminal of its own (zsh/zpty), as it completes in no other way. */
-function zsh(line: string): string {
+/** Of a shell on a busy machine. */
+const PATIENCE_MS = 30_000;
+
+/**
+ * Asks that zsh shows something behind a line and two tabs; in a terminal of its own (zsh/zpty), as it completes in no other
+ * way. It is over as soon as all of it is shown.
+ */
+async function zshShows(t: Test, line: string, ...wanted: readonly RegExp[]): Promise<void> {
   const script = `
     zmodload zsh/zpty
     zpty z zsh -f -i
@@ -104,18 +110,25 @@ function zsh(line: string): string {
     zpty -w z "zstyle ':completion:*' list-colors 'no='; LISTMAX=1000; unsetopt auto_menu; COLUMNS=200; print up"
     zpty -r -m z seen '*up*ready*'
     zpty -w -n z "$1"$'\\t\\t'
-    sleep 1.5
-    zpty -r -t z seen && print -r -- "$seen"
-    while zpty -r -t z seen; do print -r -- "$seen"; done
-    zpty -d z`;
-  const { stdout, stderr, status } = spawnSync(
-    "zsh",
-    ["-fc", script, "zsh", line, join(folder, "files"), join(folder, "fpath")],
-    { encoding: "utf8", timeout: 30_000 },
-  );
-  if (status !== 0) throw new Error(`zsh: ${status} ${stderr}`);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the terminal's
-  return stdout.replace(/\u001b\[[0-9;?]*[A-Za-z]|[\u0007\r]/g, "");
+    zmodload zsh/zselect
+    repeat 1000 { zpty -r -t z seen && print -rn -- "$seen" || zselect -t 5 }`;
+  const args = ["-fc", script, "zsh", line, join(folder, "files"), join(folder, "fpath")];
+  const child = spawn("zsh", args, { stdio: ["ignore", "pipe", "pipe"] });
+  const ended = new Promise((resolve) => child.once("close", resolve));
+  const bound = setTimeout(() => child.kill(), PATIENCE_MS);
+  let said = "";
+  let shown = "";
+  const hear = (part: Buffer) => {
+    said += part.toString();
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the terminal's
+    shown = said.replace(/\u001b\[[0-9;?]*[A-Za-z]|[\u0007\r]/g, "");
+    if (wanted.every((each) => each.test(shown))) child.kill();
+  };
+  child.stdout.on("data", hear);
+  child.stderr.on("data", hear);
+  await ended;
+  clearTimeout(bound);
+  for (const each of wanted) t.match(shown, each, line);
 }
 
 t.test("zsh", { skip: has("zsh") }, async (t) => {
@@ -123,16 +136,15 @@ t.test("zsh", { skip: has("zsh") }, async (t) => {
   writeFileSync(join(folder, "fpath", "_crosszone"), completionScript("zsh", COMMANDS));
   const syntax = spawnSync("zsh", ["-n", join(folder, "zsh")], { encoding: "utf8" });
   t.same([syntax.status, syntax.stderr], [0, ""]);
-  const commands = zsh("crosszone ");
-  for (const name of NAMES) t.match(commands, name);
-  t.match(commands, "forward packets", "with what they do");
-  t.match(zsh("crosszone config "), /rollback.*put an older revision/);
-  t.match(zsh("crosszone list --reply-z"), /--reply-zone=/);
-  t.match(zsh("crosszone list -o "), /crosszone +csv +extended.* ovs/);
-  t.match(zsh("crosszone list -p "), /gre +icmp +sctp +tcp +udp/);
-  t.match(zsh("crosszone count --state=TIME"), /TIME_WAIT/);
-  t.match(zsh("crosszone events -e "), /ALL +DESTROY +NEW/);
-  t.match(zsh("crosszone events --class "), /alarms +all +blocks/);
-  t.match(zsh("crosszone hosts --order "), /asc +desc/);
-  t.match(zsh("crosszone check ed"), /edge\.json/);
+  const names = NAMES.map((name) => new RegExp(`\\b${name} +-- `));
+  await zshShows(t, "crosszone ", ...names, /forward packets/);
+  await zshShows(t, "crosszone config ", /rollback.*put an older revision/);
+  await zshShows(t, "crosszone list --reply-z", /--reply-zone=/);
+  await zshShows(t, "crosszone list -o ", /crosszone +csv +extended.* ovs/);
+  await zshShows(t, "crosszone list -p ", /gre +icmp +sctp +tcp +udp/);
+  await zshShows(t, "crosszone count --state=TIME", /TIME_WAIT/);
+  await zshShows(t, "crosszone events -e ", /ALL +DESTROY +NEW/);
+  await zshShows(t, "crosszone events --class ", /alarms +all +blocks/);
+  await zshShows(t, "crosszone hosts --order ", /asc +desc/);
+  await zshShows(t, "crosszone check ed", /edge\.json/);
 });

@@ -4,6 +4,9 @@ import t from "tap";
 import { workersRound } from "../../fuzz/isolation.js";
 import { fuzz } from "../../fuzz/run.js";
 
+// A busy machine takes its time.
+t.setTimeout(240_000);
+
 const SEED = 50_000;
 
 t.test(

@@ -54,7 +54,7 @@ class Reservation extends Tuple {
   }
 }
 const ORIGINAL: usize = 32;
-if (offsetof<Reservation>() > ORIGINAL || RecordBytes.Reservation != ORIGINAL + 16)
+if (offsetof<Reservation>() > ORIGINAL || <usize>RecordBytes.Reservation != ORIGINAL + 16)
   ERROR("a Reservation outgrew its place");
 if (offsetof<Reservation>("number") != 16 || RESERVATION_BYTES != 20)
   ERROR("a tuple and a number stand in front of the frame");

@@ -174,11 +174,12 @@ t.test("driver afxdp", { skip: reason ?? false }, async (t) => {
     t.equal(await programs(near), 1);
     t.same(notices, ["afxdp eth0: by the driver's own XDP, in copy mode"]);
     /** By worker: the place among its file descriptors at which a frame waits. */
-    const found = () =>
-      workers.map(({ device }) => {
-        poll(device.fds, 200);
-        return device.fds.map((_, n) => ready(n)).indexOf(true);
-      });
+    const found = () => {
+      const waiting = workers.flatMap(({ device }) => device.fds);
+      poll(waiting, 1000);
+      const isReady = waiting.map((_, n) => ready(n));
+      return workers.map(({ device }) => isReady.splice(0, device.fds.length).indexOf(true));
+    };
     const seen = (mac: Uint8Array) =>
       [0, 1, 2, 3].map((queue) => {
         const theirs = sender.openQueue(far, "eth0", queue);
@@ -311,6 +312,7 @@ t.test("driver afxdp", { skip: reason ?? false }, async (t) => {
     for (let i = 0; i < 20_000; i++) {
       arena.send(from, frame(i & 0xff));
       let lent = 0;
+      poll(ours[0].fds, 1000);
       ours[0].receive({
         room: 1,
         push(at) {

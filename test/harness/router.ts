@@ -104,6 +104,8 @@ interface Account {
   readonly counts: readonly bigint[];
   readonly received: number;
   readonly handed: number;
+  /** Frames on their way between workers. */
+  readonly crossing: number;
 }
 
 /** Called before a frame is received that comes alone; what it returns is called with what left behind that. */
@@ -281,7 +283,11 @@ export class Router {
 
   /** Whether something is on its way between workers. */
   get isCrossing(): boolean {
-    return this.put !== this.taken + this.missed;
+    return this.crossing !== 0;
+  }
+
+  private get crossing(): number {
+    return this.put - this.taken - this.missed;
   }
 
   /** Lets everything cross. */
@@ -465,7 +471,8 @@ export class Router {
   }
 
   private account(): Account {
-    return { counts: this.counts(), received: this.received, handed: this.handed };
+    const { received, handed, crossing } = this;
+    return { counts: this.counts(), received, handed, crossing };
   }
 
   /** Each frame that a worker took in has one end, all that was handed off is counted, and so is what left. */
@@ -490,7 +497,8 @@ export class Router {
     if (ends > received + waited || ends + full < received) {
       throw new Error(`${received} frames ended as ${JSON.stringify(ended)}, ${crossed} crossed`);
     }
-    if (this.options.lingers === undefined && crossed > HOPS * (frames + waited)) {
+    const underway = frames + waited + before.crossing;
+    if (this.options.lingers === undefined && crossed > HOPS * underway) {
       throw new Error(`${frames} frames have crossed ${crossed} times`);
     }
   }

@@ -96,6 +96,8 @@ export enum Limit {
   PortTimeouts = 64,
   /** Workers that share one configuration. */
   Workers = 16,
+  /** Reply tuples that other workers are being asked about: a power of two. */
+  Reservations = 64,
   /** Rows that one search finds. */
   SearchRows = 500,
   /** External ports that a restart leaves with other workers than whose they would be. */
@@ -300,7 +302,18 @@ export enum DescriptorFlag {
   Turned = 64,
   /** Beside it: its zone has as many conns as the worker may let it have. Out: may it have more? In: it was asked. */
   Asked = 128,
+  /**
+   * Beside it: the reply tuple that its conn is to have stands in front of it, and another worker is asked whether a conn
+   * has that (nat/reservation.ts). Which worker, says the number from HANDED_TO_SHIFT on.
+   */
+  Reserves = 256,
 }
+
+/** Where the worker's number stands among a hand-off's DescriptorFlag that Reserves. */
+export const HANDED_TO_SHIFT = 12;
+
+/** In front of such a frame. */
+export const RESERVATION_BYTES = 20;
 
 // ---------------------------------------------------------------------------------------------------
 // Config image

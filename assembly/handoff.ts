@@ -1,14 +1,16 @@
 /**
  * Hand-offs: a frame that belongs to another worker (nat/owner.ts) leaves for it as it came in, or turned round at an
  * external address of ours. What it is to know beside the frame, bits of DescriptorFlag say. Each is asked once whose a
- * packet is and once whose its conn would be, so none goes round for ever.
+ * packet is and once whose its conn would be, and each other worker at most once about its answers, so none goes round for
+ * ever.
  */
 
-import { DescriptorFlag, None, Reason } from "./abi";
+import { DescriptorFlag, None, RESERVATION_BYTES, Reason } from "./abi";
 import { active } from "./config/configuration";
 import { arena } from "./memory";
 import { Conn, opposite } from "./nat/conn";
 import { handAbout, handAs, handTo, ownerOf, ownerOfAnswers, ownerOfHost } from "./nat/owner";
+import { askerOf, cancelReservations, isFreeHere, writeReservation } from "./nat/reservation";
 import { NETWORK_OFFSET, outputHandOff, takeOwnFrame } from "./net/output";
 import { CONTINUE, Packet } from "./packet";
 import { Arp } from "./wire/arp";
@@ -19,6 +21,7 @@ const MACS_BYTES: u32 = 12;
 
 /** CONTINUE where a packet without a conn is this worker's, else it is handed off. */
 export function claim(packet: Packet): u32 {
+  cancelReservations(packet);
   if ((packet.passage & DescriptorFlag.Owned) != 0) return CONTINUE;
   const owner = ownerOf(packet, packet.zoneIndex);
   return owner == arena.worker ? CONTINUE : handOff(packet, owner, DescriptorFlag.Owned);
@@ -34,6 +37,17 @@ export function claimFragment(packet: Packet): u32 {
   return owner == arena.worker ? CONTINUE : handOff(packet, owner, 0);
 }
 
+/** A packet that asks this worker about the answers to it: it goes back, as it came, where nothing here is in their way. */
+export function answerQuestion(packet: Packet): u32 {
+  if (!isFreeHere(packet)) return Reason.TupleInUse;
+  const frame = <usize>packet.frame - RESERVATION_BYTES;
+  const bytes = packet.frameBytes + RESERVATION_BYTES;
+  const place = packet.isTurned ? active.zone(packet.zoneIndex).number : <u32>packet.port;
+  const asker = askerOf(packet);
+  const goes = outputHandOff(frame, bytes, asker, place, packet.passage, packet.input);
+  return goes ? Reason.HandedOff : Reason.OutputFull;
+}
+
 /** Hands a packet on as the step that ended it with HandedOff has noted. */
 export function handOn(packet: Packet): u32 {
   return handOff(packet, handTo, handAs);
@@ -43,7 +57,8 @@ export function handOn(packet: Packet): u32 {
 export function handOff(packet: Packet, worker: u32, flags: u32): u32 {
   const passed: u32 = DescriptorFlag.Owned | DescriptorFlag.Placed | DescriptorFlag.Asked;
   const bits = (packet.passage & passed) | flags;
-  packet.worker = <u8>worker;
+  // One that asks another worker comes back, and has begun nothing yet.
+  packet.worker = <u8>((flags & DescriptorFlag.Reserves) != 0 ? arena.worker : worker);
   if (packet.isTurned) {
     return handTurned(packet, worker, active.zone(packet.zoneIndex).number, bits);
   }
@@ -75,9 +90,14 @@ function handTurned(packet: Packet, worker: u32, zone: u32, flags: u32): u32 {
 
 /** Completes the link header, in front of which both MACs stand, and lists the frame. */
 function list(packet: Packet, worker: u32, place: u32, flags: u32): u32 {
-  const frame = packet.network - Ethernet.BYTES;
+  let frame = packet.network - Ethernet.BYTES;
+  let bytes = Ethernet.BYTES + packet.totalBytes;
   Ethernet.view(frame).type = EtherType.Ipv4;
-  const bytes = Ethernet.BYTES + packet.totalBytes;
+  if ((flags & DescriptorFlag.Reserves) != 0) {
+    writeReservation(frame);
+    frame -= RESERVATION_BYTES;
+    bytes += RESERVATION_BYTES;
+  }
   const asks = (flags & DescriptorFlag.Asked) != 0 && worker == arena.worker;
   const input: u32 = asks ? handAbout : packet.input;
   const listed = outputHandOff(frame, bytes, worker, place, flags, input);

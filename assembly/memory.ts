@@ -51,6 +51,7 @@ export enum RecordBytes {
   /** With its rows. */
   Search = 8512,
   Alarm = 16,
+  Reservation = 48,
   Saving = 32,
 }
 
@@ -209,6 +210,7 @@ export let packets: usize = 0;
 /** 64 bytes for what does not outlive a step, and a Tuple for a key that is looked up. */
 export let scratch: usize = 0;
 export let keyScratch: usize = 0;
+export let reservations: usize = 0;
 export let ownFrames: usize = 0;
 export let heldFrames: usize = 0;
 export let heldSyns: usize = 0;
@@ -352,6 +354,7 @@ function plan(
   packets = region((Limit.Batch + 1) * RecordBytes.Packet);
   scratch = region(64);
   keyScratch = region(16);
+  reservations = region((Limit.Reservations + 1) * RecordBytes.Reservation);
   ownFrames = region(Limit.OwnFrames * RecordBytes.OwnFrame);
   heldFrames = region(Limit.Held * RecordBytes.HeldFrame);
   heldSyns = region(Limit.HeldSyns * RecordBytes.HeldSyn);

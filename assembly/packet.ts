@@ -23,6 +23,8 @@ export enum PacketKind {
   First,
   /** Any other: its tuple names the datagram (nat/fragment.ts) until that is found. */
   Fragment,
+  /** Another worker's, about which this one is asked (nat/reservation.ts). Of its headers nothing is known. */
+  Question,
 }
 
 /** What steps of the pipeline return when the packet's way goes on; any smaller number is its Reason. */
@@ -91,6 +93,12 @@ export class Packet extends Tuple {
     store<u32>(at, 0xffffffff, offsetof<Packet>("flow"));
     this.handle = NO_CONN;
     this.input = <u16>input;
+  }
+
+  /** Passes over what stands in front of the frame. */
+  enterBehind(bytes: u32): void {
+    this.frame += bytes;
+    this.frameBytes -= bytes;
   }
 
   /** Sets device, port and zone from what `placeOf` has put together. */

@@ -9,11 +9,14 @@ import {
   DescriptorFlag,
   DeviceCounterAt,
   Exchange,
+  HANDED_TO_SHIFT,
   Limit,
   None,
+  RESERVATION_BYTES,
   Reason,
 } from "./abi";
 import { active, tagKey } from "./config/configuration";
+import { arena } from "./memory";
 import { checkFragment } from "./nat/fragment";
 import { parseError } from "./nat/icmperror";
 import { answererPort } from "./nat/query";
@@ -34,18 +37,24 @@ import { Vlan } from "./wire/vlan";
 export function parse(packet: Packet, input: u32): u32 {
   const descriptor = <usize>Exchange.Inputs + input * DescriptorAt.Bytes;
   packet.begin(input, descriptor);
-  const bytes = load<u32>(descriptor, DescriptorAt.Size);
+  const flags: u32 = load<u16>(descriptor, DescriptorAt.Flags);
+  const isHanded = (flags & DescriptorFlag.Handed) != 0;
+  const reserves = (flags & DescriptorFlag.Reserves) != 0;
+  if (reserves) packet.enterBehind(RESERVATION_BYTES);
+  const bytes = packet.frameBytes;
   if (bytes < Ethernet.BYTES) return Reason.FrameTruncated;
   if (bytes > <u32>Limit.FrameBytes) return Reason.FrameTooLong;
-  const frame = load<u32>(descriptor, DescriptorAt.Frame);
-  const flags = load<u16>(descriptor, DescriptorAt.Flags);
-  const isHanded = (flags & DescriptorFlag.Handed) != 0;
+  const frame = packet.frame;
   const found = isHanded
     ? enterHanded(packet, descriptor, frame)
     : enter(packet, descriptor, frame, bytes);
   const end = frame + bytes;
   if (found == EtherType.Arp) return parseArp(packet, end);
   if (found != EtherType.Ipv4) return found;
+  if (reserves && flags >> HANDED_TO_SHIFT == arena.worker) {
+    packet.kind = <u8>PacketKind.Question;
+    return CONTINUE;
+  }
   const verdict = parseIpv4(packet, packet.network, end);
   const isUnsure = (flags & DescriptorFlag.ChecksumUnsure) != 0;
   // A fragment's checksum is its sender's own work: no card knows the other fragments.

@@ -6,7 +6,7 @@
 
 import { ConnState, DescriptorFlag, DeviceCounterAt, Limit, None, Reason, Step } from "./abi";
 import { active, pairKey } from "./config/configuration";
-import { claim, claimFragment, handOff, handOn, shareArp, turn } from "./handoff";
+import { answerQuestion, claim, claimFragment, handOff, handOn, shareArp, turn } from "./handoff";
 import { arena, connIndex, count } from "./memory";
 import { Conn, ConnFlag, findConn, guessConn, isOf, opposite, touchConn } from "./nat/conn";
 import { decide, decideError, isForged, stayBy } from "./nat/decide";
@@ -91,7 +91,9 @@ function guessConns(received: u32): void {
 /** Where a packet goes that was parsed; conns that were made or ended since `before` may be its own. */
 function proceed(packet: Packet, before: u32, now: u32): u32 {
   if (!packet.isWhole) {
-    return packet.kind == PacketKind.Arp ? hearArp(packet, now) : proceedFragment(packet, now);
+    if (packet.kind == PacketKind.Arp) return hearArp(packet, now);
+    if (packet.kind == PacketKind.Question) return answerQuestion(packet);
+    return proceedFragment(packet, now);
   }
   const handle = packet.handle;
   if (arena.connChanges != before || (handle != NO_CONN && !isOf(handle, packet))) {

@@ -334,6 +334,12 @@ export class Configuration {
     store<u64>(at, load<u64>(at, 8) + bytes, 8);
   }
 
+  uncountFlow(flow: u32, bytes: u32): void {
+    const at = this.flowCounters + <usize>flow * FlowCounterAt.Bytes;
+    store<u64>(at, load<u64>(at) - 1);
+    store<u64>(at, load<u64>(at, 8) - bytes, 8);
+  }
+
   /** Reads the places of the sections from the image, which `checkImage` has found sound. */
   openSections(image: usize): void {
     this.image = image;

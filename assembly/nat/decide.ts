@@ -187,7 +187,10 @@ function decideNew(packet: Packet, now: u32): u32 {
   if (!begins) {
     return packet.protocol == IpProtocol.Tcp ? Reason.TcpNotSyn : Reason.EchoNotRequest;
   }
-  return openOutward(packet, record, now);
+  const verdict = openOutward(packet, record, now);
+  // It comes back, and is counted then.
+  if (verdict == Reason.HandedOff) active.uncountFlow(flow, packet.totalBytes);
+  return verdict;
 }
 
 /**

@@ -27,6 +27,7 @@ import { countConn, uncountConn } from "./limit";
 import { abandonMapping, Mapping } from "./mapping";
 import { takeMapping } from "./masquerade";
 import { mayAskForMore, ownerOfAnswers } from "./owner";
+import { reserve } from "./reservation";
 import { timeoutSet } from "./timeout";
 import { Tuple } from "./tuple";
 
@@ -38,7 +39,8 @@ export function openOutward(packet: Packet, flow: FlowRecord, now: u32): u32 {
   conn.original.copy(packet);
   conn.reply.mirror(packet);
   conn.arrive(Direction.Original, packet.port);
-  const verdict = translateTuples(conn, packet, flow);
+  let verdict = translateTuples(conn, packet, flow);
+  if (verdict == CONTINUE && arena.workers > 1) verdict = reserve(packet, conn);
   // What a hairpin's receiver does not let in begins all the same, and waits (nat/hairpin.ts).
   const waits = verdict == Reason.Filtered;
   const begins = waits ? CONTINUE : verdict;

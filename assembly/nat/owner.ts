@@ -86,17 +86,27 @@ export let handAbout: u32 = 0;
  * conn is then there.
  */
 export function stay(packet: Packet, flow: u32): u32 {
-  const owner = flow == NONE ? arena.worker : ownerBy(active.flow(flow), packet);
+  const owner = flow == NONE ? arena.worker : ownerBy(active.flow(flow), packet, packet.zoneIndex);
   if (owner == arena.worker) return CONTINUE;
   if ((packet.passage & DescriptorFlag.Placed) != 0) return Reason.Astray;
-  handTo = owner;
-  handAs = DescriptorFlag.Owned | DescriptorFlag.Placed;
+  handNext(owner, 0);
   return Reason.HandedOff;
 }
 
-/** The worker that the answers of a conn belong to which a flow begins for a packet. */
-function ownerBy(flow: FlowRecord, packet: Packet): u32 {
-  const target: u32 = flow.targetZone == None.Short ? packet.zoneIndex : flow.targetZone;
+/** Hands the packet to another worker, beside its own, and says what more. */
+export function handNext(worker: u32, flags: u32): void {
+  handTo = worker;
+  handAs = DescriptorFlag.Owned | DescriptorFlag.Placed | flags;
+}
+
+/** Whether a flow makes another worker begin the conn of a packet with this tuple. */
+export function leadsElsewhere(flow: FlowRecord, tuple: Tuple, zoneIndex: u32): bool {
+  return ownerBy(flow, tuple, zoneIndex) != arena.worker;
+}
+
+/** The worker that the answers of a conn belong to which a flow begins for a packet with this tuple. */
+function ownerBy(flow: FlowRecord, packet: Tuple, zoneIndex: u32): u32 {
+  const target: u32 = flow.targetZone == None.Short ? zoneIndex : flow.targetZone;
   const reply = Tuple.view(keyScratch);
   reply.mirror(packet);
   reply.zone = active.zone(target).number;

@@ -30,7 +30,7 @@ import { arena, connSlab, grantSlab, RecordBytes, saving } from "../memory";
 import { NONE } from "../table/none";
 import { IpProtocol } from "../wire/ipv4";
 import { Block } from "./block";
-import { Conn } from "./conn";
+import { Conn, ConnFlag } from "./conn";
 import { External } from "./external";
 import { Grant, isGood } from "./grant";
 import { isWaiting } from "./hairpin";
@@ -149,11 +149,9 @@ function saveGrants(state: Saving): void {
   const index = advance(state, grantSlab.fresh);
   if (index == NONE || !grantSlab.holds(index) || !isGood(index)) return;
   const grant = Grant.at(index);
-  const left = <i32>(grant.expiry - arena.now);
-  if (left <= 0) return;
   const mapping = Mapping.at(grant.mapping);
   write(SavedKind.Grant, 0, SavedGrantAt.Bytes);
-  store<u32>(written, left, SavedGrantAt.ExpiresIn);
+  store<u32>(written, leftUntil(grant.expiry), SavedGrantAt.ExpiresIn);
   store<u64>(written, grant.nonceLow, SavedGrantAt.NonceLow);
   store<u32>(written, grant.nonceHigh, SavedGrantAt.NonceHigh);
   store<u16>(written, grant.ingress, SavedGrantAt.Ingress);
@@ -170,9 +168,15 @@ function saveConns(state: Saving): void {
     if (!isLast) state.hairpins++;
     return;
   }
-  if (<i32>(conn.expiry - arena.now) > 0 && isTenants(conn) && !isWaiting(conn)) {
-    saveConn(index, conn);
-  }
+  if (isTenants(conn)) saveConn(index, conn);
+}
+
+/**
+ * Milliseconds that a conn or grant has left. One whose time is up, and whom nothing has swept yet, is saved with none: it
+ * does not go on, but its port is to rest (nat/restore.ts).
+ */
+function leftUntil(expiry: u32): u32 {
+  return max(0, <i32>(expiry - arena.now));
 }
 
 /** Whether all zones of a conn are the tenants' still that had them when it began. */
@@ -203,13 +207,18 @@ function saveConn(index: u32, conn: Conn): void {
     (hasShift(conn) ? <u32>SavedPart.Shift : 0) |
     (conn.isGranted ? <u32>SavedPart.Granted : 0);
   write(SavedKind.Conn, parts, connBytes(parts));
-  store<u32>(written, conn.expiry - arena.now, SavedConnAt.ExpiresIn);
+  // One that waits to turn round does not go on either: as a conn that goes straight it has a port.
+  const waits = isWaiting(conn);
+  store<u32>(written, waits ? 0 : leftUntil(conn.expiry), SavedConnAt.ExpiresIn);
   store<u32>(written, arena.now - conn.created, SavedConnAt.Age);
   store<u16>(written, <u16>conn.ingress(0), SavedConnAt.Ingress);
   store<u16>(written, hasShift(conn) ? 0 : conn.gateway, SavedConnAt.Gateway);
   memory.copy(written + SavedConnAt.Original, changetype<usize>(conn.original), 16);
   memory.copy(written + SavedConnAt.Reply, changetype<usize>(conn.reply), 16);
   store<u8>(written + SavedConnAt.Original, <u8>conn.phase, 15);
+  if (waits) {
+    store<u8>(written + SavedConnAt.Reply, conn.reply.tag & ~(<u8>ConnFlag.Hairpin), 15);
+  }
   conn.copyTraffic(written + SavedConnAt.Traffic);
   let at = written + SavedConnAt.Bytes;
   if (isTcp) {

@@ -6,15 +6,16 @@
  * too; one of the configuration before is taken where its device is still the same, all others are dropped and counted.
  */
 
-import { DescriptorFlag, Limit } from "../../assembly/abi.js";
+import { DescriptorFlag, Limit, RESERVATION_BYTES } from "../../assembly/abi.js";
 import type { Datapath } from "../datapath.js";
 import type { InputBatch, Interface, LinkCounters, Window } from "../device/device.js";
 import type { Allowances } from "./allowances.js";
 import type { Board } from "./board.js";
 import type { CrossingRing } from "./ring.js";
 
-/** Holds the longest frame, its headroom in front. */
-const SLOT_BYTES = Math.ceil((Limit.Headroom + Limit.FrameBytes + 8) / 64) * 64;
+/** Holds the longest frame, its headroom in front, with what it may ask. */
+const LONGEST = Limit.FrameBytes + RESERVATION_BYTES;
+const SLOT_BYTES = Math.ceil((Limit.Headroom + LONGEST + 8) / 64) * 64;
 
 export function handOffWindowBytes(): number {
   return Limit.Batch * SLOT_BYTES;

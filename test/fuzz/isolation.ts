@@ -84,6 +84,8 @@ class Round {
   private readonly restored: Tally = {};
   /** When something left that did not wait. */
   private readonly prompt = new WeakMap<Sent, number>();
+  /** How the frames ended that were offered last, by Reason. */
+  private ended: Record<string, number> = {};
   /** While some workers have switched and others have not: the devices that both know. */
   private kept: readonly Device[] | undefined;
 
@@ -260,13 +262,13 @@ class Round {
   /** What has just left its zone behind a pool has a conn, and whoever has that has heard the answer. */
   private checkHeard(sent: Sent): void {
     const { router, prompt } = this;
-    const { Filtered, NoConn } = router.ended;
+    const { Filtered, NoConn } = this.ended;
     const isPrompt = prompt.get(sent) === router.now && sent.configuration === router.number;
     if (!isPrompt || sent.ip?.protocol !== 17 || this.team?.mayLinger === true) return;
     if (!POOL_ADDRESSES.includes(sent.ip.source) || this.kept !== undefined) return;
     this.heard++;
     if (Filtered !== undefined || NoConn !== undefined) {
-      throw new Error(`an answer finds no conn: ${JSON.stringify(router.ended)}`);
+      throw new Error(`an answer finds no conn: ${JSON.stringify(this.ended)}`);
     }
   }
 
@@ -319,6 +321,7 @@ class Round {
     const host = new Host(this.router, device.name, "192.0.2.1");
     const mark = this.oracle.mark(device, effective(wire), this.router.now);
     const extras = { source: wire.source, ttl: this.random.chance(0.05) ? 1 : 64 };
+    this.ended = {};
     const sent = this.random.chance(0.15)
       ? this.sendPieces(host, wire, mark, extras)
       : this.offer(wire, () => host.send(wire.destination, this.payload(host, wire, mark), extras));
@@ -331,6 +334,9 @@ class Round {
     const { router } = this;
     const { crossed } = router;
     const sent = send();
+    for (const [reason, count] of Object.entries(router.ended)) {
+      this.ended[reason] = (this.ended[reason] ?? 0) + count;
+    }
     const { Held, HoldQueueFull, Filtered } = router.ended;
     const isKept = Held !== undefined || HoldQueueFull !== undefined || router.isCrossing;
     // It has gone round, and was dropped there: by this worker, or by another one.

@@ -350,12 +350,15 @@ export class Oracle {
     zone: number,
     incarnation?: number,
   ): Way | undefined {
-    for (const { config, epoch, incarnations } of this.meanwhile(origin)) {
-      if (![undefined, incarnations.get(zone)?.incarnation].includes(incarnation)) continue;
-      const way = this.way({ ...origin, config, epoch }, left, zone);
-      if (way !== undefined) return way;
-    }
-    return undefined;
+    return this.waysMeanwhile(origin, left, zone, incarnation)[0];
+  }
+
+  /** All of them: which configuration decided, only the router knows. */
+  private waysMeanwhile(origin: Origin, left: Wire, zone: number, incarnation?: number): Way[] {
+    return this.meanwhile(origin).flatMap(({ config, epoch, incarnations }) => {
+      if (![undefined, incarnations.get(zone)?.incarnation].includes(incarnation)) return [];
+      return this.way({ ...origin, config, epoch }, left, zone) ?? [];
+    });
   }
 
   /** The configurations from the one that its sender knew of on. */
@@ -406,8 +409,9 @@ export class Oracle {
     const external = receiverOf(wire, here);
     const inside = receiverOf(left, zone);
     const incarnation = this.incarnationOf(zone);
+    const configs = this.standings.slice(0, this.epoch + 1).map(({ config }) => config);
     return (
-      this.ownership.letsIn(external, inside, incarnation, wire.source, config) ||
+      this.ownership.letsIn(external, inside, incarnation, wire.source, configs) ||
       this.waiting.some(
         (asked) =>
           asked.incarnation === incarnation &&
@@ -442,12 +446,13 @@ export class Oracle {
   }
 
   private checkBegins(sent: Sent, origin: Origin, left: Wire, zone: number): void {
-    const way = this.wayMeanwhile(origin, left, zone);
+    const [way, ...others] = this.waysMeanwhile(origin, left, zone);
     if (way === undefined) {
       throw violation(sent, `no flow leads from zone ${origin.device.zone.id} to zone ${zone}`);
     }
     this.seen[way.kind]++;
     const fault = this.faultOfOwner(origin, way, true);
+    for (const other of others) this.faultOfOwner(origin, other, false);
     if (fault !== undefined && origin.epoch === this.epoch) throw violation(sent, fault);
     const key = keyOf(zone, mirror(left));
     const other = this.passages.get(key);

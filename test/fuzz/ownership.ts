@@ -163,19 +163,23 @@ export class Ownership {
     return this.owners.get(keyOf(external)) ?? [];
   }
 
-  /** Whether somebody who had this external endpoint as `inside` lets an address in. */
+  /**
+   * Whether somebody who had this external endpoint as `inside` lets an address in. Its filter is that of a configuration
+   * since it began.
+   * @param configs  all, by epoch, up to the one in force
+   */
   letsIn(
     external: Endpoint,
     inside: Endpoint,
     incarnation: number,
     sender: number,
-    config: Config,
+    configs: readonly Config[],
   ): boolean {
     return this.ownersOf(external).some(
       (each) =>
         keyOf(each.inside) === keyOf(inside) &&
         each.incarnation === incarnation &&
-        opens(config, external, sender, each.remotes),
+        configs.slice(each.epoch).some((config) => opens(config, external, sender, each.remotes)),
     );
   }
 }

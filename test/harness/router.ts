@@ -80,7 +80,9 @@ const STUCK = 100_000;
  * How often a frame may cross: to whom it belongs, to whom its conn does, and to itself where the zone may have more
  * conns; once more each where it has turned round, and that itself. A fragment also to whom its datagram belongs.
  */
-export const HOPS = 9;
+const HOPS = 9;
+/** Beside that, to each other worker and back, which is asked about the answers to it. */
+const ASKED_HOPS = 2;
 
 /** Reasons that are counted beside a frame's own end. */
 const BESIDE: readonly Reason[] = [
@@ -104,6 +106,8 @@ interface Account {
   readonly counts: readonly bigint[];
   readonly received: number;
   readonly handed: number;
+  /** Frames on their way between workers. */
+  readonly crossing: number;
 }
 
 /** Called before a frame is received that comes alone; what it returns is called with what left behind that. */
@@ -281,7 +285,15 @@ export class Router {
 
   /** Whether something is on its way between workers. */
   get isCrossing(): boolean {
-    return this.put !== this.taken + this.missed;
+    return this.crossing !== 0;
+  }
+
+  private get hops(): number {
+    return HOPS + ASKED_HOPS * (this.members.length - 1);
+  }
+
+  private get crossing(): number {
+    return this.put - this.taken - this.missed;
   }
 
   /** Lets everything cross. */
@@ -465,7 +477,8 @@ export class Router {
   }
 
   private account(): Account {
-    return { counts: this.counts(), received: this.received, handed: this.handed };
+    const { received, handed, crossing } = this;
+    return { counts: this.counts(), received, handed, crossing };
   }
 
   /** Each frame that a worker took in has one end, all that was handed off is counted, and so is what left. */
@@ -490,7 +503,8 @@ export class Router {
     if (ends > received + waited || ends + full < received) {
       throw new Error(`${received} frames ended as ${JSON.stringify(ended)}, ${crossed} crossed`);
     }
-    if (this.options.lingers === undefined && crossed > HOPS * (frames + waited)) {
+    const underway = frames + waited + before.crossing;
+    if (this.options.lingers === undefined && crossed > this.hops * underway) {
       throw new Error(`${frames} frames have crossed ${crossed} times`);
     }
   }

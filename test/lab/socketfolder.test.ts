@@ -119,7 +119,7 @@ t.test("the default socket's folder", { skip: skipReason() }, async (t) => {
     const caps = "+net_raw,+net_admin";
     const drop = ["setpriv", "--reuid", USER, "--clear-groups", "--inh-caps", caps];
     const args = command("run", config, "--listen", "none");
-    args.splice(args.indexOf("env"), 0, ...drop, "--ambient-caps", caps);
+    args.splice(args.indexOf(process.execPath), 0, ...drop, "--ambient-caps", caps);
     const refused = await router.run("unshare", args);
     t.match(refused, { status: 1, stderr: /crosszone belongs to user 4321/ });
     chownSync(folder, 0, 0);

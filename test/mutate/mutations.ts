@@ -816,6 +816,27 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["unit/workers/owners"],
   },
   {
+    name: "other workers are asked about the answers to a conn that keeps its port",
+    file: "nat/reservation.ts",
+    find: "if (!isAmbiguous(conn)) return CONTINUE;",
+    replace: "return CONTINUE;",
+    tests: ["unit/workers/reservation"],
+  },
+  {
+    name: "who comes meanwhile has the tuple",
+    file: "nat/reservation.ts",
+    find: "if (each.number != 0 && each.equals(packet)) each.number = 0;",
+    replace: "",
+    tests: ["unit/workers/reservation"],
+  },
+  {
+    name: "what reserves its own answers is in use already",
+    file: "nat/reservation.ts",
+    find: "if (each.number != 0 && each.original.equals(tuple)) return true;",
+    replace: "",
+    tests: ["unit/workers/reservation"],
+  },
+  {
     name: "an image is refused before a worker switches to it",
     file: "configure.ts",
     find: "return prepare(bytes, false);",
@@ -823,6 +844,13 @@ export const MUTATIONS: readonly Mutation[] = [
     tests: ["unit/workers/crossing"],
   },
   // from one process to the next
+  {
+    name: "what nobody has swept yet is saved, for its port",
+    file: "nat/save.ts",
+    find: "  if (isTenants(conn)) saveConn(index, conn);",
+    replace: "  if (leftUntil(conn.expiry) > 0 && isTenants(conn)) saveConn(index, conn);",
+    tests: RESTART,
+  },
   {
     name: "what is restored is of zones that are the same tenants'",
     file: "nat/fate.ts",

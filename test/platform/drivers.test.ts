@@ -24,6 +24,9 @@ const IPV4 = 0x0800;
 const ARP = 0x0806;
 const HOLD = fileURLToPath(new URL("../harness/hold.js", import.meta.url));
 
+// Longer than the limit of a file, for a machine that does other things as well.
+t.setTimeout(300_000);
+
 const reason = labSupport();
 
 /** A cable, not yet opened at either end. */
@@ -68,7 +71,7 @@ function frame(mark: number): Uint8Array {
 /** Frames arrive, in one piece and from now. */
 function carries(arena: Arena, from: Interface, to: Interface, mark: number): boolean {
   arena.send(from, frame(mark));
-  const frames = arena.receiveAll(to, 1, 500);
+  const frames = arena.receiveAll(to, 1);
   return frames.length === 1 && frames[0]?.bytes[14] === mark;
 }
 
@@ -125,7 +128,7 @@ async function suite(t: Test, driver: DriverName): Promise<void> {
     const { arena, ours, theirs } = await line(t, driver, 64);
     for (let i = 0; i < 80; i++)
       arena.send(theirs, etherFrame(NEAR, FAR, [], IPV4, payload(46, i)));
-    const frames = arena.receiveAll(ours, 64, 100);
+    const frames = arena.receiveAndMore(ours, 64);
     t.same(
       frames.map(({ bytes }) => bytes[14]),
       Array.from({ length: 64 }, (_, i) => i),
@@ -159,7 +162,7 @@ async function suite(t: Test, driver: DriverName): Promise<void> {
       etherFrame(macOf("03:00:5e:00:00:01"), FAR, [], ARP, payload(46)),
     ];
     for (const frame of [...unwanted, ...wanted]) arena.send(theirs, frame);
-    const frames = arena.receiveAll(ours, wanted.length + 1, 100);
+    const frames = arena.receiveAndMore(ours, wanted.length);
     t.equal(frames.length, wanted.length);
   });
 
@@ -175,25 +178,25 @@ async function suite(t: Test, driver: DriverName): Promise<void> {
     });
     const { fds } = ours;
     const said = [...notices];
-    const arrived = () => {
+    const arrived = (count: number) => {
       for (const to of [NEAR, OTHER])
         arena.send(theirs, etherFrame(to, FAR, [], IPV4, payload(46)));
-      return arena.receiveAll(ours, 3, 100).map(({ bytes }) => [...bytes.subarray(0, 6)]);
+      return arena.receiveAndMore(ours, count).map(({ bytes }) => [...bytes.subarray(0, 6)]);
     };
     const widen = (...macs: Uint8Array[]) => inside(near.pid, () => ours.widen?.(macs));
     const narrow = (...macs: Uint8Array[]) => inside(near.pid, () => ours.narrow?.(macs));
     const [near6, other6] = [[...NEAR], [...OTHER]];
     widen(OTHER);
-    t.same(arrived().sort(), [near6, other6], "those before, and those to come");
+    t.same(arrived(2).sort(), [near6, other6], "those before, and those to come");
     narrow(NEAR);
-    t.same(arrived(), [near6], "given up");
+    t.same(arrived(1), [near6], "given up");
     widen(OTHER);
     narrow(OTHER);
-    t.same(arrived(), [other6], "switched to");
+    t.same(arrived(1), [other6], "switched to");
     for (let n = 0; n < 5; n++) inside(near.pid, () => ours.check());
     widen(OTHER, NEAR);
     narrow(OTHER, NEAR);
-    t.same(arrived(), [near6, other6], "in order: all by the same way");
+    t.same(arrived(2), [near6, other6], "in order: all by the same way");
     t.same(ours.fds, fds);
     t.same(notices, said);
     t.equal(await promiscuity(near), 1, "the kernel does for one what it did for the other");
@@ -213,13 +216,13 @@ async function suite(t: Test, driver: DriverName): Promise<void> {
     t.match(notices, driver === "afxdp" ? [more, instead] : [more]);
     arena.send(theirs, etherFrame(OTHER, FAR, [], IPV4, payload(46)));
     arena.send(theirs, etherFrame(BROADCAST, FAR, [], IPV4, payload(46)));
-    t.equal(arena.receiveAll(many, 2, 100).length, 1);
+    t.equal(arena.receiveAndMore(many, 1).length, 1);
     many.close();
     const few = arena.open(near, { driver, name: "eth0", macs: macs.slice(0, 64) });
     t.teardown(() => few.close());
     arena.send(theirs, etherFrame(macs[63] ?? OTHER, FAR, [], IPV4, payload(46)));
     arena.send(theirs, etherFrame(OTHER, FAR, [], IPV4, payload(46)));
-    t.equal(arena.receiveAll(few, 2, 100).length, 1);
+    t.equal(arena.receiveAndMore(few, 1).length, 1);
   });
 
   t.test("tags are told, wherever they travel, and leave inside the frame", async (t) => {
@@ -257,7 +260,7 @@ async function suite(t: Test, driver: DriverName): Promise<void> {
       theirs.send(4096, frame.length);
     }
     theirs.flush();
-    const frames = arena.receiveAll(big, 1500, 200);
+    const frames = arena.receiveAll(big, 1500);
     t.equal(frames.length, 1500, "beyond the ring's 1024 slots the first are handed over at once");
     t.ok(frames.every(({ bytes }, i) => bytes[14] === (i & 0xff)));
     t.equal(theirs.counters.txDropped, 0);
@@ -287,7 +290,7 @@ async function suite(t: Test, driver: DriverName): Promise<void> {
     t.ok(carries(arena, theirs, ours, 3));
     const back = etherFrame(FAR, NEAR, [], 0x0800, new Uint8Array(46).fill(4));
     arena.send(ours, back);
-    const frames = arena.receiveAll(theirs, 2, 100);
+    const frames = arena.receiveAndMore(theirs, 1);
     t.same(
       frames.map(({ bytes }) => bytes),
       [back],

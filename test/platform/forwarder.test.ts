@@ -12,6 +12,9 @@ import { formatMetrics } from "../../host/telemetry/prometheus.js";
 import { burst } from "../harness/burst.js";
 import { inside } from "../harness/inside.js";
 
+// Longer than the limit of a file, for a machine that does other things as well.
+t.setTimeout(300_000);
+
 const reason = labSupport();
 const SEED = new Uint8Array(16);
 
@@ -135,22 +138,23 @@ t.test("a forwarder", { skip: reason ?? false }, async (t) => {
     "a switch is made before what is gone is closed, and what comes back meanwhile works",
     async (t) => {
       const { lab, near, far, here } = await site(t);
-      const names = Array.from({ length: 6 }, (_, i) => `x${i}`);
-      for (const name of names) await lab.veth(near, name, far, name);
+      const names = Array.from({ length: 16 }, (_, i) => `x${i}`);
+      await Promise.all(names.map((name) => lab.veth(near, name, far, name)));
       const all = manyInterfaces(names, 1);
-      const one = manyInterfaces(names.slice(0, 1), 1);
+      const few = manyInterfaces(names.slice(0, 6), 1);
       const before = openSockets();
-      const forwarder = await here(() => Forwarder.start(one, SEED));
+      const forwarder = await here(() => Forwarder.start(few, SEED));
       t.teardown(() => forwarder.stop());
       const alone = openSockets();
       t.ok(alone > before);
       await here(() => forwarder.reconfigure(all));
-      await here(() => forwarder.reconfigure(one));
-      t.ok(openSockets() > alone, "the answer does not wait for five interfaces");
+      await here(() => forwarder.reconfigure(few));
+      // They are closed within a second, one by one.
+      t.ok(openSockets() > alone, "the answer does not wait for ten interfaces");
       await here(() => forwarder.reconfigure(all));
       t.same(Object.keys((await forwarder.counters()).links), names);
-      await here(() => forwarder.reconfigure(one));
-      for (let n = 0; n < 50 && openSockets() > alone; n++) await sleep(100);
+      await here(() => forwarder.reconfigure(few));
+      for (let n = 0; n < 200 && openSockets() > alone; n++) await sleep(100);
       t.equal(openSockets(), alone, "all of them are closed in the end");
     },
   );
@@ -162,7 +166,7 @@ t.test("a forwarder", { skip: reason ?? false }, async (t) => {
     const config = manyInterfaces(names, 2, "afxdp");
     const before = openSockets();
     let failures = 0;
-    for (let more = 4; more < FILES_MAX; more += 2) {
+    for (let more = 4; more < FILES_MAX; more += 4) {
       const undo = allowFiles(more);
       try {
         const forwarder = await here(() => Forwarder.start(config, SEED));
@@ -194,10 +198,18 @@ t.test("a forwarder", { skip: reason ?? false }, async (t) => {
     const before = await forwarder.readings();
     t.match(before.tables[Table.Conns], { used: 0, capacity: 64 });
     await burst(far, HOSTS);
-    await sleep(200);
-    const after = await forwarder.readings();
-    const [idle, busy] = [before.work[0], after.work[0]];
-    if (idle === undefined || busy === undefined) throw new Error("no worker");
+    const workOf = ({ work: [first] }: typeof before) => {
+      if (first === undefined) throw new Error("no worker");
+      return first;
+    };
+    const idle = workOf(before);
+    let after = await forwarder.readings();
+    // A turn's time is counted when the next one begins.
+    for (let n = 0; n < 100 && workOf(after).busyMs === idle.busyMs; n++) {
+      await sleep(100);
+      after = await forwarder.readings();
+    }
+    const busy = workOf(after);
     t.ok(busy.frames - idle.frames > 0, `${busy.frames} frames`);
     t.ok(busy.busyMs > idle.busyMs, `${busy.busyMs} ms`);
     t.ok(busy.turns > busy.emptyTurns);

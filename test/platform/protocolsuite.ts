@@ -18,6 +18,8 @@ const HOSTS = 300;
 const DROP = "priority=900,ip,zone=a,nw_dst=198.51.100.0/24 actions=drop";
 
 export function protocolSuite(implementation: ImplementationName): void {
+  // Longer than the limit of a file, for a machine that does other things as well.
+  t.setTimeout(300_000);
   const skip = labSupport() ?? false;
   t.test(`the protocol over ${implementation}`, { skip }, async (t) => {
     t.test("every method answers what its schema says", (t) => everyMethod(t, implementation));
@@ -98,7 +100,9 @@ async function everyMethod(t: Test, implementation: ImplementationName): Promise
   const neighbors = await call("neighbors.list");
   t.match(neighbors.rows, [{ address: "203.0.113.1", device: "wan", state: "permanent" }]);
   const flows = await call("flows.list");
-  t.match(flows.rows, [{ origin: "nat[0]" }, { origin: "nat[0]", packets: HOSTS }]);
+  t.match(flows.rows, [{ origin: "nat[0]" }, { origin: "nat[0]" }]);
+  // The burst may have been sent again.
+  t.ok(flows.rows[1].packets >= HOSTS, `${flows.rows[1].packets} packets`);
 
   const packet = { protocol: "udp", source: "10.0.9.9", destination: "8.8.8.8", sourcePort: 4000 };
   const trace = await call("trace.run", { device: "lan", ...packet, destinationPort: 53 });
@@ -331,8 +335,6 @@ async function tokens(t: Test, implementation: ImplementationName): Promise<void
     t.notMatch(error.message, operator);
   }
   t.ok(await eventually(() => guesser.closed?.code === 1008), "three wrong ones");
-  const silent = await plane.connect();
-  t.ok(await eventually(() => silent.closed?.code === 1008), "who says nothing");
 
   const id = plane.tokens?.list().find(({ name }) => name === "laptop")?.id ?? "";
   await plane.tokens?.remove(id);
@@ -340,6 +342,12 @@ async function tokens(t: Test, implementation: ImplementationName): Promise<void
   t.match(await stranger.call("conns.count"), { conns: 0 });
   const said = plane.said.join("\n");
   for (const secret of [viewer, operator]) t.notOk(said.includes(secret.slice(12)), "no secrets");
+
+  // Those before may take longer to say who they are.
+  await plane.stop();
+  await plane.begin({ implementation, serve: { limits: { authenticationMs: 500 } } });
+  const silent = await plane.connect();
+  t.ok(await eventually(() => silent.closed?.code === 1008), "who says nothing");
 }
 
 /** What only an operator may, each so that it would change something. */
@@ -525,7 +533,8 @@ async function subscriptions(t: Test, implementation: ImplementationName): Promi
       () => events().filter(({ event }) => event === "session-deleted").length >= HOSTS,
     ),
   );
-  t.ok(events().some(({ event, text }) => event === "notice" && /: conns flushed by /.test(text)));
+  const flushed = ({ event, text }: Any) => event === "notice" && /: conns flushed by /.test(text);
+  t.ok(await eventually(() => events().some(flushed)));
   await client.call("flows.add", { flow: DROP });
   t.ok(await eventually(() => events().some(({ event }) => event === "revision")));
   const samples = () => client.told.filter(({ method }) => method === "metrics.sample");
@@ -547,9 +556,14 @@ function kernelBytes(): number {
   return most("r") + most("w");
 }
 
+/** Of a burst: fewer than the zone may have conns. */
+const MANY_HOSTS = 1000;
+
 /** It misses some, is told how many, and holds nobody up. */
 async function slowReader(t: Test, implementation: ImplementationName): Promise<void> {
-  const plane = await Plane.start(t, { implementation });
+  // Who does not read answers no ping either.
+  const limits = { idleMs: 600_000 };
+  const plane = await Plane.start(t, { implementation, serve: { limits } });
   const slow = await plane.connect();
   const reader = await plane.connect();
   const other = await plane.connect();
@@ -574,7 +588,7 @@ async function slowReader(t: Test, implementation: ImplementationName): Promise<
   const sent = () => own.length * JSON.stringify(reader.told).length;
   let turns = 0;
   for (; turns < 60 && sent() < enough; turns++) {
-    await burst(plane.far, HOSTS);
+    await burst(plane.far, MANY_HOSTS);
     await sleep(100);
     await other.call("conns.flush", {});
   }

@@ -109,7 +109,7 @@ t.test("rings in linear memory", { skip: reason ?? false }, async (t) => {
           frames.push(heap.slice(frame, frame + size));
         },
       };
-      while (frames.length < wanted && poll(high.fds, 200) > 0) {
+      while (frames.length < wanted && poll(high.fds, 5000) > 0) {
         high.receive(batch);
         high.release();
       }
@@ -199,7 +199,7 @@ t.test("rings in linear memory", { skip: reason ?? false }, async (t) => {
     arena.send(theirs, etherFrame(NEAR, FAR, [], IPV4, payload(1900)));
     t.equal(theirs.counters.txDropped, 2);
     arena.send(theirs, etherFrame(NEAR, FAR, [], IPV4, payload(46)));
-    t.equal(arena.receiveAll(ours, 2, 100).length, 1);
+    t.equal(arena.receiveAndMore(ours, 1).length, 1);
     // The same for many in one flush, good and bad ones mixed.
     for (let i = 0; i < 60; i++) {
       const frame = etherFrame(NEAR, FAR, [], IPV4, payload(i % 3 === 0 ? 46 : 1900, i));
@@ -208,7 +208,7 @@ t.test("rings in linear memory", { skip: reason ?? false }, async (t) => {
     }
     theirs.flush();
     t.same(
-      arena.receiveAll(ours, 60, 100).map(({ bytes }) => bytes[14]),
+      arena.receiveAndMore(ours, 20).map(({ bytes }) => bytes[14]),
       Array.from({ length: 20 }, (_, i) => 3 * i),
     );
     t.equal(theirs.counters.txDropped, 42);

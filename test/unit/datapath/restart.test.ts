@@ -68,7 +68,7 @@ t.test("all kinds of conns go on, each as it was translated", async (t) => {
   t.equal(turned.length, 0, "a hairpin that waits, which its receiver has not let in");
   const had = texts(first);
   const { router, fates } = restart(first, document, { slice: 3 });
-  t.same(fates.conns, { Restored: 7 });
+  t.same(fates.conns, { Restored: 7, Expired: 1 }, "but for the one that waits");
   t.same(
     texts(router),
     had.filter((each) => !each.startsWith("11:192.168.0.10:702")),
@@ -132,6 +132,36 @@ t.test("RFC 6888 R8: what ends in between rests, and so does what rested", async
   t.equal(portOf(b.udp(SERVER, 701, 53)), port, "for as long as was left");
   t.same(restart(first, document, { elapsed: 100_000 }).fates.ports, { Expired: 1 });
 });
+
+t.test(
+  "RFC 6888 R8: a port rests whose conn nobody has swept yet, or waits to turn round",
+  async (t) => {
+    const pool = { ports: "5000-5001" };
+    const changes = { timeouts: { udp: 120, holdDown: 120 }, neighbors: NEIGHBORS };
+    const document = pooled(pool, changes);
+    const isFull = (router: Router) => around(router).a.udp(SERVER, 702, 53)[0]?.ip?.protocol === 1;
+
+    const late = nat(pool, changes);
+    const port = portOf(late.a.udp(SERVER, 700, 53));
+    late.router.wait(120_001);
+    t.equal(late.router.conns().length, 1, "its time is up");
+    const swept = restart(late.router, document);
+    t.same(swept.fates.conns, { Expired: 1 });
+    t.equal(portOf(around(swept.router).b.udp(SERVER, 700, 53)), 10_001 - port);
+    t.ok(isFull(swept.router), "its port rests");
+
+    const turning = nat(pool, changes);
+    const first = portOf(turning.a.udp(SERVER, 700, 53));
+    turning.b.udp(EXTERNAL, 701, first);
+    t.same(turning.router.ended, { Filtered: 1 });
+    t.equal(turning.router.conns().length, 2);
+    const turned = restart(turning.router, document);
+    t.same(turned.fates.conns, { Restored: 1, Expired: 1 });
+    t.ok(isFull(turned.router), "its port rests, too");
+    turned.router.wait(121_000);
+    t.notOk(isFull(turned.router), "not for longer");
+  },
+);
 
 t.test("a zone is its number and its name", async (t) => {
   const first = new Router(edge());

@@ -295,7 +295,10 @@ export class Oracle {
     const here = origin.device.zone.id;
     const passage = this.passages.get(keyOf(here, origin.wire));
     if (passage === undefined || !this.leadsBack(passage, origin, left, zone)) {
-      return this.answersWaiting(origin, left, zone);
+      if (!this.answersWaiting(origin, left, zone)) return false;
+      // It may also have begun something, if what looks like an answer to it was dropped after all.
+      this.mayBegin(origin, left, zone);
+      return true;
     }
     const idle = origin.sentAt - passage.usedAt;
     // What may have ended meanwhile may begin again with what looks like an answer to it.

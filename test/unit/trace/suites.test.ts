@@ -5,6 +5,9 @@ import { fileURLToPath } from "node:url";
 import t from "tap";
 import { WORKERS } from "../../harness/router.js";
 
+// A busy machine takes its time.
+t.setTimeout(240_000);
+
 /** Those that are quick, and of what the fuzzer does not do. */
 const SUITES = [
   ["unit/datapath/echo", 1],

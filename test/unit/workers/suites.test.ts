@@ -6,6 +6,9 @@ import { fileURLToPath } from "node:url";
 import t from "tap";
 import { WORKERS } from "../../harness/router.js";
 
+// A busy machine takes its time.
+t.setTimeout(240_000);
+
 /** Those that are quick. */
 const SUITES = [
   "unit/datapath/flows",

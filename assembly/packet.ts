@@ -23,7 +23,7 @@ export enum PacketKind {
   First,
   /** Any other: its tuple names the datagram (nat/fragment.ts) until that is found. */
   Fragment,
-  /** Another worker's, about which this one is asked (nat/reservation.ts). Of its headers nothing is known. */
+  /** Another worker's: its tuple is the one that this worker is asked about (nat/reservation.ts). */
   Question,
 }
 

@@ -20,6 +20,7 @@ import { arena } from "./memory";
 import { checkFragment } from "./nat/fragment";
 import { parseError } from "./nat/icmperror";
 import { answererPort } from "./nat/query";
+import { readQuestion } from "./nat/reservation";
 import { CONTINUE, Packet, PacketKind, placeOf } from "./packet";
 import { NONE } from "./table/none";
 import { Arp } from "./wire/arp";
@@ -52,7 +53,7 @@ export function parse(packet: Packet, input: u32): u32 {
   if (found == EtherType.Arp) return parseArp(packet, end);
   if (found != EtherType.Ipv4) return found;
   if (reserves && flags >> HANDED_TO_SHIFT == arena.worker) {
-    packet.kind = <u8>PacketKind.Question;
+    readQuestion(packet);
     return CONTINUE;
   }
   const verdict = parseIpv4(packet, packet.network, end);

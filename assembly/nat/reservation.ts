@@ -158,10 +158,16 @@ function numberOf(packet: Packet): u32 {
   return load<u32>(<usize>packet.frame - RESERVATION_BYTES, offsetof<Reservation>("number"));
 }
 
-/** Whether the tuple in front of a packet that asks about it is free here. */
+/** A packet that asks this worker about the tuple in front of it. */
+export function readQuestion(packet: Packet): void {
+  packet.copy(Tuple.view(<usize>packet.frame - RESERVATION_BYTES));
+  packet.hashed = packet.hash;
+  packet.kind = <u8>PacketKind.Question;
+}
+
+/** Whether what it asks about is free here. */
 export function isFreeHere(packet: Packet): bool {
-  const tuple = Tuple.view(<usize>packet.frame - RESERVATION_BYTES);
-  return findConn(tuple, tuple.hash) == NO_CONN && !isReserving(tuple);
+  return findConn(packet, packet.hashed) == NO_CONN && !isReserving(packet);
 }
 
 /** The worker that asks. */

@@ -146,6 +146,8 @@ t.test("a part that fails is named with the reason, and the others are measured"
     throw new Error("no such thing here");
   };
   const others = Object.fromEntries(PARTS.map((part) => [part, fails])) as unknown as Measure;
+  // How far it is, is for a person who waits.
+  t.capture(process.stderr, "write");
   const runs = await measureRuns(1, { ...others, core: () => inProcess("core", core) });
   const findings = findingsOf(runs);
   const measured = findings.filter((finding) => finding.measured !== undefined);

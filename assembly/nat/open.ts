@@ -27,14 +27,18 @@ import { countConn, uncountConn } from "./limit";
 import { abandonMapping, Mapping } from "./mapping";
 import { takeMapping } from "./masquerade";
 import { mayAskForMore, ownerOfAnswers } from "./owner";
-import { reserve } from "./reservation";
+import { holdOriginal, isHeld, reserve } from "./reservation";
 import { timeoutSet } from "./timeout";
 import { Tuple } from "./tuple";
 
 /** Makes the conn that a flow with a nat or route action asks for. CONTINUE, or a Reason. */
 export function openOutward(packet: Packet, flow: FlowRecord, now: u32): u32 {
+  if (arena.workers > 1 && !isHeld(packet)) return Reason.TupleInUse;
   const index = begin(packet.zoneIndex, packet, packet);
-  if (index == NONE) return refusal;
+  if (index == NONE) {
+    if (refusal == Reason.HandedOff) holdOriginal(packet);
+    return refusal;
+  }
   const conn = Conn.at(index);
   conn.original.copy(packet);
   conn.reply.mirror(packet);

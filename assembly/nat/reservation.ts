@@ -22,7 +22,7 @@ import {
   Reason,
 } from "../abi";
 import { active } from "../config/configuration";
-import { arena, RecordBytes, reservations, scratch } from "../memory";
+import { arena, keyScratch, RecordBytes, reservations, scratch } from "../memory";
 import { CONTINUE, NO_CONN, Packet, PacketKind } from "../packet";
 import { NONE } from "../table/none";
 import { IpProtocol } from "../wire/ipv4";
@@ -32,6 +32,8 @@ import { FlowQuery, findFlow } from "./flow";
 import { handNext, leadsElsewhere } from "./owner";
 import { Tuple } from "./tuple";
 
+/** Far longer than to ask all takes. */
+const STANDS_MS: u32 = 1000;
 const WORKER_BITS: u32 = 4;
 if (<u32>Limit.Workers > 1 << WORKER_BITS) ERROR("a worker outgrew its bits");
 
@@ -40,6 +42,13 @@ if (<u32>Limit.Workers > 1 << WORKER_BITS) ERROR("a worker outgrew its bits");
 class Reservation extends Tuple {
   /** Whose it is, and above that which one; 0 for none. In the record behind the last: the one made last. */
   number: u32;
+  /** When it was made, by the arena's clock. */
+  since: u32;
+
+  /** Whether it counts: one whose packet was lost on its way does not do so for long. */
+  get stands(): bool {
+    return this.number != 0 && arena.now - this.since <= STANDS_MS;
+  }
 
   /** What the packet itself looks like. */
   get original(): Tuple {
@@ -73,11 +82,12 @@ export function reserve(packet: Packet, conn: Conn): u32 {
     asking = numberOf(packet);
     const standing = Reservation.of(asking);
     // Cancelled, or what the conn asks for is another one by now.
-    if (standing.number != asking || !standing.equals(conn.reply)) return Reason.TupleInUse;
+    const isSame = standing.number == asking && standing.stands;
+    if (!isSame || !standing.equals(conn.reply)) return Reason.TupleInUse;
     next = (bits >> HANDED_TO_SHIFT) + 1;
   } else {
     if (!isAmbiguous(conn)) return CONTINUE;
-    asking = note(conn);
+    asking = note(conn.original, conn.reply);
   }
   if (next == arena.worker) next++;
   if (next < arena.workers) {
@@ -109,16 +119,54 @@ function isAmbiguous(conn: Conn): bool {
   return false;
 }
 
-/** In the place of the oldest one, whose packet then ends as TupleInUse. Returns its number. */
-function note(conn: Conn): u32 {
+/**
+ * The number of the one that stands for the same conn; its packets share it, and each asks. Else of a new one, in the place
+ * of the oldest, whose packets then end as TupleInUse.
+ */
+function note(original: Tuple, reply: Tuple): u32 {
+  const known = find(original, reply);
+  if (known != 0) return known;
   const last = Reservation.at(Limit.Reservations);
   last.number += 1 << WORKER_BITS;
   if (last.number == 0) last.number = 1 << WORKER_BITS;
   const made = Reservation.of(last.number);
-  made.copy(conn.reply);
-  made.original.copy(conn.original);
+  made.copy(reply);
+  made.original.copy(original);
+  made.since = arena.now;
   made.number = last.number | arena.worker;
   return made.number;
+}
+
+/** The number of the one that stands for these tuples, 0 for none. */
+function find(original: Tuple, reply: Tuple): u32 {
+  if (!hasAny()) return 0;
+  for (let i: u32 = 0; i < <u32>Limit.Reservations; i++) {
+    const each = Reservation.at(i);
+    if (each.stands && each.original.equals(original) && each.equals(reply)) return each.number;
+  }
+  return 0;
+}
+
+/** The tuple of no packet. */
+function nothing(): Tuple {
+  const tuple = Tuple.view(keyScratch);
+  tuple.fill(0, 0, 0, 0, 0, 0);
+  return tuple;
+}
+
+/**
+ * A packet that goes round to ask the host for more conns of its zone (nat/owner.ts) has reserved nothing yet; where another
+ * worker has handed it on, its own tuple is in use until it comes back.
+ */
+export function holdOriginal(packet: Packet): void {
+  if ((packet.passage & DescriptorFlag.Placed) != 0) note(packet, nothing());
+}
+
+/** Whether the tuple of one that has come back so, if it has, is its own still. */
+export function isHeld(packet: Packet): bool {
+  const bits = packet.passage;
+  const round = DescriptorFlag.Placed | DescriptorFlag.Asked;
+  return (bits & (round | DescriptorFlag.Reserves)) != round || find(packet, nothing()) != 0;
 }
 
 /** A packet without a conn came first. */
@@ -140,7 +188,7 @@ function isReserving(tuple: Tuple): bool {
   if (!hasAny()) return false;
   for (let i: u32 = 0; i < <u32>Limit.Reservations; i++) {
     const each = Reservation.at(i);
-    if (each.number != 0 && each.original.equals(tuple)) return true;
+    if (each.stands && each.original.equals(tuple)) return true;
   }
   return false;
 }

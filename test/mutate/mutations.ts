@@ -832,7 +832,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "what reserves its own answers is in use already",
     file: "nat/reservation.ts",
-    find: "if (each.number != 0 && each.original.equals(tuple)) return true;",
+    find: "if (each.stands && each.original.equals(tuple)) return true;",
     replace: "",
     tests: ["unit/workers/reservation"],
   },

@@ -9,7 +9,7 @@ import type { ConnView } from "../../../host/telemetry/conn.js";
 import { cut } from "../../harness/fragments.js";
 import { ipv4Packet, raw, udp } from "../../harness/frame.js";
 import { bareEdge, Host, staticNeighbor, TENANT } from "../../harness/host.js";
-import { Router, type RouterOptions } from "../../harness/router.js";
+import { type Document, Router, type RouterOptions } from "../../harness/router.js";
 
 const WORKERS = [1, 2, 3, 5, 16];
 const SERVER = "203.0.113.80";
@@ -18,7 +18,7 @@ const ADDRESSES = Array.from({ length: 24 }, (_, n) => `203.0.113.${100 + n}`);
 const ANYWHERE = "198.51.100.1";
 const PORT = 5000;
 
-function site(workers: number, options: RouterOptions = {}) {
+function site(workers: number, options: RouterOptions = {}, changes: Document = {}) {
   const flows = [
     "priority=40000,zone=public,conn_state=+rpl actions=nat(reverse,zone=public)",
     "zone=public actions=route(zone=public)",
@@ -33,6 +33,7 @@ function site(workers: number, options: RouterOptions = {}) {
         staticNeighbor("a", 10, TENANT),
         ...[SERVER, ...ADDRESSES].map((address) => staticNeighbor("public", 20, address)),
       ],
+      ...changes,
     }),
     options,
   );
@@ -106,9 +107,9 @@ function whole() {
   return udp({ sourcePort: PORT, destinationPort: 9, data: Buffer.alloc(800) });
 }
 
-each("both at once, at whatever moment: one of them has the tuple", (t, workers) => {
+function race(t: Test, workers: number, changes: Document = {}): void {
   let turns = 0;
-  const { router, server, tenants } = site(workers, { lingers: () => turns-- <= 0 });
+  const { router, server, tenants } = site(workers, { lingers: () => turns-- <= 0 }, changes);
   const won = { tenant: 0, public: 0 };
   for (const [n, tenant] of tenants.entries()) {
     // The question is somewhere on its way when the server's packet comes.
@@ -127,7 +128,32 @@ each("both at once, at whatever moment: one of them has the tuple", (t, workers)
   }
   t.ok(won.tenant > 0, JSON.stringify(won));
   if (workers > 1) t.ok(won.public > 0, JSON.stringify(won));
+}
+
+each("both at once, at whatever moment: one of them has the tuple", race);
+
+each("also where they have to ask for more conns first", (t, workers) => {
+  const [a, b] = [
+    { id: 10, name: "a", limits: { conns: 500 } },
+    { id: 11, name: "b" },
+  ];
+  race(t, workers, { zones: [a, b, { id: 20, name: "public", limits: { conns: 500 } }] });
 });
+
+each(
+  "packets of one conn that come while it is asked about share what is reserved",
+  (t, workers) => {
+    let turns = 0;
+    const { router, tenants } = site(workers, { lingers: () => turns-- <= 0 });
+    for (const tenant of tenants.slice(0, 6)) {
+      turns = 0;
+      const sent = Array.from({ length: 200 }, () => ask(tenant)).flat();
+      turns = Number.POSITIVE_INFINITY;
+      sent.push(...router.settle());
+      t.equal(sent.length, 200, "none is lost");
+    }
+  },
+);
 
 each("a flow counts the packet once, however often it was asked about", (t, workers) => {
   const { router, tenants } = site(workers);

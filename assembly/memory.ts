@@ -210,6 +210,7 @@ export let packets: usize = 0;
 /** 64 bytes for what does not outlive a step, and a Tuple for a key that is looked up. */
 export let scratch: usize = 0;
 export let keyScratch: usize = 0;
+/** Records of nat/reservation.ts, and one behind them. */
 export let reservations: usize = 0;
 export let ownFrames: usize = 0;
 export let heldFrames: usize = 0;

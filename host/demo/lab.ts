@@ -40,9 +40,10 @@ done
 echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range
 ip link set lo up && echo ready && exec cat > /dev/null`;
 
-/** The signal is asked for after the fork, when the parent may be dead already: then do not begin. */
 /** What is left when a lab closes is of no interest any more. */
 const CLOSE_GRACE_MS = 3000;
+
+/** The signal is asked for after the fork, when the parent may be dead already: then do not begin. */
 const GUARD = `[ "$PPID" = "$0" ] || exit 125; exec "$@"`;
 const GATED_GUARD = `[ "$PPID" = "$0" ] || exit 125; read -r go || exit 125; exec "$@"`;
 
